@@ -1,0 +1,129 @@
+/**
+ * A production line: the driver of one VMM behind one interface (VMPlants 3.2, P10). The same contract suite
+ * (`test/contracts/line.ts`) runs against every line. A line holds no decision and no record: what exists on disk and as
+ * processes is its only state, so that it can be asked anew after a crash.
+ */
+import type { Duplex } from 'node:stream'
+import type { Golden } from '../../protocols/order/golden.ts'
+import type { ChannelKind } from '../../protocols/order/order.ts'
+import type { VmId } from '../../protocols/kit/index.ts'
+
+export interface ScriptRun {
+  script: string
+  /** Environment variables. */
+  parameters: Record<string, string>
+  /** Absolute path and text, placed before the script runs; parent directories are made. */
+  files: Record<string, string>
+  timeoutMs: number
+  /** Called with each piece of output as it comes. */
+  onOutput?: (piece: Uint8Array, source: 'stdout' | 'stderr') => void
+  /** Fed to the command's standard input, then closed; none by default. */
+  stdin?: Uint8Array
+}
+
+export interface ScriptResult {
+  /** Exit status; 128 + signal when killed. */
+  status: number
+  /** The last OUTPUT_TAIL_BYTES of stdout and stderr as they came. */
+  outputTail: string
+  /** How much it printed in all. */
+  outputBytes: number
+  /** What it appended to `$PLANT_OUTPUT` as Name=value lines. */
+  outputs: Record<string, string>
+}
+
+/** How actions reach the guest: the agent, or ISO images in a virtual CD-ROM. Both pass `test/contracts/guest-channel.ts`. */
+export interface GuestChannel {
+  readonly kind: ChannelKind
+  /**
+   * Runs a script by `sh` as root. Several may run at once. Throws ACTION_TIMEOUT (the guest's whole process group is killed),
+   * AGENT_SILENT when the guest does not take it, VM_DIED when the machine dies or reboots meanwhile, or the signal's reason.
+   */
+  run (run: ScriptRun, signal?: AbortSignal): Promise<ScriptResult>
+}
+
+/** What the guest is told to become; every clone differs in all of it (VMM.md: a clone is not yet a machine of its own). */
+export interface Identity {
+  mac: string
+  hostName: string
+  /** 32 lower-case hex digits. */
+  machineId: string
+  /** 32 bytes of the host's entropy, for the guest's random pool (reseeded, not only written). */
+  seed: Uint8Array
+  /** The host's wall clock is read by the line when it is sent, not here. */
+}
+
+export interface IdentityTaken {
+  /** `ssh-ed25519 …` public host key, when the guest has ssh. */
+  hostKey?: string
+}
+
+export interface MachineStats {
+  /** Memory that no other clone shares: Private_Clean + Private_Dirty of the VMM process (smaps_rollup). */
+  privateMemoryBytes: number
+  /** Bytes the overlay occupies on the host's disk. */
+  overlayBytes: number
+  /** User + system CPU time of the VMM process. */
+  cpuMs: number
+}
+
+/** A machine that runs (or is paused) under this line. */
+export interface LiveMachine {
+  readonly vmId: VmId
+  readonly pid: number
+  readonly mac: string
+  /** Resolves, once, with a sentence for people when the VMM process is gone or the guest has powered off. Never rejects. */
+  readonly died: Promise<{ reason: string }>
+  channel (kind: ChannelKind): GuestChannel
+  /** Gives the clone its own identity; resolves when the guest has acknowledged every part. Throws IDENTITY_FAILED. Idempotent. */
+  identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken>
+  /** The serial console; one at a time, a new one takes over. */
+  console (): Promise<Duplex>
+  /** The network card's other end: frames as u32 big-endian length + frame. One at a time; may be attached again and again. */
+  network (): Promise<Duplex>
+  stats (): Promise<MachineStats>
+  pause (): Promise<void>
+  resume (): Promise<void>
+  /** Ends the machine and removes all that it left: process, sockets, overlay, directory. Idempotent. */
+  destroy (): Promise<void>
+  /** Lets go without ending the machine (the plant stops; the machine goes on). */
+  release (): Promise<void>
+}
+
+export interface CloneRequest {
+  vmId: VmId
+  golden: Golden
+  /** Verified directory of the golden machine's files. */
+  goldenDir: string
+  mac: string
+  /** At least the golden machine's; more grows the overlay and the guest's file system. */
+  diskMiB: number
+}
+
+export interface ProductionLine {
+  readonly kind: string
+  readonly isa: string
+  readonly accelerator: 'kvm' | 'tcg' | 'uml' | 'v86'
+  /** Suspended state resumes only where this is equal. */
+  readonly fingerprint: string
+  /** Clones a suspended golden machine: returns when the guest runs and its agent answers. On failure nothing is left over. */
+  clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine>
+  /** Machines of this plant that are still there after a restart. Live ones are attached again (QMP, agent, network card). */
+  adopt (vmId: VmId, golden: Golden, signal?: AbortSignal): Promise<LiveMachine | undefined>
+  /** Every machine directory or process of this plant's that exists, whatever its state: to be compared with the records. */
+  leftovers (): Promise<VmId[]>
+  /** Removes whatever is left of a machine that has no record: process, sockets, overlay, directory. */
+  sweep (vmId: VmId): Promise<void>
+  /**
+   * Suspends a copy of a running machine into `dir` (disk flattened, ram, state; the source is paused meanwhile and goes on).
+   * The copy's hardware is the machine's. Returns its disk's size.
+   */
+  publish (machine: LiveMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }>
+  /**
+   * Boots a golden machine's disk at another size, waits until its agent answers, suspends that into `dir` (with the golden machine's
+   * kernel, initrd and disk linked or copied there).
+   */
+  resize (golden: Golden, goldenDir: string, hardware: { cpus: number, memoryMiB: number }, dir: string, signal?: AbortSignal): Promise<void>
+  /** Builds the family `tiny` from Debian's packages into `dir`: fetch, root file system, boot, suspend. Reports each step. */
+  buildTiny (dir: string, hardware: { cpus: number, memoryMiB: number, diskMiB: number }, onStep: (step: string, share: number) => void, signal?: AbortSignal): Promise<void>
+}

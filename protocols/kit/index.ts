@@ -1,0 +1,6 @@
+/** The kit: what every protocol stands on. */
+export * from './ports.ts'
+export * from './ids.ts'
+export * from './errors.ts'
+export * from './hex.ts'
+export * from './wire.ts'
