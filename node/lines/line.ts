@@ -82,6 +82,10 @@ export interface LiveMachine {
   /** The network card's other end: frames as u32 big-endian length + frame. One at a time; may be attached again and again. */
   network (): Promise<Duplex>
   stats (): Promise<MachineStats>
+  /** Hot-plugs a virtual CD-ROM holding this image; returns what unplugs it. For host actions, and the ISO channel's own way in. */
+  attachIso (imagePath: string): Promise<() => Promise<void>>
+  /** Makes an empty disk of this size in the machine's directory and hot-plugs it; it goes with the machine. */
+  attachDisk (sizeMiB: number): Promise<() => Promise<void>>
   pause (): Promise<void>
   resume (): Promise<void>
   /** Ends the machine and removes all that it left: process, sockets, overlay, directory. Idempotent. */
@@ -116,7 +120,7 @@ export interface ProductionLine {
   sweep (vmId: VmId): Promise<void>
   /**
    * Suspends a copy of a running machine into `dir` (disk flattened, ram, state; the source is paused meanwhile and goes on).
-   * The copy's hardware is the machine's. Returns its disk's size.
+   * The copy's hardware is the machine's. Returns its disk's size. Throws VM_STATE while devices are hot-plugged: the suspended state would name them.
    */
   publish (machine: LiveMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }>
   /**

@@ -1,0 +1,77 @@
+/** Messages of the machine protocol (README.md) and the JSON form of a machine (CONTRACT.md, "A machine, as JSON"). */
+import { z } from 'zod'
+import { decode, encode } from '../kit/index.ts'
+import { PIECE_BYTES_MAX } from './constants.ts'
+
+export const MACHINE_STATES = ['creating', 'running', 'suspended', 'migrating', 'failed', 'collected'] as const
+export type MachineStateName = typeof MACHINE_STATES[number]
+
+const shortText = z.string().max(1024)
+
+/** A failure as it is told to others. */
+export const errorReportSchema = z.object({
+  code: z.string().max(64),
+  message: z.string().max(4096),
+  details: z.record(z.string(), z.unknown()),
+  hint: z.string().max(4096)
+})
+
+export const machineViewSchema = z.object({
+  vmid: z.string().regex(/^[0-9a-f]{32}$/),
+  name: shortText,
+  state: z.enum(MACHINE_STATES),
+  plant: shortText,
+  owner: shortText,
+  domain: shortText,
+  orderId: shortText,
+  labels: z.record(shortText, shortText),
+  provisional: z.boolean().optional(),
+  attributes: z.record(shortText, z.union([z.string(), z.number(), z.boolean()])),
+  classad: z.string(),
+  golden: z.object({ name: shortText, actionsDone: z.array(shortText), actionsRun: z.array(shortText) }).optional(),
+  phasesMs: z.record(shortText, z.number()),
+  error: errorReportSchema.optional()
+})
+/** A machine as everybody sees it. */
+export type MachineView = z.infer<typeof machineViewSchema>
+
+const piece = z.instanceof(Uint8Array).refine((bytes) => bytes.length <= PIECE_BYTES_MAX, 'piece too long')
+
+/** From the asker. Message numbers: 0 call, 1 input, 2 end. */
+export const askSchema = z.discriminatedUnion('t', [
+  z.object({ t: z.literal(0), signedCall: z.instanceof(Uint8Array) }),
+  z.object({ t: z.literal(1), bytes: piece }),
+  z.object({ t: z.literal(2) })
+])
+export type Ask = z.infer<typeof askSchema>
+
+/** From the plant. Message numbers: 0 machine, 1 machines, 2 progress, 3 output, 4 exit, 5 golden, 6 done, 7 error. */
+export const tellSchema = z.discriminatedUnion('t', [
+  z.object({ t: z.literal(0), machine: machineViewSchema }),
+  z.object({ t: z.literal(1), machines: z.array(machineViewSchema) }),
+  z.object({ t: z.literal(2), step: shortText, share: z.number().min(0).max(1) }),
+  z.object({ t: z.literal(3), source: z.enum(['stdout', 'stderr']), bytes: piece }),
+  z.object({ t: z.literal(4), status: z.number().int() }),
+  z.object({ t: z.literal(5), golden: z.record(z.string(), z.unknown()) }),
+  z.object({ t: z.literal(6) }),
+  z.object({ t: z.literal(7), error: errorReportSchema })
+])
+export type Tell = z.infer<typeof tellSchema>
+
+export function encodeAsk (ask: Ask): Uint8Array { return encode(ask) }
+export function decodeAsk (bytes: Uint8Array): Ask { return decode(askSchema, bytes) }
+export function encodeTell (tell: Tell): Uint8Array { return encode(tell) }
+export function decodeTell (bytes: Uint8Array): Tell { return decode(tellSchema, bytes) }
+
+/** What a caller is sent while a call goes on. */
+export type CallEvent =
+  | { kind: 'progress', step: string, share: number }
+  | { kind: 'output', source: 'stdout' | 'stderr', bytes: Uint8Array }
+  | { kind: 'machines', machines: MachineView[] }
+
+/** How a call ended. */
+export type CallAnswer =
+  | { kind: 'machine', machine: MachineView }
+  | { kind: 'exit', status: number }
+  | { kind: 'golden', golden: Record<string, unknown> }
+  | { kind: 'done' }
