@@ -1,0 +1,132 @@
+/** The plant's HTTP API (CONTRACT.md, Conventions). Bytes in JSON are base64. */
+import { chmod, rm } from 'node:fs/promises'
+import swagger from '@fastify/swagger'
+import fastify, { type FastifyInstance } from 'fastify'
+import { PlantError, asPlantError, type ErrorCode, type Log } from '../../protocols/kit/index.ts'
+import type { CallEvent } from '../../protocols/machine/index.ts'
+import type { Golden } from '../../protocols/order/golden.ts'
+import type { Shop } from '../shop/shop-face.ts'
+import { answerInLines } from './ndjson.ts'
+import { consoleRoute } from './console-route.ts'
+import { shortPath } from '../drivers/socket-path.ts'
+
+/** A signed order of 1 MiB in base64, with room for its envelope. */
+const BODY_BYTES_MAX = 2 * 1024 * 1024
+
+/** What the API serves: the shop, and what the plant's own administrator may do. */
+export interface ApiComponents {
+  shop: Shop
+  golden: {
+    list (): Golden[]
+    build (name: string, hardware: { cpus: number, memoryMiB: number, diskMiB: number }, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Golden>
+    remove (name: string): Promise<void>
+  }
+  /** Takes in a grant that a domain's key signed. */
+  grant: (signed: Uint8Array, signal: AbortSignal) => Promise<void>
+  self: () => Record<string, unknown>
+  log: Log
+}
+
+const base64 = { type: 'string', contentEncoding: 'base64', maxLength: BODY_BYTES_MAX } as const
+const HTTP_STATUS: Partial<Record<ErrorCode, number>> = { USAGE: 400, ORDER_INVALID: 400, VM_UNKNOWN: 404, GOLDEN_UNKNOWN: 404, ORDER_UNKNOWN: 404, NOT_AUTHORISED: 403 }
+
+/** Serves the API on a unix socket that only its owner can open; returns what stops it. */
+export async function serveApi (socketPath: string, c: ApiComponents): Promise<{ stop: () => Promise<void> }> {
+  const app = fastify({ bodyLimit: BODY_BYTES_MAX, forceCloseConnections: true, ajv: { customOptions: { removeAdditional: false, strict: false } } })
+  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'plantmesh', description: 'A plant\'s local API: orders and signed calls, golden machines, the mesh as this plant sees it.', version: '1.0.0' } } })
+  app.setErrorHandler((error, _request, reply) => {
+    const known = isValidation(error) ? new PlantError('USAGE', { problem: (error as Error).message }) : asPlantError(error)
+    if (known.code === 'INTERNAL') c.log.error({ error: known.stack, cause: String(known.cause) }, 'an API call failed')
+    return reply.status(HTTP_STATUS[known.code] ?? 500).send({ error: known.report() })
+  })
+  orderRoutes(app, c)
+  adminRoutes(app, c)
+  consoleRoute(app, c.shop)
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  await app.ready()
+  await rm(socketPath, { force: true }) // A plant that was killed left it; the data lock says that no other plant serves it.
+  // The socket must never be open to others, not even until the chmod.
+  const umaskBefore = process.umask(0o177)
+  try {
+    await app.listen({ path: shortPath(socketPath) })
+  } finally {
+    process.umask(umaskBefore)
+  }
+  await chmod(socketPath, 0o600)
+  return {
+    stop: async () => {
+      await app.close()
+      await rm(socketPath, { force: true })
+    }
+  }
+}
+
+function isValidation (error: unknown): boolean {
+  const status = (error as { statusCode?: unknown }).statusCode
+  return typeof status === 'number' && status >= 400 && status < 500
+}
+
+function orderRoutes (app: FastifyInstance, c: ApiComponents): void {
+  app.post<{ Body: { signedOrder: string, strict?: boolean } }>('/v1/orders', {
+    schema: {
+      summary: 'Make the machine of a signed order',
+      description: 'Answers in lines: {"event":"progress",…}…, then {"answer":machine} or {"error":…}. The same order asked again is the same machine.',
+      body: { type: 'object', required: ['signedOrder'], additionalProperties: false, properties: { signedOrder: base64, strict: { type: 'boolean' } } }
+    }
+  }, async (request, reply) => answerInLines(reply, async (lines) =>
+    c.shop.create(Buffer.from(request.body.signedOrder, 'base64'), { strict: request.body.strict ?? false }, { onEvent: async (e) => lines.event(jsonEvent(e)) }, lines.signal)))
+
+  app.post<{ Body: { signedCall: string } }>('/v1/calls', {
+    schema: {
+      summary: 'Query, list, exec, publish, collect: a signed call for the plant that has the machine',
+      description: 'Answers in lines. Output of exec comes as {"event":"output","source":…,"bytes":base64}.',
+      body: { type: 'object', required: ['signedCall'], additionalProperties: false, properties: { signedCall: base64 } }
+    }
+  }, async (request, reply) => answerInLines(reply, async (lines) =>
+    c.shop.call(Buffer.from(request.body.signedCall, 'base64'), { onEvent: async (e) => lines.event(jsonEvent(e)) }, lines.signal)))
+
+  app.post<{ Body: { signedCall: string } }>('/v1/why', {
+    schema: { summary: 'How an order was decided', body: { type: 'object', required: ['signedCall'], additionalProperties: false, properties: { signedCall: base64 } } }
+  }, async (request) => c.shop.why(Buffer.from(request.body.signedCall, 'base64')))
+
+  app.post<{ Body: { signed: string } }>('/v1/grants', {
+    schema: { summary: 'Take in and spread a grant or revocation signed by a domain\'s key', body: { type: 'object', required: ['signed'], additionalProperties: false, properties: { signed: base64 } } }
+  }, async (request, reply) => answerInLines(reply, async (lines) => c.grant(Buffer.from(request.body.signed, 'base64'), lines.signal)))
+}
+
+function adminRoutes (app: FastifyInstance, c: ApiComponents): void {
+  app.get('/v1/self', { schema: { summary: 'This plant: peer id, addresses, mesh, version' } }, async () => c.self())
+  app.get('/v1/plants', { schema: { summary: 'The mesh as this plant sees it' } }, async () => ({ plants: c.shop.plants() }))
+  app.get('/v1/golden', { schema: { summary: 'Golden machines of this plant' } }, async () => ({ golden: c.golden.list() }))
+  app.post<{ Body: { name: string, cpus?: number, memoryMiB?: number, diskMiB?: number } }>('/v1/golden', {
+    schema: {
+      summary: 'Build a golden machine (family tiny)',
+      body: {
+        type: 'object',
+        required: ['name'],
+        additionalProperties: false,
+        properties: {
+          name: { type: 'string', maxLength: 64 },
+          cpus: { type: 'integer', minimum: 1, maximum: 64 },
+          memoryMiB: { type: 'integer', minimum: 64, maximum: 1_048_576 },
+          diskMiB: { type: 'integer', minimum: 64, maximum: 16_777_216 }
+        }
+      }
+    }
+  }, async (request, reply) => answerInLines(reply, async (lines) => c.golden.build(
+    request.body.name,
+    { cpus: request.body.cpus ?? 1, memoryMiB: request.body.memoryMiB ?? 256, diskMiB: request.body.diskMiB ?? 512 },
+    (step, share) => { void lines.event({ event: 'progress', step, share }) },
+    lines.signal
+  )))
+  app.delete<{ Params: { name: string } }>('/v1/golden/:name', { schema: { summary: 'Remove a golden machine' } }, async (request) => {
+    await c.golden.remove(request.params.name)
+    return { removed: request.params.name }
+  })
+}
+
+function jsonEvent (event: CallEvent): unknown {
+  if (event.kind === 'output') return { event: 'output', source: event.source, bytes: Buffer.from(event.bytes).toString('base64') }
+  if (event.kind === 'progress') return { event: 'progress', step: event.step, share: event.share }
+  return { event: 'machines', machines: event.machines }
+}

@@ -1,0 +1,5 @@
+/** What is asked of the plant that holds a machine; see README.md. */
+export * from './constants.ts'
+export * from './messages.ts'
+export * from './core.ts'
+export * from './service.ts'

@@ -1,0 +1,169 @@
+/** The machine protocol's streams, both ends. Authority is checked here, at the plant that has the machine (README.md, Authority). */
+import { PlantError, asPlantError, errorFromReport, type Cancel, type Clock, type Crypto, type KeyId, type MessageStream, type PeerId, type Transport, type VmId } from '../kit/index.ts'
+import { CALL_FRESH_MS, checkFresh, openCall, vmIdOfOrder, type OpenedCall } from '../member/index.ts'
+import { FOLLOW_HEARTBEAT_MS, LIST_BATCH_MAX, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
+import { judgeCall, type MachineCallKind } from './core.ts'
+import { decodeAsk, decodeTell, encodeAsk, encodeTell, type CallAnswer, type CallEvent, type MachineStateName, type MachineView, type Tell } from './messages.ts'
+
+/** Whose a machine is. */
+export interface Subject { owner: KeyId, domain: string, domainKey: KeyId, state: MachineStateName }
+
+type OnOutput = (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>
+
+/** What the plant does when a call has been judged good. Each may throw a PlantError, which goes back to the caller. */
+export interface MachineHost {
+  subject (vmId: VmId): Subject | undefined
+  /** Whether this key owns the machine or was granted its domain. */
+  mayCall (subject: Subject, caller: KeyId, signal: AbortSignal): Promise<boolean>
+  /** False when a call with this nonce was honoured before; remembered until it would be stale. */
+  firstSeen (nonce: string, expiresAtMs: number): boolean
+  view (vmId: VmId): MachineView
+  /** Resolves when the machine runs; throws what it failed with. */
+  follow (vmId: VmId, onProgress: (step: string, share: number) => void, signal: AbortSignal): Promise<MachineView>
+  list (caller: KeyId, collectedToo: boolean, signal: AbortSignal): Promise<MachineView[]>
+  exec (vmId: VmId, run: { script: string, timeoutMs: number, stdin?: Uint8Array }, onOutput: OnOutput, signal: AbortSignal): Promise<number>
+  console (vmId: VmId, input: AsyncIterable<Uint8Array>, onOutput: OnOutput, signal: AbortSignal): Promise<void>
+  publish (vmId: VmId, name: string, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Record<string, unknown>>
+  collect (vmId: VmId, signal: AbortSignal): Promise<MachineView>
+}
+
+/** Serves the calls of others on this plant's machines. */
+export async function serveMachines (c: { transport: Transport, clock: Clock, crypto: Crypto, host: MachineHost }): Promise<Cancel> {
+  return c.transport.handle(MACHINE_PROTOCOL, MACHINE_LIMITS, async (stream) => {
+    try {
+      const first = await stream.receive()
+      if (first === undefined) return
+      const ask = decodeAsk(first)
+      if (ask.t !== 0) throw new PlantError('MESSAGE_INVALID', { path: 't', problem: 'the first message must be a call' })
+      await serveCall(c, stream, openCall(c.crypto, ask.signedCall))
+    } catch (error) {
+      await tell(stream, { t: 7, error: asPlantError(error).report() })
+    } finally {
+      await stream.close().catch(() => undefined) // Reset already: the caller knows.
+    }
+  })
+}
+
+async function tell (stream: MessageStream, message: Tell): Promise<void> {
+  if (!stream.signal.aborted) await stream.send(encodeTell(message)).catch(() => undefined) // Gone: there is nobody to tell.
+}
+
+async function serveCall (c: { clock: Clock, host: MachineHost }, stream: MessageStream, call: OpenedCall): Promise<void> {
+  const { host } = c
+  const signal = stream.signal
+  if (call.kind === 'order') {
+    // Whoever holds the signed order may follow it; nothing is done but to tell, so it may be asked again and again.
+    const vmId = vmIdOfOrder(call)
+    if (host.subject(vmId) === undefined) throw new PlantError('VM_UNKNOWN', { vmId })
+    await tell(stream, { t: 0, machine: await withHeartbeat(c.clock, stream, (onProgress) => host.follow(vmId, onProgress, signal)) })
+    return
+  }
+  checkFresh(call, c.clock.nowMs())
+  if (!host.firstSeen(call.nonce, call.issuedAtMs + 2 * CALL_FRESH_MS)) throw new PlantError('CALL_REPLAYED', {})
+  if (call.kind === 'list') {
+    const machines = await host.list(call.caller, call.body.all, signal)
+    for (let i = 0; i < machines.length; i += LIST_BATCH_MAX) await stream.send(encodeTell({ t: 1, machines: machines.slice(i, i + LIST_BATCH_MAX) }))
+    await tell(stream, { t: 6 })
+    return
+  }
+  if (call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'answered by the shop that took the order, not by plants' })
+  const { vmId } = call
+  const subject = host.subject(vmId)
+  const verdict = judgeCall(call.kind satisfies MachineCallKind, subject && { state: subject.state, allowed: await host.mayCall(subject, call.caller, signal) })
+  if (!verdict.taken) throw new PlantError(verdict.code, { ...verdict.details, vmId })
+  const onOutput: OnOutput = async (source, bytes) => {
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES_MAX) await stream.send(encodeTell({ t: 3, source, bytes: bytes.slice(at, at + PIECE_BYTES_MAX) }))
+  }
+  switch (call.kind) {
+    case 'query': return tell(stream, { t: 0, machine: host.view(vmId) })
+    case 'collect': return tell(stream, { t: 0, machine: await withHeartbeat(c.clock, stream, () => host.collect(vmId, signal)) })
+    case 'exec': return tell(stream, { t: 4, status: await withHeartbeat(c.clock, stream, () => host.exec(vmId, call.body, onOutput, signal)) })
+    case 'console':
+      await withHeartbeat(c.clock, stream, () => host.console(vmId, typed(stream), onOutput, signal))
+      return tell(stream, { t: 6 })
+    case 'publish': return tell(stream, { t: 5, golden: await withHeartbeat(c.clock, stream, (onStep) => host.publish(vmId, call.body.name, onStep, signal)) })
+  }
+}
+
+/** Runs work that may be silent for long, telling the caller of progress, or that it still goes on. */
+async function withHeartbeat<T> (clock: Clock, stream: MessageStream, work: (onProgress: (step: string, share: number) => void) => Promise<T>): Promise<T> {
+  let last = { step: 'waiting', share: 0 }
+  let cancel: Cancel = () => {}
+  const send = (): void => {
+    cancel()
+    void tell(stream, { t: 2, ...last })
+    cancel = clock.after(FOLLOW_HEARTBEAT_MS, send)
+  }
+  cancel = clock.after(FOLLOW_HEARTBEAT_MS, send)
+  try {
+    return await work((step, share) => {
+      last = { step, share: Math.min(1, Math.max(0, share)) }
+      send()
+    })
+  } finally {
+    cancel()
+  }
+}
+
+/** What the caller types. Ends with its `end` message, or with the stream; a console may be silent for as long as it likes. */
+async function * typed (stream: MessageStream): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const bytes = await stream.receive({ timeoutMs: Number.MAX_SAFE_INTEGER }).catch(() => undefined) // Reset: the console ends all the same.
+    if (bytes === undefined) return
+    const ask = decodeAsk(bytes)
+    if (ask.t === 2) return
+    if (ask.t === 1) yield ask.bytes
+  }
+}
+
+/**
+ * Makes a signed call to the plant that has the machine, or follows a signed order there. Throws what the plant answered, or STREAM_* and
+ * PEER_UNREACHABLE.
+ */
+export async function askPlant (transport: Transport, plant: PeerId, signedCall: Uint8Array, traffic: { onEvent?: (event: CallEvent) => void | Promise<void>, input?: AsyncIterable<Uint8Array> }, signal: AbortSignal): Promise<CallAnswer> {
+  const stream = await transport.open(plant, MACHINE_PROTOCOL, MACHINE_LIMITS, signal)
+  const onAbort = (): void => { stream.abort(asPlantError(signal.reason)) }
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await stream.send(encodeAsk({ t: 0, signedCall }))
+    if (traffic.input !== undefined) void sendInput(stream, traffic.input)
+    for (;;) {
+      const bytes = await stream.receive()
+      if (bytes === undefined) throw new PlantError('STREAM_TRUNCATED', { plant })
+      const answer = await take(decodeTell(bytes), traffic)
+      if (answer === undefined) continue
+      await stream.close().catch(() => undefined) // The answer is here; how the stream ends does not matter.
+      return answer
+    }
+  } catch (error) {
+    stream.abort(asPlantError(error))
+    if (signal.aborted) throw signal.reason
+    throw error
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+async function take (message: Tell, traffic: { onEvent?: (event: CallEvent) => void | Promise<void> }): Promise<CallAnswer | undefined> {
+  switch (message.t) {
+    case 0: return { kind: 'machine', machine: message.machine }
+    case 1: await traffic.onEvent?.({ kind: 'machines', machines: message.machines }); return undefined
+    case 2: await traffic.onEvent?.({ kind: 'progress', step: message.step, share: message.share }); return undefined
+    case 3: await traffic.onEvent?.({ kind: 'output', source: message.source, bytes: message.bytes }); return undefined
+    case 4: return { kind: 'exit', status: message.status }
+    case 5: return { kind: 'golden', golden: message.golden }
+    case 6: return { kind: 'done' }
+    case 7: throw errorFromReport(message.error)
+  }
+}
+
+async function sendInput (stream: MessageStream, input: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    for await (const bytes of input) {
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES_MAX) await stream.send(encodeAsk({ t: 1, bytes: bytes.slice(at, at + PIECE_BYTES_MAX) }))
+    }
+    await stream.send(encodeAsk({ t: 2 }))
+  } catch {
+    // The stream is gone; whoever waits for its answer learns why.
+  }
+}
