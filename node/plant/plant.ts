@@ -1,0 +1,350 @@
+/**
+ * The plant: owns its machines from the lease on. Takes awards, makes machines, answers for them, finds them again after a crash.
+ * A record is written before anything that it speaks of is done, so that kill -9 at any time leaves either nothing or something a record names.
+ */
+import { PlantError, asPlantError, type Directory, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
+import type { MachineHost, MachineView, Subject } from '../../protocols/machine/index.ts'
+import type { Order } from '../../protocols/order/order.ts'
+import type { MachineRecord, Records } from '../../storage/records/records.ts'
+import type { LiveMachine, MachineStats } from '../lines/line.ts'
+import { holdsCapacity, mayMove, move } from './instance.ts'
+import { makeMachine, type MakeComponents, type Made } from './make.ts'
+import { publishMachine } from './publish.ts'
+import { viewOf } from './view.ts'
+
+export interface PlantComponents extends MakeComponents {
+  self: PeerId
+  records: Records
+  directory: Directory
+  /** Frees what a lease held; called once a machine has failed or was collected. */
+  release: (record: MachineRecord) => void
+  /** Tells the registrars that the machine is no more. */
+  collected: (record: MachineRecord) => void
+  mayCall: (subject: Subject, caller: KeyId, signal: AbortSignal) => Promise<boolean>
+  /** The order inside a signed order, checked. */
+  orderOf: (signedOrder: Uint8Array) => Order
+  /** Called when what the plant advertises has changed. */
+  onChange: () => void
+  onActionMs: (ms: number) => void
+}
+
+interface Job {
+  stop: AbortController
+  done: Promise<void>
+  last: { step: string, share: number }
+  followers: Set<(step: string, share: number) => void>
+}
+
+/** How often monitoring reads each machine's memory and disk. */
+const STATS_EVERY_MS = 5_000
+/** Machines that ended are remembered for a day, so that an order asked again is told how it ended. */
+export const ENDED_KEPT_MS = 24 * 3_600_000
+
+export class Plant implements MachineHost {
+  readonly #c: PlantComponents
+  readonly #jobs = new Map<VmId, Job>()
+  readonly #live = new Map<VmId, { machine: LiveMachine, unpin: () => void, stats?: MachineStats }>()
+  #stopping = false
+  #stopMonitor: () => void = () => {}
+
+  constructor (components: PlantComponents) {
+    this.#c = components
+  }
+
+  /** Takes an award: the record is durable when this returns, and the machine is being made. */
+  take (record: MachineRecord): void {
+    this.#c.records.putMachine(record)
+    this.#note(record.vmId, 'awarded', { shop: record.shop, lease: record.lease.id })
+    this.#provide(record.vmId)
+    this.#begin(record)
+    this.#c.onChange()
+  }
+
+  /**
+   * After a restart: machines that run are adopted, machines half made are made anew, whatever else is left of any is removed. Resolves
+   * when every machine is accounted for; those to be made anew are on their way.
+   */
+  async recover (signal: AbortSignal): Promise<void> {
+    const { line, records, clock } = this.#c
+    records.forget(clock.nowMs() - ENDED_KEPT_MS)
+    const left = new Set(await line.leftovers())
+    for (const record of records.machines()) {
+      signal.throwIfAborted()
+      left.delete(record.vmId)
+      if (!holdsCapacity(record.state)) await line.sweep(record.vmId)
+      else if (record.state === 'creating') {
+        // What of it exists is of unknown progress: actions may have run half. Made anew, it is the machine that was ordered.
+        await line.sweep(record.vmId)
+        this.#begin(record)
+      } else await this.#adopt(record, signal)
+      if (holdsCapacity(record.state)) this.#provide(record.vmId)
+    }
+    for (const vmId of left) await line.sweep(vmId)
+    this.#monitor()
+  }
+
+  async #adopt (record: MachineRecord, signal: AbortSignal): Promise<void> {
+    const { line, warehouse, log } = this.#c
+    const golden = warehouse.list().find((g) => g.goldenId === record.plan?.goldenId)
+    let problem = 'its golden machine is gone'
+    if (golden !== undefined) {
+      const unpin = warehouse.pin(golden.goldenId)
+      try {
+        const machine = await line.adopt(record.vmId, golden, signal)
+        if (machine !== undefined) {
+          this.#watch(record.vmId, machine, unpin)
+          log.info({ vmId: record.vmId }, 'adopted a running machine')
+          return
+        }
+        problem = 'it ended while its plant was down'
+      } catch (error) {
+        problem = `it could not be adopted: ${asPlantError(error).message}`
+      }
+      unpin()
+    }
+    await line.sweep(record.vmId)
+    this.#fail(record.vmId, new PlantError('VM_DIED', { vmId: record.vmId, reason: problem }))
+  }
+
+  /** Lets go of the machines, which run on; or collects them first. */
+  async stop (options: { collect: boolean }): Promise<void> {
+    this.#stopping = true
+    this.#stopMonitor()
+    if (options.collect) {
+      await Promise.all(this.#c.records.machines().filter((r) => holdsCapacity(r.state)).map(async (r) => this.collect(r.vmId)))
+    }
+    // A machine half made is made anew at the next start; its parts go now.
+    const jobs = [...this.#jobs.values()]
+    for (const job of jobs) job.stop.abort(new PlantError('INTERRUPTED'))
+    await Promise.all(jobs.map(async (job) => job.done))
+    await Promise.all([...this.#live.values()].map(async ({ machine }) => machine.release()))
+    this.#live.clear()
+  }
+
+  // Making
+
+  #begin (record: MachineRecord): void {
+    const { vmId } = record
+    const stop = new AbortController()
+    const job: Job = { stop, done: Promise.resolve(), last: { step: 'waiting', share: 0 }, followers: new Set() }
+    this.#jobs.set(vmId, job)
+    job.done = this.#make(record, job).catch((error: unknown) => {
+      this.#c.log.error({ vmId, error: String(error), stack: (error as Error).stack }, 'a creation ended in an error of the plant')
+    }).finally(() => { this.#jobs.delete(vmId) })
+  }
+
+  async #make (record: MachineRecord, job: Job): Promise<void> {
+    const { vmId } = record
+    const sinceMs = this.#c.clock.monotonicMs()
+    let made: Made
+    try {
+      made = await makeMachine(vmId, this.#c.orderOf(record.signedOrder), this.#c, {
+        onProgress: (step, share) => {
+          job.last = { step, share }
+          for (const follower of job.followers) follower(step, share)
+        },
+        onPlanned: ({ golden, plan }) => {
+          const actionsDone = plan.fits ? plan.skipped.map((a) => a.digest) : []
+          this.#update(vmId, (r) => ({ ...r, plan: { goldenId: golden.goldenId, goldenName: golden.name, actionsDone, actionsRun: [] } }))
+        },
+        onLive: () => {},
+        onActionMs: this.#c.onActionMs
+      }, job.stop.signal)
+    } catch (error) {
+      if (this.#stopping) return // The record says `creating`: the next start makes it.
+      if (this.#c.records.machine(vmId)?.state === 'creating') this.#fail(vmId, asPlantError(error))
+      return
+    }
+    const current = this.#c.records.machine(vmId)
+    if (current === undefined || !mayMove(current.state, 'made') || job.stop.signal.aborted) {
+      await made.live.destroy()
+      made.unpin()
+      return
+    }
+    this.#watch(vmId, made.live, made.unpin, made.stats)
+    const totalMs = Math.round(this.#c.clock.monotonicMs() - sinceMs)
+    this.#put(move(current, 'made', this.#c.clock.nowMs(), {
+      plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun },
+      attributes: {
+        ...made.outputs,
+        Isa: made.golden.hardware.isa,
+        Mac: made.identity.mac,
+        HostName: made.identity.hostName,
+        ...(made.identity.hostKey !== undefined && { HostKey: made.identity.hostKey })
+      },
+      phasesMs: { ...current.phasesMs, ...made.phasesMs, total: totalMs }
+    }), 'running')
+  }
+
+  #fail (vmId: VmId, error: PlantError): void {
+    const record = this.#c.records.machine(vmId)
+    if (record === undefined || !mayMove(record.state, 'fail')) return
+    this.#put(move(record, 'fail', this.#c.clock.nowMs(), { error: error.report() }), 'failed')
+    this.#c.release(record)
+  }
+
+  // Watching
+
+  #watch (vmId: VmId, machine: LiveMachine, unpin: () => void, stats?: MachineStats): void {
+    const entry = { machine, unpin, ...(stats !== undefined && { stats }) }
+    this.#live.set(vmId, entry)
+    void machine.died.then(async ({ reason }) => {
+      if (this.#stopping || this.#live.get(vmId) !== entry) return
+      this.#live.delete(vmId)
+      this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason }))
+      await machine.destroy()
+      unpin()
+    }).catch((error: unknown) => { this.#c.log.error({ vmId, error: String(error) }, 'a dead machine could not be cleared away') })
+  }
+
+  #monitor (): void {
+    const round = async (): Promise<void> => {
+      for (const [vmId, entry] of this.#live) {
+        try {
+          entry.stats = await entry.machine.stats()
+        } catch {
+          this.#c.log.debug({ vmId }, 'no statistics: the machine is going') // Its death is told by `died`.
+        }
+      }
+      if (!this.#stopping) this.#stopMonitor = this.#c.clock.after(STATS_EVERY_MS, () => { void round() })
+    }
+    void round()
+  }
+
+  // What is asked (MachineHost)
+
+  subject (vmId: VmId): Subject | undefined {
+    const record = this.#c.records.machine(vmId)
+    return record && { owner: record.owner, domain: record.domain, domainKey: record.domainKey, state: record.state }
+  }
+
+  async mayCall (subject: Subject, caller: KeyId, signal: AbortSignal): Promise<boolean> {
+    return this.#c.mayCall(subject, caller, signal)
+  }
+
+  firstSeen (nonce: string, expiresAtMs: number): boolean {
+    return this.#c.records.seenCall(nonce, expiresAtMs)
+  }
+
+  view (vmId: VmId): MachineView {
+    const record = this.#record(vmId)
+    return viewOf(record, this.#c.self, this.#live.get(vmId)?.stats)
+  }
+
+  async follow (vmId: VmId, onProgress: (step: string, share: number) => void, signal: AbortSignal): Promise<MachineView> {
+    const job = this.#jobs.get(vmId)
+    if (job !== undefined) {
+      job.followers.add(onProgress)
+      onProgress(job.last.step, job.last.share)
+      try {
+        await Promise.race([job.done, new Promise((_resolve, reject) => { signal.addEventListener('abort', () => { reject(signal.reason) }, { once: true }) })])
+      } finally {
+        job.followers.delete(onProgress)
+      }
+    }
+    return this.view(vmId)
+  }
+
+  async list (caller: KeyId, collectedToo: boolean, signal: AbortSignal): Promise<MachineView[]> {
+    const verdicts = new Map<string, boolean>()
+    const views: MachineView[] = []
+    for (const record of this.#c.records.machines()) {
+      if (record.state === 'collected' && !collectedToo) continue
+      const whose = `${record.owner}/${record.domainKey}/${record.domain}`
+      let may = verdicts.get(whose)
+      if (may === undefined) verdicts.set(whose, may = await this.#c.mayCall(record, caller, signal))
+      if (may) views.push(this.view(record.vmId))
+    }
+    return views
+  }
+
+  async exec (vmId: VmId, run: { script: string, timeoutMs: number, stdin?: Uint8Array }, onOutput: (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
+    const result = await this.#machine(vmId).channel('agent').run({ ...run, parameters: {}, files: {}, onOutput: async (bytes, source) => onOutput(source, bytes) }, signal)
+    return result.status
+  }
+
+  async console (vmId: VmId, input: AsyncIterable<Uint8Array>, onOutput: (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const port = await this.#machine(vmId).console()
+    signal.addEventListener('abort', () => { port.destroy() }, { once: true })
+    const typing = (async () => {
+      for await (const bytes of input) {
+        if (port.destroyed) return
+        port.write(bytes)
+      }
+      port.destroy() // Who types has left.
+    })()
+    try {
+      await onOutput('stdout', new Uint8Array(0)) // Says that the console is open, before the guest says anything.
+      for await (const bytes of port) await onOutput('stdout', bytes as Uint8Array)
+    } catch (error) {
+      if (!port.destroyed) throw error
+    } finally {
+      port.destroy()
+      typing.catch(() => undefined) // The stream that fed it has ended as well.
+    }
+  }
+
+  async publish (vmId: VmId, name: string, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Record<string, unknown>> {
+    const record = this.#record(vmId)
+    const golden = await publishMachine({ record, order: this.#c.orderOf(record.signedOrder), machine: this.#machine(vmId), name }, this.#c, onStep, signal)
+    this.#note(vmId, 'published', { golden: golden.goldenId, name })
+    this.#c.onChange()
+    return { ...golden }
+  }
+
+  async collect (vmId: VmId): Promise<MachineView> {
+    const record = this.#record(vmId)
+    if (record.state === 'collected') return this.view(vmId)
+    // The record first: a crash from here on sweeps the rest.
+    this.#put(move(record, 'collect', this.#c.clock.nowMs()), 'collected')
+    const job = this.#jobs.get(vmId)
+    job?.stop.abort(new PlantError('VM_STATE', { vmId, state: 'collected' }))
+    await job?.done
+    const entry = this.#live.get(vmId)
+    this.#live.delete(vmId)
+    if (entry === undefined) await this.#c.line.sweep(vmId)
+    await entry?.machine.destroy()
+    entry?.unpin()
+    this.#c.directory.withdraw(`vm/${vmId}`)
+    if (holdsCapacity(record.state)) this.#c.release(record)
+    this.#c.collected(record)
+    this.#c.onChange()
+    return this.view(vmId)
+  }
+
+  // Below: helpers
+
+  #record (vmId: VmId): MachineRecord {
+    const record = this.#c.records.machine(vmId)
+    if (record === undefined) throw new PlantError('VM_UNKNOWN', { vmId })
+    return record
+  }
+
+  #machine (vmId: VmId): LiveMachine {
+    const machine = this.#live.get(vmId)?.machine
+    if (machine === undefined) throw new PlantError('VM_STATE', { vmId, state: this.#record(vmId).state })
+    return machine
+  }
+
+  #update (vmId: VmId, change: (record: MachineRecord) => MachineRecord): void {
+    const record = this.#c.records.machine(vmId)
+    if (record !== undefined) this.#c.records.putMachine(change(record))
+  }
+
+  #put (record: MachineRecord, event: string): void {
+    this.#c.records.putMachine(record)
+    this.#note(record.vmId, event, record.error === undefined ? {} : { code: record.error.code })
+    this.#c.onChange()
+  }
+
+  #note (vmId: VmId, event: string, details: Record<string, unknown>): void {
+    this.#c.records.addHistory({ atMs: this.#c.clock.nowMs(), subject: vmId, event, details })
+    this.#c.log.info({ vmId, ...details }, `machine ${event}`)
+  }
+
+  #provide (vmId: VmId): void {
+    this.#c.directory.provide(`vm/${vmId}`).catch((error: unknown) => {
+      this.#c.log.warn({ vmId, error: String(error) }, 'the directory does not take a machine; it is told again')
+    })
+  }
+}

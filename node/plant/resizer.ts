@@ -1,0 +1,76 @@
+/**
+ * Golden machines at other sizes: for a known OS at another memory size the plant boots its disk once at that size, suspends that and keeps
+ * it (CONTRACT.md, Orders). Orders that need the same size at once wait for the one boot.
+ */
+import type { Golden } from '../../protocols/order/golden.ts'
+import type { Clock, GoldenId, Log } from '../../protocols/kit/index.ts'
+import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
+import type { ProductionLine } from '../lines/line.ts'
+
+export interface Resizer {
+  /** The golden machine at this size and for this line, made now where there is none. Throws VM_START_FAILED, DISK_FULL, or the signal's reason. */
+  resized (golden: Golden, hardware: { cpus: number, memoryMiB: number }, signal: AbortSignal): Promise<Golden>
+}
+
+interface Underway { done: Promise<Golden>, waiters: number, stop: AbortController }
+
+export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock: Clock, log: Log }): Resizer {
+  const underway = new Map<string, Underway>()
+
+  const make = async (golden: Golden, hardware: { cpus: number, memoryMiB: number }, signal: AbortSignal): Promise<Golden> => {
+    const unpin = c.warehouse.pin(golden.goldenId)
+    try {
+      const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
+      const draft = await c.warehouse.draft()
+      try {
+        c.log.info({ golden: golden.name, ...hardware }, 'booting a golden machine once at another size')
+        await c.line.resize(golden, goldenDir, hardware, draft.dir, signal)
+        return await draft.commit({
+          name: golden.name,
+          os: golden.os,
+          hardware: { ...golden.hardware, ...hardware },
+          lineFingerprint: c.line.fingerprint,
+          actionsDone: golden.actionsDone,
+          createdAtMs: c.clock.nowMs(),
+          from: golden.goldenId
+        }, signal)
+      } catch (error) {
+        await draft.discard()
+        throw error
+      }
+    } finally {
+      unpin()
+    }
+  }
+
+  return {
+    async resized (golden, { cpus, memoryMiB }, signal) {
+      const key = sizeKey(golden.goldenId, cpus, memoryMiB)
+      let job = underway.get(key)
+      if (job === undefined) {
+        const stop = new AbortController()
+        job = { stop, waiters: 0, done: make(golden, { cpus, memoryMiB }, stop.signal) }
+        job.done.then(() => { underway.delete(key) }, () => { underway.delete(key) })
+        underway.set(key, job)
+      }
+      job.waiters++
+      const leave = (): void => { if (--job.waiters === 0) job.stop.abort(signal.reason) }
+      try {
+        return await Promise.race([job.done, aborted(signal)])
+      } finally {
+        leave()
+      }
+    }
+  }
+}
+
+function sizeKey (id: GoldenId, cpus: number, memoryMiB: number): string {
+  return `${id}/${cpus}/${memoryMiB}`
+}
+
+async function aborted (signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => { reject(signal.reason) }, { once: true })
+  })
+}

@@ -1,0 +1,40 @@
+/** A machine's record as others see it: attributes, classad, JSON (CONTRACT.md, "A machine, as JSON" and "Machine's ad"). */
+import type { PeerId } from '../../protocols/kit/index.ts'
+import type { MachineView } from '../../protocols/machine/index.ts'
+import { adOf, formatAd } from '../../protocols/order/classad.ts'
+import type { MachineRecord } from '../../storage/records/records.ts'
+import type { MachineStats } from '../lines/line.ts'
+
+/** `stats` are the newest that monitoring has, where the machine runs. */
+export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineStats): MachineView {
+  const attributes: MachineView['attributes'] = {
+    // Outputs first: what a guest says must not pass for what the plant knows.
+    ...record.attributes,
+    VMID: record.vmId,
+    Name: record.name,
+    Owner: record.owner,
+    Domain: record.domain,
+    Plant: plant,
+    State: record.state,
+    Cpus: record.lease.cpus,
+    MemoryMiB: record.lease.memoryMiB,
+    DiskMiB: record.lease.diskMiB,
+    ...(stats !== undefined && { OverlayBytes: stats.overlayBytes, PrivateMemoryBytes: stats.privateMemoryBytes })
+  }
+  return {
+    vmid: record.vmId,
+    name: record.name,
+    state: record.state,
+    plant,
+    owner: record.owner,
+    domain: record.domain,
+    orderId: record.orderId,
+    labels: record.labels,
+    ...(record.provisional && { provisional: true }),
+    attributes,
+    classad: formatAd(adOf(attributes)),
+    ...(record.plan !== undefined && { golden: { name: record.plan.goldenName, actionsDone: record.plan.actionsDone, actionsRun: record.plan.actionsRun } }),
+    phasesMs: record.phasesMs,
+    ...(record.error !== undefined && { error: record.error })
+  }
+}
