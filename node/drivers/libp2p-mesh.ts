@@ -1,0 +1,164 @@
+/**
+ * The mesh: one libp2p node that fulfils the ports Transport, PubSub and Directory. Connections are TCP, encrypted and authenticated by TLS or
+ * noise, multiplexed by yamux. See README.md for what a peer of another mesh, or a hostile one, gets.
+ */
+import { tls } from '@libp2p/tls'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { privateKeyFromRaw } from '@libp2p/crypto/keys'
+import { identify } from '@libp2p/identify'
+import { mdns } from '@libp2p/mdns'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import type { Libp2pOptions } from 'libp2p'
+import { createLibp2p } from 'libp2p'
+import { multiaddr } from '@multiformats/multiaddr'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { Lifetime, PlantError } from '../../protocols/kit/index.ts'
+import type { Clock, Log, Random, Signer } from '../../protocols/kit/index.ts'
+import { BoundedDatastore } from './bounded-datastore.ts'
+import { Admission } from './mesh-admission.ts'
+import { MeshDirectory, meshKad } from './mesh-directory.ts'
+import type { RecordRules } from './mesh-directory.ts'
+import {
+  CONNECTIONS_MAX, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
+} from './mesh-limits.ts'
+import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
+import { Redialler } from './mesh-redial.ts'
+import { MeshTransport } from './mesh-transport.ts'
+import { SystemRandom } from './system-random.ts'
+
+export interface MeshInit {
+  /** The plant's key; its public half is the peer id. */
+  key: Signer & { seed (): Uint8Array }
+  /** Multiaddrs to listen at, such as `/ip4/0.0.0.0/tcp/0`. */
+  listen: string[]
+  /** Multiaddrs of peers to join by, with or without `/p2p/…`; dialled until they answer. */
+  bootstrap: string[]
+  /** Name of the mesh; plants of another name are never joined. */
+  mesh: string
+  /** Find others on the local network by multicast. */
+  mdns: boolean
+  clock: Clock
+  random?: Random
+  log: Log
+  /** Stops the mesh when aborted, also while it starts. */
+  signal?: AbortSignal
+  /** Topics that may be subscribed to: peers may speak of no others. `capacity` by default. */
+  topics?: string[]
+  /** Rules for `Directory.put`, by the key's first segment. */
+  records?: Record<string, RecordRules>
+  /** How often held keys are provided again; five minutes by default. */
+  reprovideMs?: number
+}
+
+export interface Mesh {
+  transport: MeshTransport
+  pubsub: MeshPubSub
+  directory: MeshDirectory
+  /** Where this plant can be reached, each with `/p2p/<peer id>`. */
+  addresses (): string[]
+  /** Leaves the mesh and closes everything; twice does nothing. */
+  stop (): Promise<void>
+}
+
+const MESH_NAME = /^[A-Za-z0-9](?:[._-]?[A-Za-z0-9])*$/
+/** With its prefix the name must fit a DNS label of 63 bytes. */
+const MESH_NAME_CHARS_MAX = 40
+
+/** Starts a libp2p node and joins the mesh; resolves when it listens. Throws CONFIG_INVALID for a bad name or address. */
+export async function startMesh (init: MeshInit): Promise<Mesh> {
+  checkInit(init)
+  init.signal?.throwIfAborted()
+  const lifetime = new Lifetime()
+  const { clock, log, mesh } = init
+  const random = init.random ?? new SystemRandom()
+  const topics = init.topics ?? ['capacity']
+  const directoryInit = { rules: init.records ?? {}, ...(init.reprovideMs === undefined ? {} : { reprovideMs: init.reprovideMs }) }
+  const admission: Admission = new Admission({
+    clock,
+    log,
+    greet: async (connection, signal) => { await node.services.identify.identify(connection, { signal }) },
+    forget: async (peer) => { await node.peerStore.delete(peer) }
+  })
+  const node = await createLibp2p({
+    ...baseOptions(init, admission),
+    services: {
+      identify: identify({ protocolPrefix: `plantmesh/${mesh}`, runOnConnectionOpen: false }),
+      ping: ping(),
+      pubsub: meshGossip(mesh, topics),
+      kad: meshKad(mesh, directoryInit)
+    }
+  })
+  const redialler = new Redialler({ node, admission, clock, random, log })
+  const transport = new MeshTransport({ node, admission, clock, log })
+  const directory = new MeshDirectory({ kad: node.services.kad, self: transport.self, admission, clock, log }, directoryInit)
+  node.addEventListener('connection:open', (event) => { void admission.admitted(event.detail) })
+  node.addEventListener('connection:close', (event) => { admission.closed(event.detail) })
+  node.addEventListener('peer:discovery', (event) => { redialler.discovered(event.detail.id) })
+
+  lifetime.own(async () => { await node.stop() })
+  lifetime.own(async () => { await redialler.stop() })
+  lifetime.own(async () => { await directory.stop() })
+  const stop = async (): Promise<void> => lifetime.end()
+  try {
+    await node.start()
+  } catch (cause) {
+    await stop().catch(() => {}) // The failure to start is the one to report.
+    throw new PlantError('CONFIG_INVALID', { field: 'listen', found: init.listen, problem: cause instanceof Error ? cause.message : 'cannot listen' }, { cause })
+  }
+  const onAbort = (): void => { void stop().catch((error: unknown) => { log.warn({ error }, 'the mesh did not stop in order') }) }
+  init.signal?.addEventListener('abort', onAbort, { once: true })
+  lifetime.own(() => { init.signal?.removeEventListener('abort', onAbort) })
+  if (init.signal?.aborted === true) {
+    await stop()
+    init.signal.throwIfAborted()
+  }
+  redialler.start(init.bootstrap)
+  return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), stop }
+}
+
+function baseOptions (init: MeshInit, admission: Admission): Libp2pOptions {
+  const privateKey = privateKeyFromRaw(Buffer.concat([init.key.seed(), init.key.publicKey]))
+  const peerId = peerIdFromPrivateKey(privateKey)
+  return {
+    start: false,
+    privateKey,
+    datastore: new BoundedDatastore(peerId.toCID().toString()),
+    nodeInfo: { name: 'plantmesh', version: '1', userAgent: 'plantmesh/1' },
+    addresses: { listen: init.listen },
+    transports: [tcp()],
+    connectionEncrypters: [tls(), noise()],
+    streamMuxers: [yamux({
+      maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
+      maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
+      streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX }
+    })],
+    connectionGater: admission.gater,
+    connectionManager: {
+      maxConnections: CONNECTIONS_MAX,
+      inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_S,
+      maxIncomingPendingConnections: INBOUND_PENDING_MAX,
+      inboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT_MS,
+      outboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT_MS
+    },
+    // A machine under emulation keeps all cores busy for seconds: a late pong must not cost the connection.
+    connectionMonitor: { pingTimeout: { minTimeout: 10_000 } },
+    peerDiscovery: init.mdns ? [mdns({ serviceTag: `_plantmesh-${init.mesh}._udp.local`, interval: 10_000 })] : []
+  }
+}
+
+function checkInit (init: MeshInit): void {
+  if (!MESH_NAME.test(init.mesh) || init.mesh.length > MESH_NAME_CHARS_MAX) {
+    throw new PlantError('CONFIG_INVALID', { field: 'mesh', found: init.mesh.slice(0, 100), allowed: `letters, digits, single . _ - between them, at most ${MESH_NAME_CHARS_MAX}` })
+  }
+  for (const field of ['listen', 'bootstrap'] as const) {
+    for (const text of init[field]) {
+      try {
+        multiaddr(text)
+      } catch (cause) {
+        throw new PlantError('CONFIG_INVALID', { field, found: text.slice(0, 200), allowed: 'a multiaddr such as /ip4/192.0.2.1/tcp/4001' }, { cause })
+      }
+    }
+  }
+}

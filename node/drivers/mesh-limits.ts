@@ -1,0 +1,56 @@
+/** The bounds and times of the mesh's drivers, with where they come from. */
+
+/** A plant that dials more neighbours than this gains nothing: gossip needs 6, and a mesh of 16 is then complete. */
+export const NEIGHBOURS_WANTED = 16
+/** Above this libp2p closes connections: at 1,000 plants some 300 sockets and 150 MB. */
+export const CONNECTIONS_MAX = 300
+/** Plants behind one address (tests, NAT) join at once; libp2p's 5 a second would keep them out. */
+export const INBOUND_CONNECTIONS_PER_S = 100
+export const INBOUND_PENDING_MAX = 128
+
+/** 200 calls at once from one peer, twice over, fit a connection; the muxer resets what comes above. */
+export const STREAMS_PER_CONNECTION_MAX = 512
+/** A stream that has not named its protocol by then is reset. */
+export const NEGOTIATION_TIMEOUT_MS = 5_000
+/** Opening a stream: a dial, the handshakes and the negotiation, on a busy machine. */
+export const OPEN_TIMEOUT_MS = 10_000
+/** Must stay below libp2p's read buffer of 4 MiB: a paused stream may still receive one window. */
+export const STREAM_WINDOW_BYTES_MAX = 1024 * 1024
+
+/** A message once begun must come at this rate or better, after a start of MESSAGE_BASE_MS: a slow writer cannot hold a stream. */
+export const MESSAGE_BYTES_PER_S_MIN = 64 * 1024
+export const MESSAGE_BASE_MS = 5_000
+/** Bytes unsent in one stream above which `send` waits. */
+export const SEND_MARK_BYTES = 256 * 1024
+/** What may be held beyond one whole message before the network is asked to pause. */
+export const READ_AHEAD_BYTES = 64 * 1024
+
+/** The mesh handshake (identify) on a new connection. */
+export const GREETING_TIMEOUT_MS = 5_000
+/** A peer of another mesh is not talked to for so long; it may be restarted with our mesh's name. */
+export const DENIED_MS = 15_000
+export const DENIED_MAX = 1_024
+
+/** Back-off between dials to a bootstrap peer or a lost neighbour: doubles, with up to a half of jitter. */
+export const REDIAL_FIRST_MS = 500
+export const REDIAL_MS_MAX = 15_000
+/** A lost neighbour is given up after this many dials (some 70 s), unless no other is left. */
+export const REDIALS_MAX = 8
+export const REDIAL_PEERS_MAX = 64
+
+/** Gossip: a message of more is dropped undecoded. The longest message of ours is an advert, 8 KiB; one RPC may hold several. */
+export const GOSSIP_RPC_BYTES_MAX = 256 * 1024
+export const GOSSIP_TOPIC_BYTES_PER_PEER_MAX = 64 * 1024
+
+/** The directory's store and the peer store, in memory: some 40 MB when full. */
+export const STORE_ENTRIES_MAX = 50_000
+export const STORE_VALUE_BYTES_MAX = 64 * 1024
+export const DIRECTORY_KEY_CHARS_MAX = 256
+export const DIRECTORY_VALUE_BYTES_MAX = 16 * 1024
+/** Keys this plant holds: its machines and its orders. */
+export const DIRECTORY_HELD_MAX = 16_384
+export const DIRECTORY_TIMEOUT_MS = 5_000
+/** Said again this often while held; what others keep of it ends after REPROVIDE_LIVES times as long. */
+export const REPROVIDE_MS = 5 * 60_000
+export const REPROVIDE_LIVES = 3
+export const PROVIDES_AT_ONCE_MAX = 8

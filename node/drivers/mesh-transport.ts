@@ -1,0 +1,120 @@
+/** Streams to peers over libp2p (the port Transport), bounded per protocol and per peer. */
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { PlantError } from '../../protocols/kit/index.ts'
+import type { Cancel, Clock, Log, MessageStream, PeerId, StreamHandler, StreamLimits, Transport } from '../../protocols/kit/index.ts'
+import type { Admission } from './mesh-admission.ts'
+import { OPEN_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX } from './mesh-limits.ts'
+import { Libp2pMessageStream } from './mesh-stream.ts'
+
+export interface MeshTransportComponents { node: Libp2p, admission: Admission, clock: Clock, log: Log }
+
+/** Streams open from each peer under one protocol; peers without any are not in it, so that it is as long as there are streams. */
+class InboundCount {
+  readonly #limits: StreamLimits
+  readonly #byPeer = new Map<string, number>()
+  #total = 0
+
+  constructor (limits: StreamLimits) { this.#limits = limits }
+
+  /** Takes a place and returns what gives it back, or undefined when all are taken. */
+  enter (peer: string): Cancel | undefined {
+    const ofPeer = this.#byPeer.get(peer) ?? 0
+    if (this.#total >= this.#limits.inboundMax || ofPeer >= this.#limits.inboundPerPeerMax) return undefined
+    this.#total++
+    this.#byPeer.set(peer, ofPeer + 1)
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      this.#total--
+      const now = (this.#byPeer.get(peer) ?? 1) - 1
+      if (now === 0) this.#byPeer.delete(peer)
+      else this.#byPeer.set(peer, now)
+    }
+  }
+}
+
+export class MeshTransport implements Transport {
+  readonly self: PeerId
+  readonly #c: MeshTransportComponents
+
+  constructor (components: MeshTransportComponents) {
+    this.#c = components
+    this.self = components.node.peerId.toString() as PeerId
+  }
+
+  async open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal): Promise<MessageStream> {
+    signal?.throwIfAborted()
+    const late = new AbortController()
+    const cancel = this.#c.clock.after(OPEN_TIMEOUT_MS, () => { late.abort(new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'no answer in time' })) })
+    const both = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])
+    try {
+      const stream = await this.#open(peer, protocol, both)
+      const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock)
+      if (signal !== undefined) abortWith(messages, signal)
+      return messages
+    } catch (cause) {
+      signal?.throwIfAborted()
+      if (cause instanceof PlantError) throw cause
+      throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: problemOf(cause) }, { cause })
+    } finally {
+      cancel()
+    }
+  }
+
+  async handle (protocol: string, limits: StreamLimits, handler: StreamHandler): Promise<Cancel> {
+    const count = new InboundCount(limits)
+    // libp2p counts by connection; we count by peer and in all, so that its own bound is only the muxer's.
+    await this.#c.node.handle(protocol, (stream, connection) => {
+      const leave = count.enter(connection.remotePeer.toString())
+      if (leave === undefined) {
+        stream.abort(new PlantError('LIMIT', { protocol, bound: 'streams' }))
+        return
+      }
+      void this.#serve(stream, connection, protocol, limits, handler, leave)
+    }, { maxInboundStreams: STREAMS_PER_CONNECTION_MAX, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
+    return () => {
+      this.#c.node.unhandle(protocol).catch((error: unknown) => { this.#c.log.debug({ protocol, error }, 'could not take back a protocol') })
+    }
+  }
+
+  connected (): PeerId[] { return this.#c.admission.neighbours() }
+
+  onNeighbour (fn: (peer: PeerId, change: 'joined' | 'left') => void): Cancel { return this.#c.admission.onNeighbour(fn) }
+
+  async #open (peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
+    const connection = await this.#c.node.dial(peerIdFromString(peer), { signal })
+    if (!await this.#c.admission.admitted(connection)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not of this mesh' })
+    return connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
+  }
+
+  /** Never rejects: whatever a handler or a peer does ends in a reset and a line in the log. */
+  async #serve (stream: Stream, connection: Connection, protocol: string, limits: StreamLimits, handler: StreamHandler, leave: Cancel): Promise<void> {
+    const peer = connection.remotePeer.toString() as PeerId
+    const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock)
+    messages.signal.addEventListener('abort', leave, { once: true })
+    if (messages.signal.aborted) leave()
+    try {
+      if (!await this.#c.admission.admitted(connection)) throw new PlantError('NOT_AUTHORISED', { peer, problem: 'not of this mesh' })
+      await handler(messages)
+      await messages.close()
+    } catch (error) {
+      this.#c.log.debug({ peer, protocol, error }, 'a stream ended in failure')
+      messages.abort(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+}
+
+/** The stream ends with the signal; the listener goes with the stream, so that a long-lived signal gathers none. */
+function abortWith (stream: MessageStream, signal: AbortSignal): void {
+  const onAbort = (): void => { stream.abort(signal.reason instanceof Error ? signal.reason : new Error('aborted')) }
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  stream.signal.addEventListener('abort', () => { signal.removeEventListener('abort', onAbort) }, { once: true })
+}
+
+function problemOf (cause: unknown): string {
+  if (!(cause instanceof Error)) return 'unknown'
+  return cause.name === 'UnsupportedProtocolError' ? 'does not speak the protocol' : cause.name
+}

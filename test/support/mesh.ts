@@ -1,0 +1,54 @@
+/** Real meshes on loopback for tests: nodes are stopped after each test, whatever it did. */
+import { afterEach } from 'vitest'
+import { makeKey } from '../../node/drivers/key-file.ts'
+import { startMesh } from '../../node/drivers/libp2p-mesh.ts'
+import type { Mesh, MeshInit } from '../../node/drivers/libp2p-mesh.ts'
+import { SystemClock } from '../../node/drivers/system-clock.ts'
+import type { Log } from '../../protocols/kit/index.ts'
+
+export const quietLog: Log = { debug () {}, info () {}, warn () {}, error () {} }
+
+/** Says all that is logged on stderr; for finding out, not for tests that stay. */
+export const loudLog: Log = {
+  debug (fields, message) { console.error('debug', message, fields) },
+  info (fields, message) { console.error('info', message, fields) },
+  warn (fields, message) { console.error('warn', message, fields) },
+  error (fields, message) { console.error('error', message, fields) }
+}
+
+const toStop = new Set<() => Promise<void>>()
+
+afterEach(async () => {
+  const stops = [...toStop]
+  toStop.clear()
+  await Promise.all(stops.map(async (stop) => stop()))
+})
+
+/** Undone after the test. */
+export function afterTest (stop: () => Promise<void>): void { toStop.add(stop) }
+
+/** A mesh node on loopback without mDNS, unless told otherwise. */
+export async function meshNode (init: Partial<MeshInit> = {}): Promise<Mesh> {
+  const mesh = await startMesh({
+    key: makeKey(), listen: ['/ip4/127.0.0.1/tcp/0'], bootstrap: [], mesh: 'test', mdns: false, clock: new SystemClock(), log: quietLog, ...init
+  })
+  afterTest(mesh.stop)
+  return mesh
+}
+
+/** So many nodes, each bootstrapped with the first. */
+export async function meshOf (count: number, init: Partial<MeshInit> = {}): Promise<Mesh[]> {
+  const first = await meshNode(init)
+  const others = await Promise.all(Array.from({ length: count - 1 }, async () => meshNode({ ...init, bootstrap: first.addresses() })))
+  return [first, ...others]
+}
+
+/** Waits until the condition holds; fails with its description after `withinMs`. Returns how long it took. */
+export async function until (what: string, condition: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<number> {
+  const startMs = performance.now()
+  while (!await condition()) {
+    if (performance.now() - startMs > withinMs) throw new Error(`not within ${withinMs} ms: ${what}`)
+    await new Promise((resolve) => { setTimeout(resolve, 10) })
+  }
+  return performance.now() - startMs
+}
