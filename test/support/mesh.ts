@@ -4,7 +4,12 @@ import { makeKey } from '../../node/drivers/key-file.ts'
 import { startMesh } from '../../node/drivers/libp2p-mesh.ts'
 import type { Mesh, MeshInit } from '../../node/drivers/libp2p-mesh.ts'
 import { SystemClock } from '../../node/drivers/system-clock.ts'
+import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
+import { SystemRandom } from '../../node/drivers/system-random.ts'
+import { capacity } from '../../protocols/capacity/index.ts'
+import type { Capacity, PlantAd } from '../../protocols/capacity/index.ts'
 import type { Log } from '../../protocols/kit/index.ts'
+import { adOf } from './capacity.ts'
 
 export const quietLog: Log = { debug () {}, info () {}, warn () {}, error () {} }
 
@@ -21,7 +26,7 @@ const toStop = new Set<() => Promise<void>>()
 afterEach(async () => {
   const stops = [...toStop]
   toStop.clear()
-  await Promise.all(stops.map(async (stop) => stop()))
+  for (const stop of stops.toReversed()) await stop()
 })
 
 /** Undone after the test. */
@@ -51,4 +56,16 @@ export async function until (what: string, condition: () => boolean | Promise<bo
     await new Promise((resolve) => { setTimeout(resolve, 10) })
   }
   return performance.now() - startMs
+}
+
+/** A mesh node with the capacity protocol on it. */
+export async function plantNode (init: Partial<MeshInit> = {}, ad: Partial<PlantAd> = {}): Promise<Mesh & { view: Capacity }> {
+  const key = makeKey()
+  const clock = new SystemClock()
+  const mesh = await meshNode({ key, clock, ...init })
+  const view = capacity()({ clock, random: new SystemRandom(), pubsub: mesh.pubsub, transport: mesh.transport, signer: init.key ?? key, crypto: new NodeCrypto(), log: quietLog })
+  afterTest(async () => view.stop())
+  await view.start()
+  view.setOwn(adOf(ad))
+  return { ...mesh, view }
 }
