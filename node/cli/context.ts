@@ -6,7 +6,7 @@ import type { Command } from 'commander'
 import type { Signer, VmId } from '../../protocols/kit/index.ts'
 import { PlantError, isVmId } from '../../protocols/kit/index.ts'
 import { signCall, type Call } from '../../protocols/member/index.ts'
-import { loadOrMakeKey } from '../drivers/keys.ts'
+import { loadOrMakeKey } from '../drivers/key-file.ts'
 import { apiClient, type ApiClient } from './api-client.ts'
 import { output, printError, type Output } from './output.ts'
 

@@ -18,6 +18,9 @@ export const FOLLOW_IDLE_TIMEOUT_MS = 120_000
 /** How often a plant that has nothing to tell says so, to keep a follower's idle timer from firing. */
 export const FOLLOW_HEARTBEAT_MS = 20_000
 
+/** A console at which nothing is typed for so long is closed: half a day, someone who went home. */
+export const CONSOLE_IDLE_TIMEOUT_MS = 12 * 3_600_000
+
 export const MACHINE_LIMITS: StreamLimits = {
   messageBytesMax: MACHINE_MESSAGE_BYTES_MAX,
   idleTimeoutMs: FOLLOW_IDLE_TIMEOUT_MS,

@@ -1,12 +1,12 @@
 /** The machine protocol's streams, both ends. Authority is checked here, at the plant that has the machine (README.md, Authority). */
 import { PlantError, asPlantError, errorFromReport, type Cancel, type Clock, type Crypto, type KeyId, type MessageStream, type PeerId, type Transport, type VmId } from '../kit/index.ts'
-import { CALL_FRESH_MS, checkFresh, openCall, vmIdOfOrder, type OpenedCall } from '../member/index.ts'
-import { FOLLOW_HEARTBEAT_MS, LIST_BATCH_MAX, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
+import { CALL_FRESH_MS, checkFresh, openCall, vmIdOfOrder, type OpenedCall, type Ownership } from '../member/index.ts'
+import { CONSOLE_IDLE_TIMEOUT_MS, FOLLOW_HEARTBEAT_MS, LIST_BATCH_MAX, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
 import { judgeCall, type MachineCallKind } from './core.ts'
 import { decodeAsk, decodeTell, encodeAsk, encodeTell, type CallAnswer, type CallEvent, type MachineStateName, type MachineView, type Tell } from './messages.ts'
 
-/** Whose a machine is. */
-export interface Subject { owner: KeyId, domain: string, domainKey: KeyId, state: MachineStateName }
+/** Whose a machine is, and its state. */
+export interface Subject extends Ownership { state: MachineStateName }
 
 type OnOutput = (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>
 
@@ -108,7 +108,7 @@ async function withHeartbeat<T> (clock: Clock, stream: MessageStream, work: (onP
 /** What the caller types. Ends with its `end` message, or with the stream; a console may be silent for as long as it likes. */
 async function * typed (stream: MessageStream): AsyncGenerator<Uint8Array> {
   for (;;) {
-    const bytes = await stream.receive({ timeoutMs: Number.MAX_SAFE_INTEGER }).catch(() => undefined) // Reset: the console ends all the same.
+    const bytes = await stream.receive({ timeoutMs: CONSOLE_IDLE_TIMEOUT_MS }).catch(() => undefined) // Reset: the console ends all the same.
     if (bytes === undefined) return
     const ask = decodeAsk(bytes)
     if (ask.t === 2) return

@@ -1,0 +1,94 @@
+/** up: runs a plant in the foreground (CONTRACT.md, Commands). */
+import type { Command } from 'commander'
+import { PlantError } from '../../protocols/kit/index.ts'
+import { pinoLog } from '../drivers/pino-log.ts'
+import { dataDirOf } from './context.ts'
+import { checkConfig, parseCapacity, readConfig, type PlantConfig } from './options.ts'
+import { printError } from './output.ts'
+import { runPlant } from './run-plant.ts'
+
+const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/0'
+
+interface UpOptions {
+  config?: string
+  data?: string
+  listen?: string[]
+  bootstrap?: string[]
+  capacity?: string
+  mesh?: string
+  mdns: boolean
+  site?: string
+  costModel?: string
+  collectOnExit?: boolean
+  import?: string[]
+  withParent?: boolean
+  logLevel?: string
+}
+
+export function upCommand (program: Command): void {
+  program.command('up').description('run a plant in the foreground')
+    .option('--config <file>', 'YAML or JSON file with the same names as these options')
+    .option('--data <dir>', 'where the plant keeps all it has (default: PLANTMESH_DATA, else ~/.local/share/plantmesh)')
+    .option('--listen <multiaddr...>', `addresses to be reached at (default: ${DEFAULT_LISTEN})`)
+    .option('--bootstrap <multiaddr...>', 'peers to join by')
+    .option('--capacity <amounts>', 'cpus=2,memoryMiB=4096,diskMiB=20000,machines=32,networks=4 (default: the host\'s)')
+    .option('--mesh <name>', 'name of the mesh; plants of another name are not joined (default: plantmesh)')
+    .option('--no-mdns', 'do not look for plants on the local network')
+    .option('--site <name>', 'the site this plant belongs to')
+    .option('--cost-model <name>', 'memory, compute+network or time-to-done (default)')
+    .option('--collect-on-exit', 'collect the machines before stopping')
+    .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
+    .option('--with-parent', 'stop when standard input ends')
+    .option('--log-level <level>', 'debug, info, warn or error (default: warn), as JSON lines on stderr')
+    .addHelpText('after', '\nExample:\n  plantmesh up --listen /ip4/0.0.0.0/tcp/4001 --mesh campus')
+    .action(async (options: UpOptions) => { await up(options) })
+}
+
+async function up (options: UpOptions): Promise<void> {
+  const stop = new AbortController()
+  const onSignal = (): void => { stop.abort(new PlantError('INTERRUPTED')) }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
+  if (options.withParent === true) process.stdin.on('end', onSignal).on('error', onSignal).resume()
+  try {
+    const config = { ...(options.config === undefined ? {} : await readConfig(options.config)), ...checkConfig(fromFlags(options), 'command line') }
+    const dataDir = config.data ?? dataDirOf({})
+    const log = pinoLog({ level: logLevel(options.logLevel ?? 'warn') })
+    const plant = await runPlant({
+      dataDir,
+      listen: config.listen ?? [DEFAULT_LISTEN],
+      bootstrap: config.bootstrap ?? [],
+      mesh: config.mesh ?? 'plantmesh',
+      mdns: config.mdns ?? true,
+      capacity: config.capacity ?? {},
+      site: config.site ?? '',
+      costModel: config.costModel ?? 'time-to-done',
+      importFrom: options.import ?? [],
+      log
+    }, stop.signal)
+    process.stdout.write(`ready ${JSON.stringify({ peerId: plant.peerId, addresses: plant.addresses(), api: plant.api })}\n`)
+    if (!stop.signal.aborted) await new Promise((resolve) => { stop.signal.addEventListener('abort', resolve, { once: true }) })
+    await plant.stop({ collect: config.collectOnExit ?? false })
+    process.exit(0) // Nothing is left to do; a socket that some library keeps must not keep the process.
+  } catch (error) {
+    process.exit(stop.signal.aborted ? 130 : printError(error, false))
+  }
+}
+
+function logLevel (text: string): 'debug' | 'info' | 'warn' | 'error' {
+  if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text
+  throw new PlantError('USAGE', { option: '--log-level', found: text, allowed: 'debug, info, warn, error' })
+}
+
+function fromFlags (options: UpOptions): PlantConfig {
+  return {
+    ...(options.data !== undefined && { data: options.data }),
+    ...(options.listen !== undefined && { listen: options.listen }),
+    ...(options.bootstrap !== undefined && { bootstrap: options.bootstrap }),
+    ...(options.capacity !== undefined && { capacity: parseCapacity(options.capacity) }),
+    ...(options.mesh !== undefined && { mesh: options.mesh }),
+    ...(!options.mdns && { mdns: false }),
+    ...(options.site !== undefined && { site: options.site }),
+    ...(options.costModel !== undefined && { costModel: options.costModel }),
+    ...(options.collectOnExit === true && { collectOnExit: true })
+  }
+}
