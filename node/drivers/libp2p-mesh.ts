@@ -10,6 +10,8 @@ import { identify } from '@libp2p/identify'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
+import type { KadDHT } from '@libp2p/kad-dht'
+import type { PeerInfo } from '@libp2p/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { createLibp2p } from 'libp2p'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -21,7 +23,7 @@ import { Admission } from './mesh-admission.ts'
 import { MeshDirectory, meshKad } from './mesh-directory.ts'
 import type { RecordRules } from './mesh-directory.ts'
 import {
-  CONNECTIONS_MAX, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
+  CONNECTIONS_MAX, FAREWELL_MS, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
 } from './mesh-limits.ts'
 import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
 import { Redialler } from './mesh-redial.ts'
@@ -90,7 +92,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
       kad: meshKad(mesh, directoryInit)
     }
   })
-  const redialler = new Redialler({ node, admission, clock, random, log })
+  const redialler = new Redialler({ node, admission, clock, random, log, closeTo: (key, signal) => closeTo(node.services.kad, key, signal) })
   const transport = new MeshTransport({ node, admission, clock, log })
   const directory = new MeshDirectory({ kad: node.services.kad, self: transport.self, admission, clock, log }, directoryInit)
   node.addEventListener('connection:open', (event) => { void admission.admitted(event.detail) })
@@ -98,6 +100,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
   node.addEventListener('peer:discovery', (event) => { redialler.discovered(event.detail.id) })
 
   lifetime.own(async () => { await node.stop() })
+  lifetime.own(async () => { if (admission.count > 0) await new Promise<void>((resolve) => { clock.after(FAREWELL_MS, resolve) }) })
   lifetime.own(async () => { await redialler.stop() })
   lifetime.own(async () => { await directory.stop() })
   const stop = async (): Promise<void> => lifetime.end()
@@ -116,6 +119,14 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
   }
   redialler.start(init.bootstrap)
   return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), stop }
+}
+
+/** What a query for the peers near a key brings, as it comes. */
+async function * closeTo (kad: KadDHT, key: Uint8Array, signal: AbortSignal): AsyncGenerator<PeerInfo[]> {
+  for await (const event of kad.getClosestPeers(key, { signal })) {
+    if (event.name === 'PEER_RESPONSE') yield event.closer
+    else if (event.name === 'FINAL_PEER') yield [event.peer]
+  }
 }
 
 function baseOptions (init: MeshInit, admission: Admission): Libp2pOptions {

@@ -1,7 +1,7 @@
 /** The bounds and times of the mesh's drivers, with where they come from. */
 
-/** A plant that dials more neighbours than this gains nothing: gossip needs 6, and a mesh of 16 is then complete. */
-export const NEIGHBOURS_WANTED = 16
+/** Gossip wants 6 neighbours; two more make up for those about to go. A connection costs some 20 ms of processor on each side, so not more. */
+export const NEIGHBOURS_WANTED = 8
 /** Above this libp2p closes connections: at 1,000 plants some 300 sockets and 150 MB. */
 export const CONNECTIONS_MAX = 300
 /** Plants behind one address (tests, NAT) join at once; libp2p's 5 a second would keep them out. */
@@ -37,6 +37,12 @@ export const REDIAL_MS_MAX = 15_000
 /** A lost neighbour is given up after this many dials (some 70 s), unless no other is left. */
 export const REDIALS_MAX = 8
 export const REDIAL_PEERS_MAX = 64
+
+/** While neighbours are fewer than wanted the directory is asked for more: soon after a change, then ever more rarely. */
+export const LOOK_FIRST_MS = 150
+export const LOOK_MS_MAX = 30_000
+/** A goodbye must be read before the connection closes: what is unread when a socket closes is lost. */
+export const FAREWELL_MS = 100
 
 /** Gossip: a message of more is dropped undecoded. The longest message of ours is an advert, 8 KiB; one RPC may hold several. */
 export const GOSSIP_RPC_BYTES_MAX = 256 * 1024

@@ -5,13 +5,21 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface'
+import type { Libp2p, PeerId as Libp2pPeerId, PeerInfo } from '@libp2p/interface'
 import { Lifetime } from '../../protocols/kit/index.ts'
 import type { Cancel, Clock, Log, PeerId, Random } from '../../protocols/kit/index.ts'
 import type { Admission } from './mesh-admission.ts'
-import { NEIGHBOURS_WANTED, OPEN_TIMEOUT_MS, REDIALS_MAX, REDIAL_FIRST_MS, REDIAL_MS_MAX, REDIAL_PEERS_MAX } from './mesh-limits.ts'
+import { LOOK_FIRST_MS, LOOK_MS_MAX, NEIGHBOURS_WANTED, OPEN_TIMEOUT_MS, REDIALS_MAX, REDIAL_FIRST_MS, REDIAL_MS_MAX, REDIAL_PEERS_MAX } from './mesh-limits.ts'
 
-export interface RedialComponents { node: Libp2p, admission: Admission, clock: Clock, random: Random, log: Log }
+export interface RedialComponents {
+  node: Libp2p
+  admission: Admission
+  clock: Clock
+  random: Random
+  log: Log
+  /** Peers close to a key, as the directory knows them. */
+  closeTo (key: Uint8Array, signal: AbortSignal): AsyncIterable<PeerInfo[]>
+}
 
 /** Someone to stay connected with. */
 interface Target {
@@ -29,12 +37,16 @@ export class Redialler {
   /** Lost neighbours that are being dialled: at most REDIAL_PEERS_MAX. */
   readonly #lost = new Map<string, Target>()
   readonly #discovering = new Set<string>()
+  #cancelLook: Cancel = () => {}
+  #looks = 0
 
   constructor (components: RedialComponents) {
     this.#c = components
     this.#lifetime.own(components.admission.onNeighbour((peer, change) => {
       if (change === 'left') this.#onLost(peer)
       else this.#lost.delete(peer)
+      this.#looks = 0
+      this.#lookSoon()
     }))
   }
 
@@ -58,7 +70,42 @@ export class Redialler {
 
   async stop (): Promise<void> {
     this.#lost.clear()
+    this.#cancelLook()
     await this.#lifetime.end()
+  }
+
+  /** While neighbours are few: a plant that knows but the one it joined by hears little gossip, and nothing when that one goes. */
+  #lookSoon (): void {
+    this.#cancelLook()
+    if (this.#lifetime.ended || this.#c.admission.count === 0 || this.#c.admission.count >= NEIGHBOURS_WANTED) return
+    const plainMs = Math.min(LOOK_MS_MAX, LOOK_FIRST_MS * 2 ** Math.min(this.#looks, 10))
+    this.#cancelLook = this.#c.clock.after(plainMs * (1 + this.#c.random.int(1_000) / 2_000), () => { void this.#look() })
+  }
+
+  /** Asks the directory who is near us, and every second time near a key drawn at random, so that the mesh does not fall into clusters. */
+  async #look (): Promise<void> {
+    const key = this.#looks % 2 === 0 ? this.#c.node.peerId.toMultihash().bytes : this.#c.random.bytes(32)
+    this.#looks++
+    const late = new AbortController()
+    const cancel = this.#c.clock.after(OPEN_TIMEOUT_MS, () => { late.abort(new Error('no answer in time')) })
+    try {
+      for await (const peers of this.#c.closeTo(key, AbortSignal.any([late.signal, this.#lifetime.signal]))) {
+        for (const peer of peers) await this.#onFound(peer)
+        if (this.#c.admission.count + this.#discovering.size >= NEIGHBOURS_WANTED) break
+      }
+    } catch (error) {
+      this.#c.log.debug({ error }, 'looking around ended early')
+    } finally {
+      cancel()
+      late.abort(new Error('done'))
+    }
+    this.#lookSoon()
+  }
+
+  async #onFound (peer: PeerInfo): Promise<void> {
+    if (peer.id.equals(this.#c.node.peerId) || this.#c.admission.has(peer.id.toString())) return
+    if (peer.multiaddrs.length > 0) await this.#c.node.peerStore.merge(peer.id, { multiaddrs: peer.multiaddrs })
+    this.discovered(peer.id)
   }
 
   #onLost (peer: PeerId): void {
