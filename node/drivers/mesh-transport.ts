@@ -97,6 +97,7 @@ export class MeshTransport implements Transport {
     if (messages.signal.aborted) leave()
     try {
       if (!await this.#c.admission.admitted(connection)) throw new PlantError('NOT_AUTHORISED', { peer, problem: 'not of this mesh' })
+      if (messages.signal.aborted) return // Reset before anyone could look at it.
       await handler(messages)
       await messages.close()
     } catch (error) {

@@ -1,6 +1,7 @@
 /** The structured log: pino, one JSON object a line, on stderr unless told otherwise. */
 import { destination, pino } from 'pino'
 import type { DestinationStream, LevelWithSilent, Logger } from 'pino'
+import { PlantError } from '../../protocols/kit/index.ts'
 import type { Log } from '../../protocols/kit/index.ts'
 
 /** A field's text is cut here, so that a peer cannot fill the log with one message. */
@@ -39,6 +40,7 @@ function bounded (fields: Record<string, unknown>): Record<string, unknown> {
 function boundedValue (value: unknown): unknown {
   if (typeof value === 'string') return value.slice(0, FIELD_CHARS_MAX)
   if (!(value instanceof Error)) return value
+  const details = value instanceof PlantError ? { code: value.code, details: value.details } : {}
   const cause = value.cause instanceof Error ? { cause: value.cause.message.slice(0, FIELD_CHARS_MAX) } : {}
-  return { name: value.name, message: value.message.slice(0, FIELD_CHARS_MAX), ...cause, stack: value.stack?.slice(0, FIELD_CHARS_MAX) }
+  return { name: value.name, message: value.message.slice(0, FIELD_CHARS_MAX), ...details, ...cause, stack: value.stack?.slice(0, FIELD_CHARS_MAX) }
 }
