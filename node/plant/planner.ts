@@ -1,0 +1,179 @@
+/**
+ * The production process planner (VMPlants 3.2, P8): of all golden machines that match an order, the one that leaves the least to do, and
+ * what is left of the configuration DAG.
+ */
+import { PlantError, type ActionDigest } from '../../protocols/kit/index.ts'
+import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
+import { matchActions, orderGraph, type Match, type MatchClause, type OrderGraph } from '../../protocols/order/matching.ts'
+import { isOutputName } from '../../protocols/order/outputs.ts'
+import type { Action, Order } from '../../protocols/order/order.ts'
+import { bytesOf } from '../../storage/warehouse/warehouse.ts'
+
+/** An action of the order that the golden machine has done already. */
+export interface SkippedAction { id: string, digest: ActionDigest, outputs: Record<string, string> }
+
+/** How an order is made here, or the nearest golden machine and the clause it fails. */
+export type Plan = Production | { fits: false, refusal: PlanRefusal }
+
+export interface Production {
+  fits: true
+  golden: Golden
+  /** The golden machine is of another size or was suspended on another production line: its disk is booted once at the order's size first. */
+  resize: boolean
+  /** In the order in which they were done. */
+  skipped: SkippedAction[]
+  /** What is left to run, in topological order; `after` may name skipped actions. */
+  remainder: Action[]
+  /** All outputs that the golden machine's actions left, later ones over earlier ones. */
+  outputs: Record<string, string>
+}
+
+export type PlanClause = 'OS' | 'ISA' | 'DISK' | MatchClause
+
+/** A refusal by the nearest golden machine: the one that passes most clauses. JSON-safe. */
+export interface PlanRefusal {
+  clause: PlanClause
+  /** Absent when there is none of this OS. */
+  golden?: { goldenId: string, name: string }
+  found: string
+  wanted: string
+  /** The smallest change of the order that would fit. */
+  change: string
+}
+
+/** Names of what there is, in a refusal. */
+const NAMES_TOLD_MAX = 20
+/** Clauses in the order in which they are tested: the further a golden machine gets, the nearer it is. */
+const CLAUSES: readonly PlanClause[] = ['OS', 'ISA', 'DISK', 'SUBSET', 'PREFIX', 'PARTIAL_ORDER']
+
+/**
+ * Plans a checked order. `fingerprint` is the production line's; `hostIsa` its instruction set, for orders that name none. The answer
+ * depends on nothing else, and not on the order of `goldens`. One pass over them: nothing here is quadratic.
+ */
+export function plan (order: Order, goldens: readonly Golden[], fingerprint: string, hostIsa?: string): Plan {
+  const graph = orderGraph(order.software.actions)
+  const isa = order.hardware.isa ?? hostIsa
+  let best: Candidate | undefined
+  let near: Near | undefined
+  for (const golden of goldens) {
+    const clause = unfit(order, golden, isa)
+    if (clause !== undefined) {
+      near = nearer(near, { golden, clause, at: 0 })
+      continue
+    }
+    const { cpus, memoryMiB } = golden.hardware
+    const resize = cpus !== order.hardware.cpus || memoryMiB !== order.hardware.memoryMiB || golden.lineFingerprint !== fingerprint
+    // What cannot be better than the best so far need not be matched: this is most of a large warehouse.
+    if (best !== undefined && surelyWorse(best, golden, resize, graph)) continue
+    const match = matchActions(graph, golden.actionsDone.map((done) => done.digest), isNamed(order, golden))
+    if (!match.matches) {
+      if (best === undefined) near = nearer(near, { golden, clause: match.clause, at: match.at })
+      continue
+    }
+    const candidate = { golden, resize, nodes: match.nodes, left: graph.actions.length - match.nodes.filter((node) => node !== undefined).length }
+    if (best === undefined || compare(candidate, best) < 0) best = candidate
+  }
+  return best === undefined ? { fits: false, refusal: refusalOf(order, goldens, graph, isa, near) } : production(best, graph)
+}
+
+interface Candidate { golden: Golden, resize: boolean, nodes: (Match & { matches: true })['nodes'], left: number }
+interface Near { golden: Golden, clause: PlanClause, at: number }
+
+function unfit (order: Order, golden: Golden, isa: string | undefined): PlanClause | undefined {
+  if (order.software.os !== golden.name && order.software.os !== golden.os) return 'OS'
+  if (isa !== undefined && golden.hardware.isa !== isa) return 'ISA'
+  return golden.hardware.diskMiB > order.hardware.diskMiB ? 'DISK' : undefined
+}
+
+/** The order asks for a published machine by its own name, not for its family: with it for all that was done on it. */
+function isNamed (order: Order, golden: Golden): boolean {
+  return order.software.os === golden.name && golden.name !== golden.os
+}
+
+/** A clone before a resize, which boots; then the least left to do; then the smaller image; then the id, so that every run agrees. */
+function compare (a: Candidate, b: Candidate): number {
+  if (a.resize !== b.resize) return a.resize ? 1 : -1
+  if (a.left !== b.left) return a.left - b.left
+  const bytes = bytesOf(a.golden.files) - bytesOf(b.golden.files)
+  if (bytes !== 0) return bytes
+  return a.golden.goldenId < b.golden.goldenId ? -1 : 1
+}
+
+function surelyWorse (best: Candidate, golden: Golden, resize: boolean, graph: OrderGraph): boolean {
+  if (best.resize !== resize) return resize
+  return graph.actions.length - golden.actionsDone.length > best.left
+}
+
+function production (best: Candidate, graph: OrderGraph): Production {
+  const skipped: SkippedAction[] = []
+  const outputs: Record<string, string> = {}
+  const taken = new Set<number>()
+  for (const [index, done] of best.golden.actionsDone.entries()) {
+    Object.assign(outputs, done.outputs)
+    const node = best.nodes[index]
+    const action = node === undefined ? undefined : graph.actions[node]
+    if (node === undefined || action === undefined) continue
+    taken.add(node)
+    skipped.push({ id: action.id, digest: done.digest, outputs: done.outputs })
+  }
+  return { fits: true, golden: best.golden, resize: best.resize, skipped, remainder: graph.actions.filter((_, node) => !taken.has(node)), outputs }
+}
+
+function nearer (near: Near | undefined, other: Near): Near {
+  if (near === undefined) return other
+  const further = CLAUSES.indexOf(other.clause) - CLAUSES.indexOf(near.clause)
+  if (further !== 0) return further > 0 ? other : near
+  if (other.clause === 'DISK' && other.golden.hardware.diskMiB !== near.golden.hardware.diskMiB) return other.golden.hardware.diskMiB < near.golden.hardware.diskMiB ? other : near
+  return other.golden.goldenId < near.golden.goldenId ? other : near
+}
+
+function refusalOf (order: Order, goldens: readonly Golden[], graph: OrderGraph, isa: string | undefined, near: Near | undefined): PlanRefusal {
+  if (near === undefined || near.clause === 'OS') {
+    const names = [...new Set(goldens.flatMap((golden) => [golden.os, golden.name]))].sort()
+    const known = names.slice(0, NAMES_TOLD_MAX).join(', ') + (names.length > NAMES_TOLD_MAX ? ', …' : '')
+    const change = names.length === 0 ? 'build a golden machine first (plantmesh golden build tiny)' : `software.os: one of ${known}`
+    return { clause: 'OS', found: names.length === 0 ? 'no golden machine at all' : known, wanted: order.software.os, change }
+  }
+  const { golden, clause } = near
+  const about = { clause, golden: { goldenId: golden.goldenId, name: golden.name } }
+  if (clause === 'ISA') return { ...about, found: golden.hardware.isa, wanted: isa ?? '', change: `hardware.isa: ${golden.hardware.isa}` }
+  if (clause === 'DISK') return { ...about, found: `${golden.hardware.diskMiB} MiB`, wanted: `at most ${order.hardware.diskMiB} MiB`, change: `hardware.diskMiB: ${golden.hardware.diskMiB}` }
+  const done = golden.actionsDone[near.at]
+  const what = `action ${JSON.stringify(done?.id ?? '')} (digest ${done?.digest.slice(0, 12) ?? ''}…)`
+  const inOrder = done === undefined ? undefined : graph.nodesOf.get(done.digest)?.[0]
+  const id = inOrder === undefined ? '' : JSON.stringify(graph.actions[inOrder]?.id)
+  const after = inOrder === undefined ? '' : JSON.stringify(graph.actions[inOrder]?.after)
+  switch (clause) {
+    case 'SUBSET': return { ...about, found: `${what} was done on it`, wanted: 'nothing done that the order does not ask for', change: `add that action to software.actions, or order software.os: ${golden.name}` }
+    case 'PREFIX': return { ...about, found: `${what} was done on it without all that comes before ${id}`, wanted: `all of ${after} done before ${id}`, change: `take from after of ${id} what was not done on it` }
+    case 'PARTIAL_ORDER': return { ...about, found: `${what} was done on it before what comes before ${id}`, wanted: `${after} done before ${id}`, change: `take from after of ${id} what was done later` }
+  }
+}
+
+/**
+ * What publishing a machine records as done, from the golden machine it was cloned from, the ids of the actions that ran and succeeded (in
+ * the order in which they ended) and the machine's attributes.
+ *
+ * An action that failed and was mended by its error sub-graph has left effects that no digest describes: an image of that machine would
+ * pass the subset test for orders that never asked for them. So such a machine is not published: throws VM_STATE naming the actions.
+ *
+ * Records do not say which action left which output. They are kept with the last action that ran: whoever skips one action of a golden
+ * machine skips them all (the subset test), so every order that needs an output gets it.
+ */
+export function actionsDoneOf (order: Order, base: readonly ActionDone[], actionsRun: readonly string[], attributes: Readonly<Record<string, string | number | boolean>>): ActionDone[] {
+  const graph = orderGraph(order.software.actions)
+  const nodeOf = new Map(graph.actions.map((action, node) => [action.id, node]))
+  const ran = actionsRun.map((id) => nodeOf.get(id)).filter((node) => node !== undefined)
+  const skipped = matchActions(graph, base.map((done) => done.digest), true)
+  const accounted = new Set([...ran, ...(skipped.matches ? skipped.nodes : [])])
+  const mended = graph.actions.filter((_, node) => !accounted.has(node)).map((action) => action.id)
+  if (mended.length > 0) {
+    throw new PlantError('VM_STATE', { problem: 'actions of this machine failed and were mended by their error sub-graphs: its state is not what any order asks for', actions: mended })
+  }
+  const inherited = new Map(base.flatMap((done) => Object.entries(done.outputs)))
+  const fresh = Object.fromEntries(Object.entries(attributes).filter((entry): entry is [string, string] => typeof entry[1] === 'string' && isOutputName(entry[0]) && inherited.get(entry[0]) !== entry[1]))
+  const done: ActionDone[] = ran.map((node) => ({ digest: graph.digests[node] as ActionDigest, id: graph.actions[node]?.id ?? '', outputs: {} }))
+  const last = done.at(-1)
+  if (last !== undefined) last.outputs = fresh
+  return [...base, ...done]
+}

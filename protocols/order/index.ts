@@ -1,0 +1,15 @@
+/**
+ * The language of orders: what a client may ask for (VMPlants 3.1), its YAML, JSON and XML forms, the configuration DAG, digests, and the
+ * tests by which golden machines match. Pure; the spec is README.md. ClassAd expressions have their own face, `classad.ts`.
+ */
+export * from './order.ts'
+export * from './golden.ts'
+export { ACTIONS_MAX, ERROR_DEPTH_MAX, FILE_BYTES_MAX } from './constants.ts'
+export { checkOrder } from './check.ts'
+export { orderInvalid, type Problem } from './problems.ts'
+export { formatOrders, parseOrders, tooLarge, ORDER_FORMATS, type OrderDocument, type OrderFormat } from './forms/index.ts'
+export { cycles, readyNodes, topologicalOrder, transitivePredecessors, type GraphNode } from './graph.ts'
+export { actionDigest, orderDigest } from './digest.ts'
+export { vmIdOf, type VmIdSource } from './vmid.ts'
+export { isOutputName, sortOutputs, RESERVED_OUTPUT_NAMES } from './outputs.ts'
+export { matchActions, orderGraph, type Match, type MatchClause, type OrderGraph } from './matching.ts'
