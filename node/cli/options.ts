@@ -25,6 +25,25 @@ export const configSchema = z.strictObject({
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>
 
+/** Each of the host's processors is offered this often: machines of a grid wait more than they compute. `--capacity cpus=` says otherwise. */
+const CPU_SHARES = 4
+/** What the host keeps of its memory and disk for itself, unless `--capacity` says otherwise. */
+const HOST_KEEPS = 0.2
+const MACHINES_DEFAULT = 32
+/** VMPlants 3.4: four host-only networks a plant. */
+const NETWORKS_DEFAULT = 4
+
+/** What a plant offers: as configured, else by what the host has. */
+export function hostCapacity (host: { cpus: number, memoryMiB: number, freeDiskMiB: number }, option: CapacityOption): Required<CapacityOption> {
+  return {
+    cpus: option.cpus ?? host.cpus * CPU_SHARES,
+    memoryMiB: option.memoryMiB ?? Math.floor(host.memoryMiB * (1 - HOST_KEEPS)),
+    diskMiB: option.diskMiB ?? Math.floor(host.freeDiskMiB * (1 - HOST_KEEPS)),
+    machines: option.machines ?? MACHINES_DEFAULT,
+    networks: option.networks ?? NETWORKS_DEFAULT
+  }
+}
+
 /** Reads `cpus=2,memoryMiB=4096,…`; throws USAGE with what is allowed. */
 export function parseCapacity (text: string): CapacityOption {
   const pairs = text.split(',').map((part) => part.split('='))

@@ -1,0 +1,196 @@
+/**
+ * The shop (VMPlants 3.1): order in, classad out. One order makes one machine, through whichever shops and however often it is asked: the
+ * claim of its VMID at the registrars decides who makes it, and whoever asks again is led to the machine that there is.
+ */
+import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type Log, type PeerId, type Transport, type VmId } from '../../protocols/kit/index.ts'
+import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
+import { adAttributes, type Capacity, type Need } from '../../protocols/capacity/index.ts'
+import type { Claiming } from '../../protocols/claim/index.ts'
+import { askPlant, type CallAnswer, type MachineView } from '../../protocols/machine/index.ts'
+import { checkFresh, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
+import type { Records } from '../../storage/records/records.ts'
+import { Decisions } from './decisions.ts'
+import type { CallTraffic, PlantView, Shop } from './shop-face.ts'
+import { encodeTicket } from './ticket.ts'
+import { Whereabouts } from './whereabouts.ts'
+
+export interface ShopComponents {
+  transport: Transport
+  clock: Clock
+  crypto: Crypto
+  directory: Directory
+  log: Log
+  capacity: Capacity
+  bidding: Bidding
+  claiming: Claiming
+  records: Records
+}
+
+/** Plants that `list` asks at once; a mesh of a thousand is asked in some twenty rounds. */
+const LIST_AT_ONCE_MAX = 48
+/** A plant that is slow to list is left out after this, and said to be. */
+const LIST_TIMEOUT_MS = 10_000
+/** A machine's plant that has just gone may come back or another may know: how often `create` looks again before it fails. */
+const FOLLOW_TRIES_MAX = 3
+
+export function shop (c: ShopComponents): Shop {
+  return new ShopService(c)
+}
+
+class ShopService implements Shop {
+  readonly #c: ShopComponents
+  readonly #decisions: Decisions
+  readonly #whereabouts: Whereabouts
+
+  constructor (components: ShopComponents) {
+    this.#c = components
+    this.#decisions = new Decisions(components.records, components.clock)
+    this.#whereabouts = new Whereabouts(components)
+  }
+
+  async create (signedOrder: Uint8Array, options: { strict: boolean }, traffic: CallTraffic, signal: AbortSignal): Promise<MachineView> {
+    const sinceMs = this.#c.clock.monotonicMs()
+    const call = openCall(this.#c.crypto, signedOrder)
+    if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
+    checkFresh(call, this.#c.clock.nowMs())
+    const order = checkOrder(call.body.order)
+    const job = { call, order, signedOrder, vmId: vmIdOfOrder(call), digest: orderDigest(order) }
+    await traffic.onEvent?.({ kind: 'progress', step: 'claiming the order', share: 0 })
+    const found = await this.#place(job, options.strict, traffic, signal)
+    const machine = await this.#follow(job, found.plant, traffic, signal)
+    if (found.fresh) {
+      machine.phasesMs = { bid: found.bidMs, ...machine.phasesMs, total: Math.round(this.#c.clock.monotonicMs() - sinceMs) }
+      this.#decisions.ended(call, job.vmId, machine)
+    }
+    if (machine.error !== undefined && machine.state === 'failed') throw new PlantError(asCode(machine.error.code), { vmid: job.vmId, ...machine.error.details })
+    return machine
+  }
+
+  /** The plant that has the machine or has begun to make it. */
+  async #place (job: OrderJob, strict: boolean, traffic: CallTraffic, signal: AbortSignal): Promise<{ plant: PeerId, fresh: boolean, bidMs: number }> {
+    const here = this.#c.records.machine(job.vmId)
+    if (here !== undefined) {
+      checkSame(job, here.orderDigest)
+      return { plant: this.#c.transport.self, fresh: false, bidMs: 0 }
+    }
+    const claim = await this.#c.claiming.claim({ vmId: job.vmId, orderDigest: job.digest, strict }, signal)
+    if (claim.kind === 'held' || claim.kind === 'collected') {
+      checkSame(job, claim.orderDigest)
+      return { plant: claim.plant, fresh: false, bidMs: 0 }
+    }
+    try {
+      await traffic.onEvent?.({ kind: 'progress', step: 'asking for bids', share: 0.01 })
+      const sinceMs = this.#c.clock.monotonicMs()
+      const result = await this.#c.bidding.auction({
+        signedOrder: encodeTicket({ signedOrder: job.signedOrder, claimId: claim.claimId, provisional: claim.provisional }),
+        vmId: job.vmId,
+        ranked: job.order.rank !== undefined,
+        candidates: this.#c.capacity.candidates(needOf(job.order)).map(({ peer, short, drawn }) => ({
+          plant: peer,
+          why: short === undefined ? drawn ? 'at random' : 'best by view' : `at random; by its advert short of ${short}`
+        })),
+        strict
+      }, signal)
+      const bidMs = Math.round(this.#c.clock.monotonicMs() - sinceMs)
+      this.#decisions.decided(job.call, job.vmId, result.decision, claim.provisional)
+      return { plant: this.#awarded(job, result), fresh: true, bidMs }
+    } finally {
+      await claim.end()
+    }
+  }
+
+  #awarded (job: OrderJob, { end, decision }: AuctionResult): PeerId {
+    switch (end.kind) {
+      case 'awarded':
+      case 'held':
+        this.#whereabouts.learn(job.vmId, end.plant)
+        return end.plant
+      case 'unsettled': throw new PlantError('MESH_CUT', { plant: end.plant, problem: 'a plant fell silent while it was awarded the order' })
+      default: throw new PlantError('ORDER_REFUSED', {
+        refusals: [
+          ...decision.answers.filter((answer) => answer.kind === 'refusal' || answer.kind === 'none').map((answer) => ({
+            plant: answer.plant, ...(answer.refusal ?? { problem: answer.problem ?? 'no answer in time' })
+          })),
+          ...decision.attempts.filter((attempt) => attempt.outcome !== 'granted').map((attempt) => ({
+            plant: attempt.plant, problem: `award ${attempt.outcome ?? 'failed'}`, ...attempt.refusal
+          }))
+        ],
+        ...(decision.candidates.length === 0 && { problem: 'no plant is in view' })
+      })
+    }
+  }
+
+  /** Stays with the plant until the machine runs or has failed; a plant that goes away meanwhile is looked for again. */
+  async #follow (job: OrderJob, first: PeerId, traffic: CallTraffic, signal: AbortSignal): Promise<MachineView> {
+    let plant = first
+    for (let tries = 1; ; tries++) {
+      try {
+        const answer = await askPlant(this.#c.transport, plant, job.signedOrder, traffic, signal)
+        if (answer.kind !== 'machine') throw new PlantError('MESSAGE_INVALID', { path: 't', problem: 'not a machine' })
+        return answer.machine
+      } catch (error) {
+        const { code } = asPlantError(error)
+        if (signal.aborted || tries >= FOLLOW_TRIES_MAX || !(code.startsWith('STREAM_') || code === 'PEER_UNREACHABLE' || code === 'VM_UNKNOWN')) throw error
+        plant = (await this.#whereabouts.find(job.vmId, signal, plant)) ?? plant
+      }
+    }
+  }
+
+  async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
+    const call = openCall(this.#c.crypto, signedCall)
+    if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
+    if (call.kind === 'order' || call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
+    return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
+  }
+
+  async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
+    const queue = this.#c.capacity.plants().map(({ peer }) => peer).values()
+    const worker = async (): Promise<void> => {
+      for (const plant of queue) {
+        const late = new AbortController()
+        const cancel = this.#c.clock.after(LIST_TIMEOUT_MS, () => { late.abort(new PlantError('STREAM_TIMEOUT', { plant, timeoutMs: LIST_TIMEOUT_MS })) })
+        try {
+          await askPlant(this.#c.transport, plant, signedCall, traffic, AbortSignal.any([signal, late.signal]))
+        } catch (error) {
+          signal.throwIfAborted()
+          const { code } = asPlantError(error)
+          // A call that no plant can honour is the caller's affair; a plant that does not answer is left out.
+          if (!code.startsWith('STREAM_') && code !== 'PEER_UNREACHABLE') throw error
+          this.#c.log.warn({ plant, code }, 'a plant did not list its machines')
+        } finally {
+          cancel()
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: LIST_AT_ONCE_MAX }, worker))
+    return { kind: 'done' }
+  }
+
+  why (signedCall: Uint8Array): Record<string, unknown> {
+    const call: OpenedCall = openCall(this.#c.crypto, signedCall)
+    if (call.kind !== 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not a call of kind why' })
+    checkFresh(call, this.#c.clock.nowMs())
+    return this.#decisions.of(call.caller, call.body.orderId)
+  }
+
+  plants (): PlantView[] {
+    return this.#c.capacity.plants().map(({ peer, ad, ageMs }) => ({ plant: peer, self: peer === this.#c.transport.self, ageMs, ad: adAttributes(peer, ad) }))
+  }
+}
+
+interface OrderJob { call: OpenedOrderCall, order: Order, signedOrder: Uint8Array, vmId: VmId, digest: string }
+
+function needOf (order: Order): Need {
+  const { isa, cpus, memoryMiB, diskMiB } = order.hardware
+  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB, os: order.software.os, network: order.network !== undefined }
+}
+
+/** The same id with other content is an error (CONTRACT.md, Conventions). */
+function checkSame (job: OrderJob, digest: string): void {
+  if (digest !== job.digest) throw new PlantError('ORDER_CONFLICT', { orderId: job.call.body.orderId, vmid: job.vmId })
+}
+
+function asCode (code: string): PlantError['code'] {
+  return asPlantError(new PlantError(code as PlantError['code'])).code
+}
