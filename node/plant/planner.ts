@@ -5,6 +5,7 @@
 import { PlantError, type ActionDigest } from '../../protocols/kit/index.ts'
 import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
 import { matchActions, orderGraph, type Match, type MatchClause, type OrderGraph } from '../../protocols/order/matching.ts'
+import { digestPrefixes, QuickMatcher } from '../../protocols/order/quick-match.ts'
 import { isOutputName } from '../../protocols/order/outputs.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
 import { bytesOf } from '../../storage/warehouse/warehouse.ts'
@@ -52,31 +53,51 @@ const CLAUSES: readonly PlanClause[] = ['OS', 'ISA', 'DISK', 'SUBSET', 'PREFIX',
  */
 export function plan (order: Order, goldens: readonly Golden[], fingerprint: string, hostIsa?: string): Plan {
   const graph = orderGraph(order.software.actions)
+  const quick = new QuickMatcher(graph)
   const isa = order.hardware.isa ?? hostIsa
   let best: Candidate | undefined
   let near: Near | undefined
   for (const golden of goldens) {
     const clause = unfit(order, golden, isa)
     if (clause !== undefined) {
-      near = nearer(near, { golden, clause, at: 0 })
+      near = nearer(near, golden, clause, 0)
       continue
     }
     const { cpus, memoryMiB } = golden.hardware
     const resize = cpus !== order.hardware.cpus || memoryMiB !== order.hardware.memoryMiB || golden.lineFingerprint !== fingerprint
-    // What cannot be better than the best so far need not be matched: this is most of a large warehouse.
-    if (best !== undefined && surelyWorse(best, golden, resize, graph)) continue
-    const match = matchActions(graph, golden.actionsDone.map((done) => done.digest), isNamed(order, golden))
-    if (!match.matches) {
-      if (best === undefined) near = nearer(near, { golden, clause: match.clause, at: match.at })
+    const named = isNamed(order, golden)
+    // If all that it has done counts, it leaves this much; what even then is no better than the best need not be compared.
+    const hoped: Candidate = { golden, resize, nodes: [], left: Math.max(0, graph.actions.length - golden.actionsDone.length), bytes: bytesOf(golden.files) }
+    if (best !== undefined && compare(hoped, best) > 0) continue
+    const verdict = named ? undefined : quick.test(prefixesOf(golden))
+    if (verdict?.verdict === 'fails') {
+      if (best === undefined) near = nearer(near, golden, verdict.clause, verdict.at)
       continue
     }
-    const candidate = { golden, resize, nodes: match.nodes, left: graph.actions.length - match.nodes.filter((node) => node !== undefined).length }
+    const match = matchActions(graph, golden.actionsDone.map((done) => done.digest), named)
+    if (!match.matches) {
+      if (best === undefined) near = nearer(near, golden, match.clause, match.at)
+      continue
+    }
+    const candidate = { ...hoped, nodes: match.nodes, left: graph.actions.length - match.nodes.filter((node) => node !== undefined).length }
     if (best === undefined || compare(candidate, best) < 0) best = candidate
   }
   return best === undefined ? { fits: false, refusal: refusalOf(order, goldens, graph, isa, near) } : production(best, graph)
 }
 
-interface Candidate { golden: Golden, resize: boolean, nodes: (Match & { matches: true })['nodes'], left: number }
+/** Descriptions never change once they are on the shelf, so this is worked out once for each. */
+const knownPrefixes = new WeakMap<Golden, Uint32Array>()
+
+function prefixesOf (golden: Golden): Uint32Array {
+  let prefixes = knownPrefixes.get(golden)
+  if (prefixes === undefined) {
+    prefixes = digestPrefixes(golden.actionsDone.map((done) => done.digest))
+    knownPrefixes.set(golden, prefixes)
+  }
+  return prefixes
+}
+
+interface Candidate { golden: Golden, resize: boolean, nodes: (Match & { matches: true })['nodes'], left: number, bytes: number }
 interface Near { golden: Golden, clause: PlanClause, at: number }
 
 function unfit (order: Order, golden: Golden, isa: string | undefined): PlanClause | undefined {
@@ -94,14 +115,8 @@ function isNamed (order: Order, golden: Golden): boolean {
 function compare (a: Candidate, b: Candidate): number {
   if (a.resize !== b.resize) return a.resize ? 1 : -1
   if (a.left !== b.left) return a.left - b.left
-  const bytes = bytesOf(a.golden.files) - bytesOf(b.golden.files)
-  if (bytes !== 0) return bytes
+  if (a.bytes !== b.bytes) return a.bytes - b.bytes
   return a.golden.goldenId < b.golden.goldenId ? -1 : 1
-}
-
-function surelyWorse (best: Candidate, golden: Golden, resize: boolean, graph: OrderGraph): boolean {
-  if (best.resize !== resize) return resize
-  return graph.actions.length - golden.actionsDone.length > best.left
 }
 
 function production (best: Candidate, graph: OrderGraph): Production {
@@ -119,12 +134,12 @@ function production (best: Candidate, graph: OrderGraph): Production {
   return { fits: true, golden: best.golden, resize: best.resize, skipped, remainder: graph.actions.filter((_, node) => !taken.has(node)), outputs }
 }
 
-function nearer (near: Near | undefined, other: Near): Near {
-  if (near === undefined) return other
-  const further = CLAUSES.indexOf(other.clause) - CLAUSES.indexOf(near.clause)
-  if (further !== 0) return further > 0 ? other : near
-  if (other.clause === 'DISK' && other.golden.hardware.diskMiB !== near.golden.hardware.diskMiB) return other.golden.hardware.diskMiB < near.golden.hardware.diskMiB ? other : near
-  return other.golden.goldenId < near.golden.goldenId ? other : near
+function nearer (near: Near | undefined, golden: Golden, clause: PlanClause, at: number): Near {
+  if (near === undefined) return { golden, clause, at }
+  const further = CLAUSES.indexOf(clause) - CLAUSES.indexOf(near.clause)
+  const smaller = clause === 'DISK' ? near.golden.hardware.diskMiB - golden.hardware.diskMiB : 0
+  const better = further !== 0 ? further > 0 : smaller !== 0 ? smaller > 0 : golden.goldenId < near.golden.goldenId
+  return better ? { golden, clause, at } : near
 }
 
 function refusalOf (order: Order, goldens: readonly Golden[], graph: OrderGraph, isa: string | undefined, near: Near | undefined): PlanRefusal {

@@ -19,6 +19,8 @@ export function graphProblems (actions: unknown, path: Path): RawProblem[] {
 function checkGraph (actions: unknown, path: Path, depth: number, problems: RawProblem[]): number {
   if (!Array.isArray(actions)) return 0
   let total = actions.length
+  // Refused for its size alone: what else is wrong with it is not worth the time.
+  if (total > ACTIONS_MAX) return total
   const nodes = new Map<string, GraphNode>()
   for (const [index, action] of actions.entries()) {
     if (!isMap(action)) continue

@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import { parseExpression } from './classad.ts'
 import { asPlantError } from '../kit/index.ts'
+import { PROBLEMS_MAX } from './constants.ts'
 import { graphProblems } from './check-graph.ts'
 import type { Action, Order } from './order.ts'
 import { plainCopy } from './plain.ts'
@@ -66,8 +67,8 @@ function issueProblems (issue: z.core.$ZodIssue, root: unknown): RawProblem[] {
   const value = at(root, path)
   if (issue.code === 'unrecognized_keys') {
     const allowed = fieldsAt(path)
-    return issue.keys.map((key) => {
-      const meant = nearest(key, allowed)
+    return issue.keys.map((key, index) => {
+      const meant = index < PROBLEMS_MAX ? nearest(key, allowed) : undefined
       return { path: [...path, key], found: `the field ${foundText(key)}`, allowed: allowed.join(', '), message: `unknown field${meant === undefined ? '' : `; did you mean ${meant}?`}` }
     })
   }

@@ -132,6 +132,8 @@ describe('hostile and broken files', () => {
     ['JSON nested without end', '['.repeat(100_000) + ']'.repeat(100_000), undefined, /nested too deeply|too many documents/],
     ['JSON maps nested without end', '{"a":'.repeat(50_000) + '1' + '}'.repeat(50_000), undefined, /nested too deeply/],
     ['a list of a million', `{"apiVersion":[${'1,'.repeat(200_000)}1]}`, undefined, /too large/],
+    ['thousands of unknown fields', Array.from({ length: 30_000 }, (_, index) => `f${index}: 1\n`).join(''), undefined, /unknown field/],
+    ['thousands of actions that wait for each other', JSON.stringify({ ...MINIMAL, software: { os: 'tiny', actions: Array.from({ length: 9000 }, (_, index) => ({ id: `a${index}`, after: [`a${index ^ 1}`] })) } }), undefined, /too many actions|too large/],
     ['nothing', '', undefined, /no order/],
     ['white space', '\n \n', undefined, /no order/],
     ['an empty list', '[]', undefined, /no order/],

@@ -5,7 +5,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PlantError, type ActionDigest, type GoldenId } from '../../protocols/kit/index.ts'
-import { actionDigest, checkOrder, matchActions, orderGraph, type Action, type Golden, type Order } from '../../protocols/order/index.ts'
+import { actionDigest, checkOrder, matchActions, orderGraph, type Action, type Golden, type Order, type OrderGraph } from '../../protocols/order/index.ts'
+import { digestPrefixes, QuickMatcher } from '../../protocols/order/quick-match.ts'
 import { actionsDoneOf, plan, type Plan } from '../../node/plant/planner.ts'
 import { graphs } from './generate.ts'
 
@@ -29,7 +30,7 @@ function closure (actions: readonly Action[]): Map<string, Set<string>> {
   const before = new Map(actions.map((a) => [a.id, new Set(a.after)]))
   for (let changed = true; changed;) {
     changed = false
-    for (const set of before.values()) for (const id of [...set]) for (const further of before.get(id) ?? []) if (!set.has(further)) { set.add(further); changed = true }
+    for (const set of before.values()) for (const id of set) for (const further of before.get(id) ?? []) if (!set.has(further)) { set.add(further); changed = true }
   }
   return before
 }
@@ -115,6 +116,28 @@ describe('the three tests', () => {
       if (!match.matches) expect(match.clause).toBe(!subset ? 'SUBSET' : !prefix ? 'PREFIX' : 'PARTIAL_ORDER')
       expect(match.matches).toBe(subset && passes(actions, before, ids))
     }), { numRuns: 800 })
+  })
+
+  test('the quick comparison never fails what matches, and names the same test', () => {
+    fc.assert(fc.property(fc.constantFrom(0, 3).chain((scripts) => cases(7, scripts)), ({ actions, done }) => {
+      const digests = done.map(actionDigest)
+      const graph = orderGraph(actions)
+      const match = matchActions(graph, digests)
+      const quick = new QuickMatcher(graph).test(digestPrefixes(digests))
+      if (match.matches) expect(quick.verdict).not.toBe('fails')
+      else if (!graph.twins) expect(quick).toEqual(expect.objectContaining({ verdict: 'fails', clause: match.clause }))
+    }), { numRuns: 1000 })
+  })
+
+  test('digests that begin alike are told apart', () => {
+    const alike = (end: string): ActionDigest => `00000000${end.repeat(56)}` as ActionDigest
+    const graph: OrderGraph = { actions: [act('a'), act('b', ['a'])], digests: [alike('a'), alike('b')], before: [[], [0]], nodesOf: new Map([[alike('a'), [0]], [alike('b'), [1]]]), twins: false }
+    const quick = new QuickMatcher(graph)
+    for (const [done, matches] of [[['a'], true], [['a', 'b'], true], [['b'], false], [['b', 'a'], false], [['c'], false]] as const) {
+      const digests = done.map(alike)
+      expect(matchActions(graph, digests).matches).toBe(matches)
+      if (matches) expect(quick.test(digestPrefixes(digests)).verdict).not.toBe('fails')
+    }
   })
 
   test('many actions that do the same end in a bounded search', () => {

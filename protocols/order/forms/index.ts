@@ -1,5 +1,5 @@
 /** The same order document as YAML, JSON and XML (CONTRACT.md, Orders). */
-import { DOCUMENTS_MAX, FILE_BYTES_MAX } from '../constants.ts'
+import { DOCUMENTS_MAX, FILE_BYTES_MAX, PROBLEMS_MAX } from '../constants.ts'
 import { examine, tell } from '../check.ts'
 import type { Order } from '../order.ts'
 import { orderInvalid, type Problem, type RawProblem } from '../problems.ts'
@@ -38,7 +38,8 @@ export function parseOrders (text: string, format?: OrderFormat): OrderDocument[
   for (const [documentIndex, document] of documents.entries()) {
     const result = examine(document.value)
     const found = [...document.problems, ...(result.order === undefined ? result.problems : [])]
-    problems.push(...found.map((problem) => placed(problem, documentIndex, document)))
+    // Finding a line is a walk through the document: only for problems that are told.
+    for (const problem of found) problems.push(problems.length < PROBLEMS_MAX ? placed(problem, documentIndex, document) : tell(problem))
     const line = document.lineOf([])
     if (result.order !== undefined) orders.push({ order: result.order, documentIndex, ...(line === undefined ? {} : { line }) })
   }

@@ -2,7 +2,7 @@
 import { Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml'
 import { DOCUMENTS_MAX, FILE_BYTES_MAX, YAML_ALIASES_MAX } from '../constants.ts'
 import type { Order } from '../order.ts'
-import type { Path } from '../problems.ts'
+import { foundText, type Path } from '../problems.ts'
 import { FormError, formProblem, oneLine, writtenForm, type RawDocument } from './document.ts'
 
 /** The documents of a YAML text; empty ones are passed over. Throws FormError. */
@@ -22,6 +22,7 @@ export function readYaml (text: string): RawDocument[] {
       }), results.length)
     }
     if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) continue
+    refuseTwice(document, lines, results.length)
     let value: unknown
     try {
       value = document.toJS({ maxAliasCount: YAML_ALIASES_MAX })
@@ -35,12 +36,30 @@ export function readYaml (text: string): RawDocument[] {
 
 function parse (text: string, lineCounter: LineCounter): Document.Parsed[] {
   try {
-    const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, strict: true, uniqueKeys: true, stringKeys: true, schema: 'core' })
+    const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, strict: true, uniqueKeys: false, stringKeys: true, schema: 'core' })
     return Array.isArray(documents) ? documents as Document.Parsed[] : []
   } catch (cause) {
     // The parser recurses: nesting that is too deep for it ends here.
     throw new FormError([formProblem(`is not valid YAML: ${oneLine(String(cause))}`, 'text that the parser gives up on', 'YAML 1.2')])
   }
+}
+
+/** Fields given twice. The parser's own test compares each with all before it, which a long map would make quadratic. */
+function refuseTwice (document: Document.Parsed, lines: LineCounter, index: number): void {
+  visit(document, {
+    Map: (_key, node) => {
+      const seen = new Set<string>()
+      for (const { key } of node.items) {
+        if (!isScalar(key)) continue
+        const name = String(key.value)
+        if (seen.has(name)) {
+          const line = key.range === null || key.range === undefined ? undefined : lines.linePos(key.range[0]).line
+          throw new FormError([formProblem('is not valid YAML: a field is there twice', `the field ${foundText(name)} twice`, 'each field once', line)], index)
+        }
+        seen.add(name)
+      }
+    }
+  })
 }
 
 /** Walks the syntax tree along the path as far as it goes; the key's line where there is a key. */
