@@ -40,6 +40,10 @@ export interface HistoryEntry { atMs: number, subject: string, event: string, de
 /** How an order was decided, kept by the shop that took it: `plantmesh why`. JSON-safe; bounded by ORDERS_KEPT_MAX. */
 export interface DecisionRecord { orderId: string, owner: KeyId, atMs: number, decision: Record<string, unknown> }
 
+export interface GrantRecord { domain: string, domainKey: KeyId, grantee: KeyId, signed: Uint8Array }
+
+export interface ClaimChange { vmId: VmId, entry: Uint8Array | undefined }
+
 export interface Records {
   putMachine (record: MachineRecord): void
   machine (vmId: VmId): MachineRecord | undefined
@@ -49,9 +53,13 @@ export interface Records {
   forget (changedBeforeMs: number): number
   putDecision (record: DecisionRecord): void
   decision (owner: KeyId, orderId: string): DecisionRecord | undefined
-  putGrant (domainKey: KeyId, grantee: KeyId, signed: Uint8Array): void
-  grants (): Array<{ domainKey: KeyId, grantee: KeyId, signed: Uint8Array }>
-  /** Remembers that a signed call was honoured; false when it was seen before. Entries expire. */
+  /** The signed grant (or revocation) of a triple; replaces the one before. */
+  putGrant (grant: GrantRecord): void
+  grants (): GrantRecord[]
+  /** What this plant, as registrar, has promised about machines (`protocols/claim`): one transaction; an absent entry is removed. */
+  saveClaims (changes: ClaimChange[]): void
+  claims (): Array<{ vmId: VmId, entry: Uint8Array }>
+  /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when there is no room. */
   seenCall (nonce: string, expiresAtMs: number): boolean
   addHistory (entry: HistoryEntry): void
   history (subject: string, max: number): HistoryEntry[]

@@ -1,0 +1,36 @@
+/** The tables of the records, and how older files become newer ones. */
+import type { DatabaseSync } from 'node:sqlite'
+import { PlantError } from '../../protocols/kit/index.ts'
+
+/** Each entry takes a file from its index to the next version. Only ever appended to. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE machines (vm_id TEXT PRIMARY KEY, state TEXT NOT NULL, changed_at_ms INTEGER NOT NULL, record TEXT NOT NULL, signed_order BLOB NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE INDEX machines_by_state ON machines (state, changed_at_ms);
+   CREATE TABLE decisions (owner TEXT NOT NULL, order_id TEXT NOT NULL, at_ms INTEGER NOT NULL, seq INTEGER NOT NULL, decision TEXT NOT NULL, PRIMARY KEY (owner, order_id)) STRICT;
+   CREATE INDEX decisions_by_age ON decisions (seq);
+   CREATE TABLE grants (domain_key TEXT NOT NULL, domain TEXT NOT NULL, grantee TEXT NOT NULL, signed BLOB NOT NULL, PRIMARY KEY (domain_key, domain, grantee)) STRICT, WITHOUT ROWID;
+   CREATE TABLE nonces (nonce TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE INDEX nonces_by_expiry ON nonces (expires_at_ms);
+   CREATE TABLE history (seq INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, at_ms INTEGER NOT NULL, event TEXT NOT NULL, details TEXT NOT NULL) STRICT;
+   CREATE INDEX history_by_subject ON history (subject, seq);
+   CREATE TABLE claims (vm_id TEXT PRIMARY KEY, entry BLOB NOT NULL) STRICT, WITHOUT ROWID;`
+]
+
+export const SCHEMA_VERSION = MIGRATIONS.length
+
+/** Brings a file to this program's version, in one transaction; RECORDS_BROKEN when the file is of a newer program. */
+export function migrate (db: DatabaseSync, path: string): void {
+  const row = db.prepare('PRAGMA user_version').get()
+  const version = Number(row?.['user_version'] ?? 0)
+  if (version > SCHEMA_VERSION) throw new PlantError('RECORDS_BROKEN', { path, problem: 'written by a newer version of plantmesh', version, known: SCHEMA_VERSION })
+  if (version === SCHEMA_VERSION) return
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    for (const step of MIGRATIONS.slice(version)) db.exec(step)
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
+    db.exec('COMMIT')
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw error
+  }
+}

@@ -1,0 +1,160 @@
+import { existsSync } from 'node:fs'
+import { open, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { KeyId } from '../../protocols/kit/index.ts'
+import { HISTORY_PER_SUBJECT_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
+import { openRecords } from '../../storage/drivers/sqlite-records.ts'
+import type { Records } from '../../storage/records/records.ts'
+import { FakeStandingClock, child, machineRecord, tempDir } from './support.ts'
+
+let path = ''
+let clock = new FakeStandingClock()
+let records: Records
+beforeEach(async () => {
+  path = join(await tempDir(), 'records', 'plant.sqlite')
+  clock = new FakeStandingClock()
+  records = openRecords(path, { clock })
+  return () => { records.close() }
+})
+const reopen = (): void => {
+  records.close()
+  records = openRecords(path, { clock })
+}
+const owner = 'owner' as KeyId
+
+describe('records', () => {
+  test('keep a machine whole when they are opened again', () => {
+    const full = machineRecord(1, { plan: { goldenId: 'g', goldenName: 'tiny', actionsDone: ['a'], actionsRun: [] }, error: { code: 'VM_DIED', message: 'm', details: { a: [1, null] }, hint: '' } })
+    records.putMachine(full)
+    records.putMachine(machineRecord(2, { state: 'failed' }))
+    records.putMachine({ ...machineRecord(3), state: 'creating' })
+    records.putMachine({ ...machineRecord(3), state: 'collected' })
+    reopen()
+    expect(records.machine(full.vmId)).toEqual(full)
+    expect(records.machines().map((m) => m.state)).toEqual(['running', 'failed', 'collected'])
+    expect(records.machines(['failed', 'collected']).map((m) => m.vmId)).toEqual([machineRecord(2).vmId, machineRecord(3).vmId])
+    expect(records.machine(machineRecord(9).vmId)).toBeUndefined()
+  })
+
+  test('forget only what is over and old', () => {
+    for (const [n, state] of (['running', 'failed', 'collected', 'creating', 'collected'] as const).entries()) records.putMachine(machineRecord(n, { state }))
+    records.addHistory({ atMs: 1, subject: machineRecord(1).vmId, event: 'made', details: {} })
+    expect(records.forget(4)).toBe(2)
+    expect(records.machines().map((m) => m.changedAtMs)).toEqual([0, 3, 4])
+    expect(records.history(machineRecord(1).vmId, 10)).toEqual([])
+  })
+
+  test('keep the latest decisions when there are too many, whatever the clock says', () => {
+    const db = new DatabaseSync(path)
+    // Filled behind its back in one transaction: as many durable writes would take a minute.
+    db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${ORDERS_KEPT_MAX}) INSERT INTO decisions SELECT 'owner', 'o' || i, 5, i, '{}' FROM n`)
+    db.close()
+    records.putDecision({ orderId: 'o1', owner, atMs: 2, decision: { again: true } })
+    expect(records.decision(owner, 'o2')).toBeDefined()
+    records.putDecision({ orderId: 'new', owner, atMs: 1, decision: { bids: [1] } })
+    expect(records.decision(owner, 'new')).toEqual({ orderId: 'new', owner, atMs: 1, decision: { bids: [1] } })
+    expect(records.decision(owner, 'o1')?.decision).toEqual({ again: true })
+    expect(records.decision(owner, 'o2')).toBeUndefined()
+    expect(records.decision('other' as KeyId, 'o3')).toBeUndefined()
+  })
+
+  test('keep the end of a long history, in order', () => {
+    for (let n = 0; n < HISTORY_PER_SUBJECT_MAX + 20; n++) records.addHistory({ atMs: 7, subject: 's', event: `e${n}`, details: { n } })
+    records.addHistory({ atMs: 7, subject: 'other', event: 'e', details: {} })
+    expect(records.history('s', 1_000).length).toBe(HISTORY_PER_SUBJECT_MAX)
+    expect(records.history('s', 2).map((e) => e.event)).toEqual([`e${HISTORY_PER_SUBJECT_MAX + 18}`, `e${HISTORY_PER_SUBJECT_MAX + 19}`])
+  })
+
+  test('let a nonce through once until it expires, also over a restart', () => {
+    expect(records.seenCall('n', 2_000)).toBe(true)
+    expect(records.seenCall('n', 2_000)).toBe(false)
+    reopen()
+    expect(records.seenCall('n', 2_000)).toBe(false)
+    clock.ms = 2_000
+    expect(records.seenCall('n', 3_000)).toBe(true)
+  })
+
+  test('keep one grant of a triple, and claims as last saved', () => {
+    const grant = { domain: 'd', domainKey: owner, grantee: 'g' as KeyId, signed: Uint8Array.of(1) }
+    records.putGrant(grant)
+    records.putGrant({ ...grant, signed: Uint8Array.of(2) })
+    records.putGrant({ ...grant, domain: 'e' })
+    const [a, b] = [machineRecord(1).vmId, machineRecord(2).vmId]
+    records.saveClaims([{ vmId: a, entry: Uint8Array.of(1) }, { vmId: b, entry: Uint8Array.of(2) }])
+    records.saveClaims([{ vmId: a, entry: undefined }, { vmId: b, entry: Uint8Array.of(3) }])
+    reopen()
+    expect(records.grants()).toEqual([{ ...grant, signed: Uint8Array.of(2) }, { ...grant, domain: 'e' }])
+    expect(records.claims()).toEqual([{ vmId: b, entry: Uint8Array.of(3) }])
+  })
+
+  test('say that they are broken when the file is rubbish, damaged inside, or of a newer program', async () => {
+    for (let n = 0; n < 200; n++) records.putMachine(machineRecord(n))
+    records.close()
+    const whole = await readFile(path)
+    const broken = whole.slice()
+    broken.fill(0x5a, 4096, 16_384)
+    for (const bytes of [Buffer.alloc(8192, 'x'), broken]) {
+      await writeFile(path, bytes)
+      expect(() => openRecords(path, { clock })).toThrow('RECORDS_BROKEN')
+    }
+    await writeFile(path, whole)
+    const db = new DatabaseSync(path)
+    db.exec('PRAGMA user_version = 999')
+    db.close()
+    expect(() => openRecords(path, { clock })).toThrow('RECORDS_BROKEN')
+    expect(() => openRecords('/dev/null/records', { clock })).toThrow('RECORDS_BROKEN')
+  })
+
+  test('say that the disk is full and keep what they had', async () => {
+    const full = child('records-full.ts', [`${path}.full`], { fileBlocksMax: 1_024 })
+    const lines: string[] = []
+    for await (const line of full.lines) lines.push(line)
+    expect(await full.exited).toBe(0)
+    expect(lines).toEqual(['DISK_FULL', 'kept'])
+  })
+})
+
+describe('records of a process that is killed', () => {
+  const seed = Number(process.env['PLANTMESH_TEST_SEED'] ?? Date.now() % 1_000_000)
+  const rounds = 4
+
+  test(`hold all that was acknowledged (seed ${seed})`, async () => {
+    let state = seed
+    // A linear congruential generator (Numerical Recipes) is enough to pick points.
+    const below = (max: number): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) % max
+    for (let round = 0; round < rounds; round++) {
+      records.close()
+      const file = `${path}.${round}`
+      const writer = child('records-writer.ts', [file])
+      const killAfter = 1 + below(120)
+      let acknowledged = 0
+      for await (const line of writer.lines) {
+        acknowledged = Number(line)
+        if (acknowledged >= killAfter) writer.process.kill('SIGKILL')
+      }
+      await writer.exited
+      expect(acknowledged, `seed ${seed}`).toBeGreaterThanOrEqual(killAfter)
+      expect(existsSync(file)).toBe(true)
+      records = openRecords(file, { clock })
+      for (let n = 1; n <= acknowledged; n++) expect(records.machine(machineRecord(n).vmId), `seed ${seed}, ${n} of ${acknowledged}`).toEqual(machineRecord(n))
+      expect(records.claims().length, `seed ${seed}`).toBeGreaterThanOrEqual(acknowledged)
+      expect(records.seenCall(`nonce-${acknowledged}`, 1e12), `seed ${seed}`).toBe(false)
+    }
+  })
+
+  test('open when the log was cut in the middle of a write', async () => {
+    records.putMachine(machineRecord(1))
+    records.putMachine(machineRecord(2, { name: 'x'.repeat(20_000) }))
+    const [main, wal] = [await readFile(path), await readFile(`${path}-wal`)]
+    const copy = `${path}.copy`
+    await writeFile(copy, main)
+    const file = await open(`${copy}-wal`, 'w')
+    await file.write(wal, 0, wal.length - 5_000)
+    await file.close()
+    const cut = openRecords(copy, { clock })
+    expect(cut.machine(machineRecord(1).vmId)).toEqual(machineRecord(1))
+    cut.close()
+  })
+})
