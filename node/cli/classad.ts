@@ -17,7 +17,7 @@ export function classadCommands (program: Command): void {
   const classad = program.command('classad').description('evaluate and match ClassAd expressions')
     .addHelpText('after', '\nExample:\n  plantmesh classad eval \'strcat("a", 1 + 1)\'')
   classad.command('eval').description('the value of an expression, in the scope of an ad and against a target')
-    .option('--ad <file>', 'the ad that the expression is part of; - reads stdin', undefined)
+    .option('--ad <file>', 'the ad that the expression is part of; - reads stdin')
     .option('--target <file>', 'the other ad of the match; - reads stdin')
     .argument('<expression>', 'write -- before one that starts with -')
     .addHelpText('after', '\nExample:\n  plantmesh classad eval --ad plant.ad "FreeMemoryMiB >= 512"')

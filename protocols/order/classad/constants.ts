@@ -41,8 +41,9 @@ export const PATTERN_PROGRAM_MAX = 4_000
 /** Product of program and text that one step of matching stands for. */
 export const PATTERN_WORK_PER_STEP = 256
 
-/** What compiling a pattern costs, in steps, and more for each of its characters. */
-export const PATTERN_STEPS = 100
+/** What compiling a pattern costs, in steps, and for each instruction of its program: measured, some 15 ms for the largest allowed. */
+export const PATTERN_STEPS = 1_000
+export const PATTERN_INSTRUCTION_STEPS = 10
 
 /** Most clauses that an explanation lists. */
 export const CLAUSES_MAX = 100

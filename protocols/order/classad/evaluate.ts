@@ -1,4 +1,5 @@
 /** Evaluation: total (it gives a value, it never throws) and bounded (steps, depth, sizes; constants.ts). */
+import type { RE2JS } from 're2js'
 import { ERROR, UNDEFINED, boolean, type AdValue, type BinaryOp, type ClassAd, type Env, type Expression, type Frame, type Node, type Scalar, type Value } from './ast.ts'
 import type { Evaluator } from './builtins/call.ts'
 import { builtin } from './builtins/index.ts'
@@ -25,6 +26,8 @@ export function evaluateAttribute (name: string, sides: Sides): AdValue {
 export class Evaluation implements Evaluator {
   /** How many calls of `eval` are under way. */
   evals = 0
+  /** Patterns compiled so far. */
+  readonly patterns = new Map<string, RE2JS | undefined>()
   readonly #active: Lookup[] = []
   #steps = 0
   #depth = 0

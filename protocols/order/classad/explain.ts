@@ -80,7 +80,9 @@ class Explainer {
     const attribute = this.#attributeOf(reference)
     if (attribute === undefined || !this.#isFixed(other)) return undefined
     const needed = this.#evaluation.result(other, this.#env)
-    if (needed.type === 'undefined' || needed.type === 'error' || needed.type === 'list' || needed.type === 'ad') return undefined
+    if (needed.type === 'error' || needed.type === 'list' || needed.type === 'ad') return undefined
+    // Nothing is equal to undefined or below it; but one may be it.
+    if (needed.type === 'undefined' && op !== '=?=' && op !== '=!=') return undefined
     return changeOf(attribute, this.#evaluation.result(reference, this.#env), op, needed)
   }
 
@@ -142,6 +144,6 @@ function changeOf (attribute: string, present: AdValue, op: BinaryOp, fixed: Sca
 
 /** The bound as the attribute can reach it: an integer attribute passes a bound of 2.5 at 3. */
 function whole (present: AdValue, fixed: Scalar, round: (value: number) => number): Scalar {
-  if (present.type !== 'integer' || fixed.type !== 'real' || !Number.isFinite(fixed.value)) return fixed
+  if (present.type !== 'integer' || fixed.type !== 'real' || !Number.isSafeInteger(round(fixed.value))) return fixed
   return { type: 'integer', value: BigInt(round(fixed.value)) }
 }

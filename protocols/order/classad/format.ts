@@ -1,7 +1,7 @@
 /** Trees and values as text that reads back the same. */
 import type { AdValue, ClassAd, Expression, Node, Value } from './ast.ts'
 import { PRECEDENCE, isKeyword } from './parser.ts'
-import { absTimeText, relTimeText } from './time-text.ts'
+import { absTimeText, parseAbsTime, parseRelTime, relTimeText, type AbsTime } from './time-text.ts'
 
 /** How lists and reals are written, and who is told of each node: an evaluation pays for what it writes. */
 interface Style { list: (items: string[]) => string, real: (value: number) => string, visit: (node: Node) => void }
@@ -11,8 +11,10 @@ const PLAIN: Style = { list: (items) => `{${items.join(', ')}}`, real: realText,
 // Binding of what is no binary operator; see PRECEDENCE.
 const TERNARY = 0
 const UNARY = 11
-const POSTFIX = 12
-const PRIMARY = 13
+/** `?:` reads everything postfix to its right, so as a base it needs parentheses; so do numbers, to whom a point would belong. */
+const ELVIS = 12
+const POSTFIX = 13
+const PRIMARY = 14
 
 /** A value as ClassAd text: reals keep enough digits to read back the same double, integers never look like reals. */
 export function formatValue (value: AdValue): string {
@@ -70,10 +72,10 @@ function within (node: Node, strengthMin: number, style: Style): string {
 function strengthOf (node: Node, text: string): number {
   switch (node.kind) {
     case 'ternary': return TERNARY
-    case 'binary': return node.op === '?:' ? POSTFIX : PRECEDENCE[node.op] ?? TERNARY
+    case 'binary': return node.op === '?:' ? ELVIS : PRECEDENCE[node.op] ?? TERNARY
     case 'unary': return UNARY
-    // A negative number is read as a negation; a point after a number would be part of it.
-    case 'literal': return text.startsWith('-') ? UNARY : node.value.type === 'integer' || node.value.type === 'real' ? UNARY + 0.5 : PRIMARY
+    // A negative number is read as a negation.
+    case 'literal': return text.startsWith('-') ? UNARY : node.value.type === 'integer' || node.value.type === 'real' ? ELVIS : PRIMARY
     default: return PRIMARY
   }
 }
@@ -99,11 +101,24 @@ function literalText (value: Value, style: Style): string {
     case 'integer': return String(value.value)
     case 'real': return style.real(value.value)
     case 'string': return quoted(value.value, '"')
-    case 'absTime': return `absTime("${absTimeText(value)}")`
-    case 'relTime': return `relTime("${relTimeText(value.seconds)}")`
+    case 'absTime': return absTimeLiteral(value)
+    case 'relTime': return relTimeLiteral(value.seconds)
     case 'list': return style.list(value.items.map((item) => nodeText(item, style)))
     case 'ad': return adNodeText(value.ad, style)
   }
+}
+
+/** As a date, unless that would not read back the same: beyond the calendar, or with an offset of odd seconds. */
+function absTimeLiteral (time: AbsTime): string {
+  const text = absTimeText(time)
+  const again = parseAbsTime(text)
+  const faithful = again !== undefined && Object.is(again.seconds, time.seconds) && Object.is(again.offsetSeconds, time.offsetSeconds)
+  return faithful ? `absTime("${text}")` : `absTime(${realText(time.seconds)}, ${realText(time.offsetSeconds)})`
+}
+
+function relTimeLiteral (seconds: number): string {
+  const text = relTimeText(seconds)
+  return Object.is(parseRelTime(text), seconds) ? `relTime("${text}")` : `relTime(${realText(seconds)})`
 }
 
 function nameText (name: string): string {

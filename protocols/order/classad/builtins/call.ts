@@ -1,4 +1,5 @@
 /** What a built-in function is, and how it gets at its arguments. */
+import type { RE2JS } from 're2js'
 import type { Env, Node, Scalar, Value } from '../ast.ts'
 import type { Lookup } from '../scope.ts'
 
@@ -6,6 +7,8 @@ import type { Lookup } from '../scope.ts'
 export interface Evaluator {
   /** How many calls of `eval` are under way. */
   evals: number
+  /** What was compiled in this evaluation, by pattern and options; as many as the steps allow to compile. */
+  readonly patterns: Map<string, RE2JS | undefined>
   value (node: Node, env: Env): Value
   find (name: string, env: Env): Lookup | undefined
   /** Counts work, in steps. */

@@ -4,7 +4,7 @@
  */
 import { RE2JS } from 're2js'
 import { ERROR, FALSE, TRUE, UNDEFINED, boolean, string, type Value } from '../ast.ts'
-import { PATTERN_CHARS_MAX, PATTERN_PROGRAM_MAX, PATTERN_STEPS, PATTERN_WORK_PER_STEP } from '../constants.ts'
+import { PATTERN_CHARS_MAX, PATTERN_INSTRUCTION_STEPS, PATTERN_PROGRAM_MAX, PATTERN_STEPS, PATTERN_WORK_PER_STEP } from '../constants.ts'
 import { itemsOf, ofValues, textOf, type Builtins, type Context } from './call.ts'
 import { stringList } from './string-lists.ts'
 
@@ -42,12 +42,25 @@ class Pattern {
 
 /** Undefined for a pattern that is malformed, or larger than the bounds allow. Options other than i, m, s and x are passed over. */
 function compiled (pattern: string, options: string, context: Context): Pattern | undefined {
+  const { patterns } = context.evaluation
   if (pattern.length > PATTERN_CHARS_MAX) return undefined
-  context.evaluation.charge(PATTERN_STEPS + pattern.length)
-  const flags = (options.includes('i') ? RE2JS.CASE_INSENSITIVE : 0) | (options.includes('m') ? RE2JS.MULTILINE : 0) | (options.includes('s') ? RE2JS.DOTALL : 0)
+  const flags = [...'imsx'].filter((flag) => options.includes(flag)).join('')
+  const key = `${flags}/${pattern}`
+  if (!patterns.has(key)) {
+    context.evaluation.charge(PATTERN_STEPS)
+    const re = compile(pattern, flags)
+    patterns.set(key, re)
+    context.evaluation.charge((re?.programSize() ?? 0) * PATTERN_INSTRUCTION_STEPS)
+  }
+  const re = patterns.get(key)
+  return re === undefined ? undefined : new Pattern(re, context)
+}
+
+function compile (pattern: string, flags: string): RE2JS | undefined {
+  const bits = (flags.includes('i') ? RE2JS.CASE_INSENSITIVE : 0) | (flags.includes('m') ? RE2JS.MULTILINE : 0) | (flags.includes('s') ? RE2JS.DOTALL : 0)
   try {
-    const re = RE2JS.compile(options.includes('x') ? withoutBlanks(pattern) : pattern, flags)
-    return re.programSize() > PATTERN_PROGRAM_MAX ? undefined : new Pattern(re, context)
+    const re = RE2JS.compile(flags.includes('x') ? withoutBlanks(pattern) : pattern, bits)
+    return re.programSize() > PATTERN_PROGRAM_MAX ? undefined : re
   } catch {
     return undefined // RE2 refuses the pattern; that it does is all that is to be told.
   }
