@@ -23,5 +23,6 @@ export function rankNumber (value: AdValue): number {
   if (value.type === 'boolean') return value.value ? 1 : 0
   if (value.type !== 'integer' && value.type !== 'real') return 0
   const number = Number(value.value)
-  return Number.isNaN(number) ? 0 : number
+  // Neither NaN nor the negative zero orders as one expects.
+  return number || 0
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Expression, adOf, adReal, evaluate, explain, holds, parseExpression, type AdInput, type AdValue } from '../../../protocols/order/classad.ts'
+import { adOf, adReal, evaluate, explain, holds, parseExpression, type AdInput, type AdValue, type Expression } from '../../../protocols/order/classad.ts'
 
 const plant = adOf({ Isa: 'x86_64', FreeMemoryMiB: 300, FreeCpus: 3, Load: adReal(0.5), GoldenMachines: ['tiny'] })
 
