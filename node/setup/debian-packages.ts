@@ -5,10 +5,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import { PlantError } from '../../protocols/kit/index.ts'
+import { withLock } from './lock.mjs'
 import { runTool } from './run-tool.ts'
 
 /** Lists older than this are fetched anew: Debian's mirrors keep superseded versions for about a day. */
@@ -22,7 +23,7 @@ export interface PackageRequest {
   names: string[]
   /** Where the .deb files go; only whole, verified ones ever appear there. */
   dir: string
-  /** apt's own state (lists, caches): may be shared by several requests, one after the other. */
+  /** apt's own state (lists, caches): may be shared by requests, also of other processes; one fetches at a time. */
   cacheDir: string
   /** Also everything that the packages depend on (no recommendations), resolved as if nothing were installed. */
   closure?: boolean
@@ -43,6 +44,12 @@ export async function fetchPackages (request: PackageRequest): Promise<string[]>
   const key = `${request.closure === true ? 'closure' : 'only'}:${[...request.names].sort().join(',')}:${request.wanted?.source ?? ''}`
   const kept = await keptFiles(dir, key)
   if (kept !== undefined) return kept
+  await mkdir(request.cacheDir, { recursive: true })
+  return await withLock(`apt ${resolve(request.cacheDir)}`, async () => await keptFiles(dir, key) ?? await fetchAnew(request, key), signal === undefined ? {} : { signal })
+}
+
+async function fetchAnew (request: PackageRequest, key: string): Promise<string[]> {
+  const { dir, signal } = request
   const apt = await prepareApt(request.cacheDir)
   const fresh = await refreshLists(apt, request, false)
   const draft = join(dir, `.partial-${randomUUID()}`)

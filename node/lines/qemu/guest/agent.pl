@@ -72,7 +72,7 @@ sub info { "version=$VERSION\nboot=" . read_file('/proc/sys/kernel/random/boot_i
 
 sub frame { my ($type, $id, $payload, $token) = @_; pack('CNn', $type, $id, length $payload) . $payload . $token }
 
-sub tell { my ($link, $type, $id, $payload) = @_; $link->{out} .= frame($type, $id, $payload, $link->{token}) if defined $link->{token} }
+sub post { my ($link, $type, $id, $payload) = @_; $link->{out} .= frame($type, $id, $payload, $link->{token}) if defined $link->{token} }
 
 sub read_link {
   my $link = shift;
@@ -117,7 +117,7 @@ sub hello {
   $link->{bodyBytes} = 0;
   $link->{token} = substr($payload, 16, 4);
   $link->{out} = 'PMGHELLO' . substr($payload, 0, 16);
-  tell($link, INFO, 0, info());
+  post($link, INFO, 0, info());
 }
 
 sub on_frame {
@@ -132,14 +132,14 @@ sub on_frame {
   } elsif ($type == CANCEL) {
     take_body($link, $id);
     my $run = $main::runs{"$link->{name}:$id"};
-    $run ? kill_run($run) : tell($link, RESULT, $id, pack('N', 9));
+    $run ? kill_run($run) : post($link, RESULT, $id, pack('N', 9));
   } elsif ($type == IDENTIFY) {
-    tell($link, REPLY, $id, identify(take_body($link, $id) . $payload));
+    post($link, REPLY, $id, identify(take_body($link, $id) . $payload));
   } elsif ($type == GROW) {
     grow_later($link, $id, unpack('Q>', $payload));
   } elsif ($type == SYNC) {
     syscall(162);
-    tell($link, REPLY, $id, "synced=1\n");
+    post($link, REPLY, $id, "synced=1\n");
   }
 }
 
@@ -151,7 +151,7 @@ sub take_body {
   return $body;
 }
 
-sub refuse { my ($link, $id, $why) = @_; take_body($link, $id); tell($link, REFUSED, $id, $why) }
+sub refuse { my ($link, $id, $why) = @_; take_body($link, $id); post($link, REFUSED, $id, $why) }
 
 sub read_file {
   my ($path, $max) = @_;

@@ -116,7 +116,7 @@ sub grow_now {
     my $blockBytes = 1024 << unpack('x24 V', $super);
     sysopen(my $root, '/', 0);
     my $grown = ioctl($root, EXT4_IOC_RESIZE_FS, pack('Q', int($diskBytes / $blockBytes)));
-    tell($link, main::REPLY(), $id, $grown ? "diskBytes=$diskBytes\n" : "problem=$!\n");
+    post($link, main::REPLY(), $id, $grown ? "diskBytes=$diskBytes\n" : "problem=$!\n");
   }
   @growing = @later;
 }

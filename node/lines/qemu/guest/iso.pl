@@ -3,6 +3,8 @@ use strict;
 
 use constant { MOUNT => '/run/plant-iso', REQUEST_BYTES_MAX => 8 * 1024 * 1024 };
 
+my %taken;
+
 # A netlink socket on which the kernel tells of devices that come and change: nothing here polls.
 sub uevent_socket {
   socket(my $s, 16, 2 | 04000, 15) or die "no uevents: $!";
@@ -32,9 +34,11 @@ sub take_disc {
   my $head = read_file(MOUNT . '/nonce.bin', 8);
   my ($token, $id) = unpack('a4 N', $head);
   # A disc of another session is somebody else's, or was left behind.
-  my $mine = length $head == 8 && $token eq $link->{token};
+  # A disc that comes is told of more than once (added, then changed): the same request in the same drive was taken.
+  my $mine = length $head == 8 && $token eq $link->{token} && ($taken{$device} // '') ne $head;
   my $request = $mine ? read_file(MOUNT . '/request.bin', REQUEST_BYTES_MAX) : '';
   syscall(166, $path, 0);
+  $taken{$device} = $head;
   start_run($link, $id, $request) if $mine;
 }
 

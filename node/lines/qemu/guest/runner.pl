@@ -31,12 +31,12 @@ sub start_run {
   my $entries = parse_request($request) or return refuse($link, $id, 'the request is cut off');
   $serial++;
   my $run = { key => $key, id => $id, link => $link, dir => SPOOL . "/$serial", group => CGROUPS . "/$serial", pipes => {} };
-  tell($link, main::STARTED(), $id, '');
+  post($link, main::STARTED(), $id, '');
   my $problem = prepare($run, $entries) || launch($run, $entries);
   if (!$problem) { $runs{$key} = $run; return }
   # Told as the command's own failure (126: found but could not be run), so that the reason reaches whoever asked.
-  tell($link, main::OUTPUT(), $id, "\2plant: $problem\n");
-  tell($link, main::RESULT(), $id, pack('N', 126 << 8));
+  post($link, main::OUTPUT(), $id, "\2plant: $problem\n");
+  post($link, main::RESULT(), $id, pack('N', 126 << 8));
   remove_spool($run);
 }
 
@@ -101,7 +101,7 @@ sub read_pipe {
   my $got = sysread($fh, my $piece, main::PAYLOAD_OUT_MAX() - 1);
   return 0 if !defined $got;
   if ($got == 0) { delete $run->{pipes}{$source}; return 0 }
-  tell($run->{link}, main::OUTPUT(), $run->{id}, chr($source) . $piece);
+  post($run->{link}, main::OUTPUT(), $run->{id}, chr($source) . $piece);
   return $got;
 }
 
@@ -117,8 +117,8 @@ sub finish_run {
   }
   kill_run($run) if $status != 0;
   my $outputs = read_file("$run->{dir}/output", OUTPUTS_BYTES_MAX);
-  tell($run->{link}, main::OUTPUTS(), $run->{id}, substr($outputs, 0, main::PAYLOAD_OUT_MAX(), '')) while length $outputs;
-  tell($run->{link}, main::RESULT(), $run->{id}, pack('N', $status));
+  post($run->{link}, main::OUTPUTS(), $run->{id}, substr($outputs, 0, main::PAYLOAD_OUT_MAX(), '')) while length $outputs;
+  post($run->{link}, main::RESULT(), $run->{id}, pack('N', $status));
   forget_run($run);
 }
 
