@@ -1,0 +1,123 @@
+/**
+ * Whether this plant takes an order, and at what cost. Pure: the order and what the plant is at this moment go in, an offer or a refusal
+ * that names everything that failed comes out. Nothing is held: the award is checked anew (ledger.ts).
+ */
+import { refusalOf, sumOf, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
+import type { Order } from '../../protocols/order/order.ts'
+import type { CostModel, Figures, PlanOutline } from './cost/index.ts'
+import type { Ledger } from './ledger.ts'
+
+/** What the planner said: how the order would be made here, or why no golden machine will do. */
+export type PlanFinding = { found: true, outline: PlanOutline } | { found: false, reasons: Reason[] }
+
+/** The site's rules (P16). */
+export interface BidPolicy {
+  /** Domains (by name) whose orders are taken; every one when absent. */
+  domainsAllowed?: readonly string[]
+  /** The most that one machine may ask for, below the plant's capacity; absent: the capacity. */
+  machineMax?: { cpus?: number, memoryMiB?: number, diskMiB?: number }
+}
+
+/** What of the plant matters for a bid, as it is now. */
+export interface Bidder {
+  isa: string
+  ledger: Ledger
+  cost: CostModel
+  /** Runnable work per CPU of the host. */
+  load: number
+  learned: Figures
+  policy: BidPolicy
+}
+
+/** What of the order matters. */
+export interface BidRequest {
+  order: Order
+  /** Tells domains apart (`Need.domainId`). */
+  domainId: string
+  plan: PlanFinding
+  /** The clauses of the order's requirements that do not hold for this plant's ad; empty when they hold. */
+  requirements: (requirements: string) => Reason[]
+  /** The order's rank of this plant's ad, as a number. */
+  rank: (rank: string) => number
+}
+
+export type BidDecision =
+  | { kind: 'offer', need: Need, items: CostItem[], total: number, rank?: number }
+  | { kind: 'refusal', refusal: Refusal }
+
+/** What the machine of an order takes. */
+export function needOf (order: Order, domainId: string, cost: CostModel): Need {
+  const { cpus, memoryMiB, diskMiB } = order.hardware
+  return { cpus, memoryMiB, diskMiB, domainId, network: order.network !== undefined || cost.everyMachineOnNetwork }
+}
+
+/** Decides on an order. All that fails is named, so that a client sees at once what would have to change. */
+export function decideBid (request: BidRequest, bidder: Bidder): BidDecision {
+  const { order, domainId, plan } = request
+  const { ledger, cost } = bidder
+  const need = needOf(order, domainId, cost)
+  const reasons = [
+    ...policyReasons(order, bidder.policy),
+    ...isaReasons(order, bidder.isa),
+    ...ledger.check(need).map((reason) => cost.everyMachineOnNetwork ? reason : networkChange(reason, order)),
+    ...(order.requirements.trim() === 'true' ? [] : request.requirements(order.requirements)),
+    ...(plan.found ? [] : plan.reasons)
+  ]
+  if (reasons.length > 0 || !plan.found) return { kind: 'refusal', refusal: refusalOf(mostTelling(reasons)) }
+  const items = cost.price({
+    need,
+    capacity: ledger.capacity,
+    used: ledger.used(),
+    domainHasNetwork: ledger.hasNetwork(domainId),
+    plan: plan.outline,
+    load: bidder.load,
+    learned: bidder.learned
+  })
+  const offer = { kind: 'offer' as const, need, items, total: sumOf(items) }
+  return order.rank === undefined ? offer : { ...offer, rank: finite(request.rank(order.rank)) }
+}
+
+function policyReasons (order: Order, policy: BidPolicy): Reason[] {
+  const reasons: Reason[] = []
+  if (policy.domainsAllowed !== undefined && !policy.domainsAllowed.includes(order.domain)) {
+    reasons.push({ code: 'POLICY_DOMAIN', clause: 'domain', need: order.domain, waitHelps: false })
+  }
+  for (const name of ['cpus', 'memoryMiB', 'diskMiB'] as const) {
+    const max = policy.machineMax?.[name]
+    const asked = order.hardware[name]
+    if (max === undefined || asked <= max) continue
+    const attribute = `hardware.${name}`
+    reasons.push({ code: 'POLICY_SIZE', clause: attribute, have: max, need: asked, waitHelps: false, smallestChange: { attribute, from: asked, to: max } })
+  }
+  return reasons
+}
+
+/** An order without an instruction set takes the plant's. */
+function isaReasons (order: Order, isa: string): Reason[] {
+  const asked = order.hardware.isa
+  if (asked === undefined || asked === isa) return []
+  const attribute = 'hardware.isa'
+  return [{ code: 'ISA_DIFFERS', clause: attribute, have: isa, need: asked, waitHelps: false, smallestChange: { attribute, from: asked, to: isa } }]
+}
+
+/** Without its network the order would fit. (Where the cost model puts every machine on one, no change of the order helps.) */
+function networkChange (reason: Reason, order: Order): Reason {
+  if (reason.code !== 'NETWORKS_FULL' || order.network === undefined) return reason
+  return { ...reason, smallestChange: { attribute: 'network.name', from: order.network.name, to: null } }
+}
+
+/** Of several reasons that ask to lower one field, the lowest stands: the smallest change must satisfy all of them. */
+function mostTelling (reasons: Reason[]): Reason[] {
+  const lowest = new Map<string, number>()
+  for (const { smallestChange: change } of reasons) {
+    if (change === undefined || typeof change.to !== 'number') continue
+    lowest.set(change.attribute, Math.min(change.to, lowest.get(change.attribute) ?? Infinity))
+  }
+  return reasons.map((reason) => {
+    const change = reason.smallestChange
+    const to = change === undefined ? undefined : lowest.get(change.attribute)
+    return change === undefined || to === undefined || !change.attribute.startsWith('hardware.') ? reason : { ...reason, smallestChange: { ...change, to } }
+  })
+}
+
+function finite (value: number): number { return Number.isFinite(value) ? value : 0 }

@@ -1,0 +1,83 @@
+/** Bounds and times of the bid and award protocols; each is named in README.md. */
+import type { StreamLimits } from '../kit/index.ts'
+
+export const BID_PROTOCOL = '/plantmesh/bid/1.0.0'
+export const AWARD_PROTOCOL = '/plantmesh/award/1.0.0'
+
+/** A signed order: the document of at most 1 MiB and its envelope. */
+export const SIGNED_ORDER_BYTES_MAX = 1_150_000
+
+/** A call or an award: the signed order and a few short fields. */
+export const ASK_BYTES_MAX = 1_200_000
+
+/** An answer: ITEMS_MAX items or REASONS_MAX reasons of a few short texts each, with room to spare. */
+export const ANSWER_BYTES_MAX = 128 * 1024
+
+/** Items of a bid. The built-in cost models use at most five. */
+export const ITEMS_MAX = 32
+
+/** Reasons of a refusal: every clause of long requirements, and every capacity. */
+export const REASONS_MAX = 32
+
+/** A short text in a message: a name, a code, an id. */
+export const NAME_CHARS_MAX = 256
+
+/** A clause, or a sentence that says why. */
+export const TEXT_CHARS_MAX = 1_024
+
+/** How many plants a shop asks (issue 2, line 4). */
+export const CANDIDATES_MAX = 16
+
+/** How long a shop takes bids. It stops earlier when all have answered. */
+export const DEADLINE_MS = 1_500
+
+/** With no bid at the deadline, the first one until then is taken: a busy mesh is slow, not unwilling. Three deadlines. */
+export const LAST_DEADLINE_MS = 4_500
+
+/** How long a bid stands: the last deadline, and one award that times out and is settled before it. */
+export const BID_TTL_MS = 15_000
+
+/** How long a shop waits for the answer to an award: the plant writes it durably first. */
+export const AWARD_TIMEOUT_MS = 5_000
+
+/** How long a shop waits to hear what became of an award that went unanswered. */
+export const SETTLE_TIMEOUT_MS = 2_000
+
+/** Cancels of an award of unknown fate: 0.5 s doubling to 32 s, ten tries, is about two minutes: longer than an unstarted lease lives. */
+export const CANCEL_TRIES_MAX = 10
+export const CANCEL_FIRST_PAUSE_MS = 500
+export const CANCEL_PAUSE_MS_MAX = 32_000
+
+/** Cancels that are being repeated at once; above, the oldest is given up (its lease expires, the claim of the VMID decides). */
+export const LOOSE_MAX = 64
+
+/** Standing bids of one peer and of all; an entry is well under 1 KiB. */
+export const BIDS_PER_PEER_MAX = 512
+export const BIDS_MAX = 4_096
+
+/** Granted awards that are remembered, so that one repeated or asked after gets the same answer. */
+export const GRANTS_KEPT_MAX = 1_024
+
+/** Calls and awards that are read and judged at once, from one peer and from all: 64 orders of 1.2 MB are 77 MB. */
+export const READ_PER_PEER_MAX = 8
+export const READ_MAX = 64
+
+/** Calls of one peer, and of all, that wait unread; above, the answer is LIMIT. */
+export const WAITING_PER_PEER_MAX = 256
+export const WAITING_MAX = 1_024
+
+/** How long a peer may take over sending its message. */
+export const ASK_IDLE_TIMEOUT_MS = 5_000
+
+/** How long a plant may take over judging a call or granting an award. */
+export const JUDGE_TIMEOUT_MS = 10_000
+
+export const BID_LIMITS: StreamLimits = {
+  messageBytesMax: ASK_BYTES_MAX,
+  idleTimeoutMs: ASK_IDLE_TIMEOUT_MS,
+  // More than may wait and be read, so that a peer above its share is told LIMIT rather than reset.
+  inboundMax: 1_280,
+  inboundPerPeerMax: 320
+}
+
+export const AWARD_LIMITS: StreamLimits = BID_LIMITS

@@ -1,0 +1,70 @@
+/** Calls for bids, awards and leases: how an order finds its plant. The spec is in README.md. */
+import type { Cancel, Clock, LeaseId, Log, PeerId, Random, Transport, VmId } from '../kit/index.ts'
+import type { AuctionEnd, Candidate, Decision } from './auction.ts'
+import type { Award, BidBookInit, Grant, Verdict } from './core.ts'
+import type { Held } from './messages.ts'
+import { BiddingService } from './service.ts'
+
+export * from './auction.ts'
+export * from './constants.ts'
+export * from './core.ts'
+export * from './messages.ts'
+
+/** Every field has its default in constants.ts. */
+export interface BiddingInit {
+  /** How long bids are taken, unless all have answered before. */
+  deadlineMs?: number
+  /** Until when the first bid is taken where there was none at the deadline. */
+  lastDeadlineMs?: number
+  awardTimeoutMs?: number
+  settleTimeoutMs?: number
+  waitingPerPeerMax?: number
+  book?: BidBookInit
+}
+
+export interface BiddingComponents { transport: Transport, clock: Clock, random: Random, log: Log }
+
+/** What the plant decides; its own part of the composition (node/plant). A thrown PlantError becomes a refusal with its code. */
+export interface PlantSide {
+  /** Judges an order that `from` asks about: signature, policy, whether the machine is here already, requirements, capacity, cost. */
+  judge (signedOrder: Uint8Array, from: PeerId, signal: AbortSignal): Verdict | Promise<Verdict>
+  /**
+   * Turns a bid into a lease, if there still is room, and begins to make the machine. The order is the one that was judged. Called at most
+   * once a bid. When it throws, nothing may have been reserved.
+   */
+  grant (award: Award & { signedOrder: Uint8Array }, signal: AbortSignal): Grant | Promise<Grant>
+  /** The machine of that VMID, in whatever state; undefined when this plant never had it, or its lease was undone. */
+  standing (vmId: VmId): Held | undefined
+  /** Undoes a lease whose machine was not started yet, leaving no record of it; false (and nothing done) when it was. */
+  release (vmId: VmId, leaseId: LeaseId): boolean | Promise<boolean>
+}
+
+export interface AuctionRequest {
+  signedOrder: Uint8Array
+  vmId: VmId
+  /** The order has a rank: the highest wins, cost breaks ties. */
+  ranked: boolean
+  /** Whom to ask; at most CANDIDATES_MAX are. */
+  candidates: readonly Candidate[]
+  /** Give up (`unsettled`) rather than risk a second machine when an award's fate cannot be learned. */
+  strict?: boolean
+}
+
+export interface AuctionResult {
+  /** Never `aborted`: then `auction` throws the signal's reason. */
+  end: AuctionEnd
+  decision: Decision
+}
+
+export interface Bidding {
+  /** Answers calls and awards for this plant until stopped. */
+  serve (plant: PlantSide): Promise<Cancel>
+  /** Finds a plant for an order. Refusals are a result, not an error. */
+  auction (request: AuctionRequest, signal?: AbortSignal): Promise<AuctionResult>
+  /** Stops serving, and gives up auctions and cancels under way. */
+  stop (): Promise<void>
+}
+
+export function bidding (init: BiddingInit = {}): (components: BiddingComponents) => Bidding {
+  return (components) => new BiddingService(components, init)
+}
