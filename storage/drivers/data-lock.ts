@@ -11,10 +11,10 @@ import { PlantError } from '../../protocols/kit/index.ts'
 /** SQLITE_BUSY (https://sqlite.org/rescode.html): someone else holds the lock. */
 const SQLITE_BUSY = 5
 
-export interface DataLock { release (): void }
-
-/** Takes the directory, making it where needed. Throws DATA_IN_USE, with the process that has it if it said so, or RECORDS_BROKEN. */
-export function lockData (dir: string): DataLock {
+/**
+ * Takes the directory, making it where needed; the returned function gives it back and may be called twice. Throws DATA_IN_USE, with the process that has it if it said so, DISK_FULL or RECORDS_BROKEN.
+ */
+export function lockData (dir: string): () => void {
   const path = join(dir, 'plant.lock')
   const holderPath = join(dir, 'plant.pid')
   let db: DatabaseSync | undefined
@@ -31,7 +31,7 @@ export function lockData (dir: string): DataLock {
     throw new PlantError(full ? 'DISK_FULL' : 'RECORDS_BROKEN', { path, problem: cause instanceof Error ? cause.message : String(cause) }, { cause })
   }
   const held = db
-  return { release () { if (held.isOpen) held.close() } }
+  return () => { if (held.isOpen) held.close() }
 }
 
 /** For people only: who has the directory is decided by the lock. */

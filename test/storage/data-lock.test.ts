@@ -4,11 +4,11 @@ import { child, tempDir } from './support.ts'
 
 test('a data directory is one plant\'s until it is released', async () => {
   const dir = await tempDir()
-  const lock = lockData(dir)
+  const release = lockData(dir)
   expect(() => lockData(dir)).toThrow('DATA_IN_USE')
-  lock.release()
-  lock.release()
-  lockData(dir).release()
+  release()
+  release()
+  lockData(dir)()
 })
 
 test('a data directory is free again when its plant is killed', async () => {
@@ -18,5 +18,5 @@ test('a data directory is free again when its plant is killed', async () => {
   expect(() => lockData(dir)).toThrow(expect.objectContaining({ code: 'DATA_IN_USE', details: { dir, pid: holder.process.pid } }))
   holder.process.kill('SIGKILL')
   await holder.exited
-  lockData(dir).release()
+  lockData(dir)()
 })

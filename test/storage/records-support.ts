@@ -1,5 +1,6 @@
 /** What both the tests and the processes they start need. */
 import type { Clock, KeyId, LeaseId, Log, PeerId, VmId } from '../../protocols/kit/index.ts'
+import type { Golden } from '../../protocols/order/golden.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 
 export const quietLog: Log = { debug () {}, info () {}, warn () {}, error () {} }
@@ -33,4 +34,9 @@ export function machineRecord (n: number, more: Partial<MachineRecord> = {}): Ma
     changedAtMs: n,
     ...more
   }
+}
+
+/** What a builder says of a golden machine. */
+export function descriptionOf (name: string): Omit<Golden, 'goldenId' | 'files'> {
+  return { name, os: 'tiny', hardware: { isa: 'x86_64', cpus: 1, memoryMiB: 256, diskMiB: 512 }, lineFingerprint: 'f', actionsDone: [], createdAtMs: 5 }
 }
