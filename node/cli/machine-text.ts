@@ -1,5 +1,6 @@
 /** Machines as text for people. */
 import type { MachineView } from '../../protocols/machine/index.ts'
+import { PHASE_SHARES } from '../plant/phases.ts'
 import { printable, table } from './output.ts'
 
 /** A machine in full: what create and query show. */
@@ -20,7 +21,9 @@ export function machineText (machine: MachineView): string {
 export function phasesText (phasesMs: Record<string, number>): string {
   const { total, ...phases } = phasesMs
   const sum = total ?? Object.values(phases).reduce((a, b) => a + b, 0)
-  const rows = Object.entries(phases).map(([phase, ms]) => [`    ${phase}`, `${Math.round(ms)} ms`, `${'#'.repeat(Math.round(30 * ms / Math.max(sum, 1)))}`])
+  const known = Object.keys(PHASE_SHARES)
+  const at = (phase: string): number => known.indexOf(phase) // The wire does not keep the order; `bid` comes before all that the plant does.
+  const rows = Object.entries(phases).sort(([a], [b]) => at(a) - at(b)).map(([phase, ms]) => [`    ${phase}`, `${Math.round(ms)} ms`, `${'#'.repeat(Math.round(30 * ms / Math.max(sum, 1)))}`])
   if (total !== undefined) rows.push(['    total', `${Math.round(total)} ms`, ''])
   return rows.length === 0 ? '' : table(rows)
 }

@@ -1,10 +1,9 @@
 /** Composes one plant out of its parts: the real world's drivers under the same cores that the simulator runs. */
 import { mkdir, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PlantError, keyIdOf, limiter, withLoopback, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import { bidding } from '../../protocols/bid/index.ts'
-import { capacity } from '../../protocols/capacity/index.ts'
+import { capacity, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules, grants, openCall } from '../../protocols/member/index.ts'
@@ -18,18 +17,19 @@ import { SystemClock } from '../drivers/system-clock.ts'
 import { SystemRandom } from '../drivers/system-random.ts'
 import { probeHost } from '../drivers/host-probe.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
-import { qemuLine } from '../lines/qemu/index.ts'
+import { qemuLine } from '../lines/qemu-own/index.ts'
+import type { Capacity, HostSize } from '../plant/capacity.ts'
 import { holdsCapacity } from '../plant/instance.ts'
 import { Ledger } from '../plant/ledger.ts'
 import { Plant, type PlantComponents } from '../plant/plant.ts'
-import { PlantBidder } from '../plant/plant-side.ts'
+import { OrderDesk } from '../plant/plant-side.ts'
 import { adOfPlant } from '../plant/plant-ad.ts'
 import { resizer } from '../plant/resizer.ts'
 import { serveApi } from '../portal/api.ts'
+import { cacheDirOf } from '../setup/places.ts'
 import { ensureQemu } from '../setup/qemu.ts'
 import { shop } from '../shop/shop.ts'
 import { goldenShelf } from './golden-shelf.ts'
-import { hostCapacity, type CapacityOption } from './options.ts'
 import { VERSION } from './version.ts'
 
 export interface RunPlantInit {
@@ -38,7 +38,8 @@ export interface RunPlantInit {
   bootstrap: string[]
   mesh: string
   mdns: boolean
-  capacity: CapacityOption
+  /** What the plant offers, given what the host has. */
+  capacity: (host: HostSize) => Capacity
   site: string
   costModel: string
   /** Warehouse directories of this host whose golden machines are taken over. */
@@ -59,11 +60,6 @@ const PROBE_EVERY_MS = 5_000
 /** Orders that may wait for a free core before the plant says LIMIT. */
 const CREATIONS_WAITING_MAX = 4_096
 
-/** Downloads that tests, plants and set-up share. */
-export function cacheDirOf (): string {
-  return process.env['PLANTMESH_CACHE'] ?? join(homedir(), '.cache', 'plantmesh')
-}
-
 /** Starts a plant; resolves when it can take orders. Whatever was started is stopped again when a later part fails. */
 export async function runPlant (init: RunPlantInit, signal: AbortSignal): Promise<RunningPlant> {
   const undo: Array<() => Promise<void> | void> = []
@@ -79,7 +75,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
   const { log } = init
   const dataDir = resolve(init.dataDir)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const unlock = await lockData(dataDir)
+  const unlock = lockData(dataDir)
   undo.push(unlock)
   const clock = new SystemClock()
   const random = new SystemRandom()
@@ -91,10 +87,10 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
   const warehouse = await openWarehouse({ dir: join(dataDir, 'warehouse'), clock, log })
   for (const from of init.importFrom) await warehouse.importFrom(from)
   const { qemuDir } = await ensureQemu({ dataDir, onStep: (text) => { log.info({ text }, 'setting up QEMU') }, signal })
-  const line = await qemuLine({ dataDir, cacheDir: cacheDirOf(), ...(qemuDir !== undefined && { qemuDir }), log, clock })
+  const line = await qemuLine({ dataDir, cacheDir: cacheDirOf(), ...(qemuDir !== undefined && { qemuDir }), log })
   const host = await probeHost(dataDir)
-  const offered = hostCapacity(host, init.capacity)
-  const ledger = new Ledger(offered, clock.monotonicMs())
+  const offered = init.capacity(host)
+  const ledger = new Ledger(offered)
 
   const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, signal, topics: ['capacity', GRANT_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
   undo.push(async () => mesh.stop())
@@ -103,13 +99,14 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
   const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.machines().some((r) => r.domain === domain && r.domainKey === domainKey) })
   await membership.start()
   undo.push(async () => membership.stop())
-  const view = capacity()({ clock, random, pubsub, transport, signer: key, crypto, log })
+  const view = capacity()({ clock, random, pubsub, transport: mesh.transport, signer: key, crypto, log })
 
   let load = host.load
-  const advertise = (): void => { view.setOwn(adOfPlant({ site: init.site, line, ledger, warehouse, load })) }
+  const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
+  const advertise = (): void => { view.setOwn(ownAd()) }
   const atOnce = limiter(Math.max(1, host.cpus), CREATIONS_WAITING_MAX)
   const claims = claiming()({ transport, clock, random, log, peers: () => view.plants().map(({ peer }) => peer), crypto })
-  const bidder = new PlantBidder({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, costModel: init.costModel, ad: () => adOfPlant({ site: init.site, line, ledger, warehouse, load }), waiting: () => atOnce.active + atOnce.waiting })
+  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record) => { plant.take(record) } }, init.costModel)
   const components: PlantComponents = {
     self, clock, random, log, line, warehouse, records, directory, atOnce,
     resizer: resizer({ warehouse, line, clock, log }),
@@ -117,7 +114,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
       const path = join(dataDir, 'media', name)
       return await stat(path).then((found) => found.isFile() ? path : undefined, () => undefined)
     },
-    release: (record) => { bidder.released(record) },
+    release: (record) => { ledger.release(record.lease.id) },
     collected: (record) => { claims.collected(record.vmId, record.orderDigest) },
     mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
     orderOf: (signedOrder) => {
@@ -126,11 +123,10 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
       return checkOrder(call.body.order)
     },
     onChange: advertise,
-    onActionMs: (ms) => { bidder.learnActionMs(ms) }
+    learn: (figure, value) => { desk.learn(figure, value) }
   }
   const plant = new Plant(components)
-  bidder.plant = plant
-  for (const record of records.machines()) if (holdsCapacity(record.state)) bidder.restored(record)
+  desk.restore()
   await plant.recover(signal)
   undo.push(async () => plant.stop({ collect: false }))
   await serveMachines({ transport, clock, crypto, host: plant })
@@ -139,7 +135,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
   for (const record of records.machines()) if (holdsCapacity(record.state)) claims.holds({ vmId: record.vmId, orderDigest: record.orderDigest, awardedAtMs: record.lease.awardedAtMs })
   claims.onLost((vmId) => { void plant.collect(vmId).catch((error: unknown) => { log.error({ vmId, error: String(error) }, 'a machine that another plant holds could not be collected') }) })
   const bids = bidding()({ transport, clock, random, log })
-  await bids.serve(bidder)
+  await bids.serve(desk)
   undo.push(async () => bids.stop())
   advertise()
   warehouse.onChange(advertise)
@@ -174,7 +170,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
       await membership.stop()
       await mesh.stop()
       records.close()
-      await unlock()
+      unlock()
     }
   }
 }

@@ -2,8 +2,9 @@
 import type { Command } from 'commander'
 import { PlantError } from '../../protocols/kit/index.ts'
 import { pinoLog } from '../drivers/pino-log.ts'
+import { defaultCapacity, parseCapacity } from '../plant/capacity.ts'
 import { dataDirOf } from './context.ts'
-import { checkConfig, parseCapacity, readConfig, type PlantConfig } from './options.ts'
+import { checkConfig, readConfig } from './options.ts'
 import { printError } from './output.ts'
 import { runPlant } from './run-plant.ts'
 
@@ -59,7 +60,10 @@ async function up (options: UpOptions): Promise<void> {
       bootstrap: config.bootstrap ?? [],
       mesh: config.mesh ?? 'plantmesh',
       mdns: config.mdns ?? true,
-      capacity: config.capacity ?? {},
+      capacity: (host) => {
+        const configured = { ...defaultCapacity(host), ...config.capacity }
+        return options.capacity === undefined ? configured : parseCapacity(options.capacity, configured)
+      },
       site: config.site ?? '',
       costModel: config.costModel ?? 'time-to-done',
       importFrom: options.import ?? [],
@@ -79,12 +83,11 @@ function logLevel (text: string): 'debug' | 'info' | 'warn' | 'error' {
   throw new PlantError('USAGE', { option: '--log-level', found: text, allowed: 'debug, info, warn, error' })
 }
 
-function fromFlags (options: UpOptions): PlantConfig {
+function fromFlags (options: UpOptions): Record<string, unknown> {
   return {
     ...(options.data !== undefined && { data: options.data }),
     ...(options.listen !== undefined && { listen: options.listen }),
     ...(options.bootstrap !== undefined && { bootstrap: options.bootstrap }),
-    ...(options.capacity !== undefined && { capacity: parseCapacity(options.capacity) }),
     ...(options.mesh !== undefined && { mesh: options.mesh }),
     ...(!options.mdns && { mdns: false }),
     ...(options.site !== undefined && { site: options.site }),

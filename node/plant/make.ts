@@ -3,6 +3,7 @@
  */
 import { PlantError, asPlantError, type Clock, type Limiter, type Log, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
+import { sortOutputs } from '../../protocols/order/index.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
@@ -10,7 +11,7 @@ import { configure } from './configure.ts'
 import { runHostAction } from './host-actions.ts'
 import { hostNameOf, identityOf } from './identity.ts'
 import { PHASE_SHARES, phases } from './phases.ts'
-import { plan, type Plan } from './planner.ts'
+import { plan, type Production } from './planner.ts'
 import type { Resizer } from './resizer.ts'
 
 export interface MakeComponents {
@@ -28,11 +29,11 @@ export interface MakeComponents {
 export interface MakeHooks {
   onProgress: (step: string, share: number) => void
   /** Told before the clone exists, so that a crash finds what it was made from. */
-  onPlanned: (made: { golden: Golden, plan: Plan }) => void
+  onPlanned: (made: { golden: Golden, plan: Production }) => void
   /** Told once the clone exists, so that its death and its console are seen from the first moment on. */
   onLive: (live: LiveMachine) => void
-  /** How long each action took, for the cost model's learning. */
-  onActionMs: (ms: number) => void
+  /** How long things took, for the cost model. */
+  learn: (figure: 'cloneMs' | 'bootMs' | 'actionMs', ms: number) => void
 }
 
 export interface Made {
@@ -53,7 +54,7 @@ export async function makeMachine (vmId: VmId, order: Order, c: MakeComponents, 
   return c.atOnce.run(async () => {
     const time = phases(c.clock, (phase) => { hooks.onProgress(phase, PHASE_SHARES[phase]) })
     time.begin('plan')
-    const chosen = plan(order, c.warehouse.list(), c.line.fingerprint)
+    const chosen = plan(order, c.warehouse.list(), c.line.fingerprint, c.line.isa)
     if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
     let golden = chosen.golden
     if (chosen.resize) {
@@ -75,13 +76,15 @@ export async function makeMachine (vmId: VmId, order: Order, c: MakeComponents, 
       time.begin('configure')
       const configured = await configureMachine(order, chosen, live, c, hooks, signal)
       time.end()
+      hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
+      if (chosen.resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
       return {
         live,
         golden,
         unpin,
         actionsDone: chosen.skipped.map((action) => action.id),
         actionsRun: configured.actionsRun,
-        outputs: { ...chosen.outputs, ...configured.outputs },
+        outputs: sortOutputs({ ...chosen.outputs, ...configured.outputs }).kept,
         identity: { ...taken, mac: identity.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
         stats: await live.stats(),
         phasesMs: time.ms
@@ -94,7 +97,7 @@ export async function makeMachine (vmId: VmId, order: Order, c: MakeComponents, 
   }, signal)
 }
 
-async function configureMachine (order: Order, chosen: Plan & { fits: true }, live: LiveMachine, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<{ actionsRun: string[], outputs: Record<string, string> }> {
+async function configureMachine (order: Order, chosen: Production, live: LiveMachine, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<{ actionsRun: string[], outputs: Record<string, string> }> {
   const channel = live.channel(order.software.channel)
   const dead = new AbortController()
   void live.died.then(({ reason }) => { dead.abort(new PlantError('VM_DIED', { vmId: live.vmId, reason })) })
@@ -105,7 +108,7 @@ async function configureMachine (order: Order, chosen: Plan & { fits: true }, li
     async (action, stop) => {
       const sinceMs = c.clock.monotonicMs()
       const result = await runAction(action, live, channel, c, stop)
-      hooks.onActionMs(c.clock.monotonicMs() - sinceMs)
+      hooks.learn('actionMs', c.clock.monotonicMs() - sinceMs)
       return result
     },
     AbortSignal.any([signal, dead.signal]),

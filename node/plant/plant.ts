@@ -25,7 +25,8 @@ export interface PlantComponents extends MakeComponents {
   orderOf: (signedOrder: Uint8Array) => Order
   /** Called when what the plant advertises has changed. */
   onChange: () => void
-  onActionMs: (ms: number) => void
+  /** What making machines teaches the cost model. */
+  learn: (figure: 'cloneMs' | 'bootMs' | 'actionMs', ms: number) => void
 }
 
 interface Job {
@@ -144,11 +145,11 @@ export class Plant implements MachineHost {
           for (const follower of job.followers) follower(step, share)
         },
         onPlanned: ({ golden, plan }) => {
-          const actionsDone = plan.fits ? plan.skipped.map((a) => a.digest) : []
+          const actionsDone = plan.skipped.map((a) => a.digest)
           this.#update(vmId, (r) => ({ ...r, plan: { goldenId: golden.goldenId, goldenName: golden.name, actionsDone, actionsRun: [] } }))
         },
         onLive: () => {},
-        onActionMs: this.#c.onActionMs
+        learn: this.#c.learn
       }, job.stop.signal)
     } catch (error) {
       if (this.#stopping) return // The record says `creating`: the next start makes it.

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { decode, encode } from '../../protocols/kit/index.ts'
 
 const ticketSchema = z.strictObject({
-  signedOrder: z.instanceof(Uint8Array),
+  signedOrder: z.custom<Uint8Array>((value) => value instanceof Uint8Array),
   /** The shop's claim of the VMID (`protocols/claim`), which the plant confirms before it starts. */
   claimId: z.string().max(64),
   /** The registrars could not be reached by majority: the machine is marked so, until the mesh heals. */

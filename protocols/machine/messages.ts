@@ -35,11 +35,11 @@ export const machineViewSchema = z.object({
 /** A machine as everybody sees it. */
 export type MachineView = z.infer<typeof machineViewSchema>
 
-const piece = z.instanceof(Uint8Array).refine((bytes) => bytes.length <= PIECE_BYTES_MAX, 'piece too long')
+const piece = z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= PIECE_BYTES_MAX, 'not bytes, or too many')
 
 /** From the asker. Message numbers: 0 call, 1 input, 2 end. */
 export const askSchema = z.discriminatedUnion('t', [
-  z.object({ t: z.literal(0), signedCall: z.instanceof(Uint8Array) }),
+  z.object({ t: z.literal(0), signedCall: z.custom<Uint8Array>((value) => value instanceof Uint8Array) }),
   z.object({ t: z.literal(1), bytes: piece }),
   z.object({ t: z.literal(2) })
 ])

@@ -1,0 +1,36 @@
+/** What a plant says of itself: in its adverts, and to the expressions of orders (CONTRACT.md, "Plant's ad"). */
+import { fitAd, type PlantAd } from '../../protocols/capacity/index.ts'
+import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
+import type { ProductionLine } from '../lines/line.ts'
+import type { Ledger } from './ledger.ts'
+
+export interface PlantAdSources {
+  site: string
+  line: Pick<ProductionLine, 'isa' | 'accelerator'>
+  ledger: Ledger
+  warehouse: Pick<Warehouse, 'list'>
+  /** Runnable work per CPU of the host. */
+  load: number
+}
+
+export function adOfPlant ({ site, line, ledger, warehouse, load }: PlantAdSources): PlantAd {
+  const { capacity } = ledger
+  const free = ledger.free()
+  return fitAd({
+    site,
+    isa: line.isa,
+    accelerator: line.accelerator,
+    cpus: capacity.cpus,
+    freeCpus: free.cpus,
+    memoryMiB: capacity.memoryMiB,
+    freeMemoryMiB: free.memoryMiB,
+    diskMiB: capacity.diskMiB,
+    freeDiskMiB: free.diskMiB,
+    machines: capacity.machines,
+    freeMachines: free.machines,
+    freeNetworks: free.networks,
+    load,
+    goldenMachines: warehouse.list().map(({ name, os, hardware }) => ({ name, os, ...hardware })),
+    goldenMore: false
+  })
+}

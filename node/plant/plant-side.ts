@@ -1,0 +1,163 @@
+/**
+ * The plant's side of bids and awards: opens the signed order, judges it, and turns an award into a lease, a confirmed claim and a record,
+ * in that order, so that at no time two plants start the same machine and none starts one that it cannot hold.
+ */
+import { PlantError, toHex, type Clock, type Crypto, type KeyId, type LeaseId, type Log, type PeerId, type Random, type VmId } from '../../protocols/kit/index.ts'
+import { refusalOf, type Award, type Grant, type Held, type PlantSide, type Reason, type Verdict } from '../../protocols/bid/index.ts'
+import { adAttributes, type PlantAd } from '../../protocols/capacity/index.ts'
+import type { Claiming } from '../../protocols/claim/index.ts'
+import { checkFresh, domainOfOrder, openCall, vmIdOfOrder, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { adOf } from '../../protocols/order/classad.ts'
+import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
+import type { MachineRecord, Records } from '../../storage/records/records.ts'
+import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
+import type { ProductionLine } from '../lines/line.ts'
+import { decodeTicket } from '../shop/ticket.ts'
+import { decideBid, needOf, type PlanFinding } from './bidder.ts'
+import { costModel, learner, type CostModel, type Figures } from './cost/index.ts'
+import { holdsCapacity } from './instance.ts'
+import type { Ledger } from './ledger.ts'
+import { plan } from './planner.ts'
+import { rankNumberOf, requirementReasons } from './requirements.ts'
+
+export interface PlantSideComponents {
+  self: PeerId
+  clock: Clock
+  random: Random
+  crypto: Crypto
+  log: Log
+  ledger: Ledger
+  line: Pick<ProductionLine, 'isa' | 'fingerprint'>
+  warehouse: Pick<Warehouse, 'list'>
+  records: Records
+  claims: Pick<Claiming, 'confirm'>
+  /** The plant's ad as it is now. */
+  ad: () => PlantAd
+  /** Creations under way or waiting: they load the host more than its load average knows yet. */
+  creating: () => number
+  /** Takes over a machine whose lease is granted and whose record is to be written. */
+  take: (record: MachineRecord) => void
+}
+
+/** An order as this plant understands it. */
+interface OpenedOrder { call: OpenedOrderCall, order: Order, vmId: VmId, digest: string, domain: string, domainKey: KeyId }
+
+export class OrderDesk implements PlantSide {
+  readonly #c: PlantSideComponents
+  readonly #cost: CostModel
+  readonly #learner = learner()
+
+  constructor (components: PlantSideComponents, costModelName: string) {
+    this.#c = components
+    this.#cost = costModel(costModelName)
+  }
+
+  /** How long things take here, for the cost model. */
+  learn (figure: keyof Figures, value: number): void { this.#learner.observe(figure, value) }
+
+  judge (ticketBytes: Uint8Array): Verdict {
+    const opened = this.#open(decodeTicket(ticketBytes).signedOrder)
+    const held = this.standing(opened.vmId)
+    if (held !== undefined) return { kind: 'held', held }
+    const { order } = opened
+    const plantAd = adOf(adAttributes(this.#c.self, this.#c.ad()))
+    const orderAd = adOf({ Owner: opened.call.caller, Domain: opened.domain, OrderId: opened.call.body.orderId, Name: order.metadata.name ?? '', Cpus: order.hardware.cpus, MemoryMiB: order.hardware.memoryMiB, DiskMiB: order.hardware.diskMiB, Os: order.software.os })
+    const decision = decideBid({
+      order,
+      domainId: domainIdOf(opened),
+      plan: this.#plan(order),
+      requirements: (text) => requirementReasons(text, plantAd, orderAd),
+      rank: (text) => rankNumberOf(text, plantAd, orderAd)
+    }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures(), policy: {} })
+    return decision.kind === 'refusal' ? decision : { kind: 'offer', vmId: opened.vmId, need: decision.need, items: decision.items, ...(decision.rank !== undefined && { rank: decision.rank }) }
+  }
+
+  async grant (award: Award & { signedOrder: Uint8Array }, signal: AbortSignal): Promise<Grant> {
+    const { clock, ledger } = this.#c
+    const ticket = decodeTicket(award.signedOrder)
+    const opened = this.#open(ticket.signedOrder)
+    const there = this.standing(award.vmId)
+    if (there !== undefined) return { kind: 'held', held: there }
+    const leaseId = toHex(this.#c.random.bytes(16)) as LeaseId
+    const awardedAtMs = clock.nowMs()
+    const result = ledger.award({ leaseId, vmId: award.vmId, need: award.need, nowMs: clock.monotonicMs(), wallMs: awardedAtMs })
+    if (result.kind === 'refused') return { kind: 'refused', refusal: refusalOf(result.reasons) }
+    if (result.kind === 'held') return { kind: 'held', held: { vmId: award.vmId, plant: this.#c.self, state: 'creating', leasedAtMs: result.lease.awardedAtMs } }
+    try {
+      const claim = await this.#c.claims.confirm({ vmId: award.vmId, orderDigest: opened.digest, claimId: ticket.claimId, awardedAtMs, provisional: ticket.provisional }, signal)
+      if (claim.kind !== 'confirmed') {
+        ledger.release(leaseId)
+        return claim.kind === 'held' ? { kind: 'held', held: { vmId: award.vmId, plant: claim.plant, state: 'creating' } } : { kind: 'refused', refusal: refusalOf([{ code: 'CLAIM_LOST', clause: 'another shop makes this order, or the claim has lapsed', waitHelps: true }]) }
+      }
+      // The award may have been cancelled, and its lease have expired, while the registrars were asked.
+      if (!ledger.start(leaseId)) return { kind: 'refused', refusal: refusalOf([{ code: 'BID_EXPIRED', clause: 'the lease ended before the machine could start', waitHelps: true }]) }
+      this.#c.take(this.#recordOf(opened, award, ticket.signedOrder, leaseId, awardedAtMs, claim.provisional))
+    } catch (error) {
+      ledger.release(leaseId)
+      throw error
+    }
+    return { kind: 'granted', leaseId, leasedAtMs: awardedAtMs, expiresInMs: ledger.leaseTtlMs }
+  }
+
+  standing (vmId: VmId): Held | undefined {
+    const record = this.#c.records.machine(vmId)
+    return record && { vmId, plant: this.#c.self, state: record.state, leasedAtMs: record.lease.awardedAtMs }
+  }
+
+  /** A granted award's machine is under way at once: its fate is told by the claim, never undone in silence. */
+  release (): boolean { return false }
+
+  /** Books the leases of machines that the records know, after a restart. */
+  restore (): void {
+    const held = this.#c.records.machines().filter((record) => holdsCapacity(record.state))
+    this.#c.ledger.restore(held.map((record) => ({ leaseId: record.lease.id, vmId: record.vmId, need: this.#needOfRecord(record), awardedAtMs: record.lease.awardedAtMs, started: true })), this.#c.clock.monotonicMs())
+  }
+
+  #needOfRecord (record: MachineRecord): ReturnType<typeof needOf> {
+    const { cpus, memoryMiB, diskMiB, network } = record.lease
+    return { cpus, memoryMiB, diskMiB, domainId: domainIdOf(record), network: network !== undefined }
+  }
+
+  #open (signedOrder: Uint8Array): OpenedOrder {
+    const call = openCall(this.#c.crypto, signedOrder)
+    if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
+    checkFresh(call, this.#c.clock.nowMs())
+    const order = checkOrder(call.body.order)
+    return { call, order, vmId: vmIdOfOrder(call), digest: orderDigest(order), ...domainOfOrder(this.#c.crypto, call, this.#c.clock.nowMs()) }
+  }
+
+  #plan (order: Order): PlanFinding {
+    const chosen = plan(order, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa)
+    if (chosen.fits) return { found: true, outline: { goldenId: chosen.golden.goldenId, actionsLeft: chosen.remainder.length, fetchBytes: 0, resize: chosen.resize } }
+    const { clause, found, wanted, change } = chosen.refusal
+    const reason: Reason = { code: `GOLDEN_${clause}`, clause: 'software', have: found.slice(0, 1024), need: wanted.slice(0, 1024), waitHelps: false, smallestChange: { attribute: 'software', from: wanted.slice(0, 1024), to: change.slice(0, 1024) } }
+    return { found: false, reasons: [reason] }
+  }
+
+  #recordOf (opened: OpenedOrder, award: Award, signedOrder: Uint8Array, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
+    const { call, order, vmId, digest, domain, domainKey } = opened
+    const { cpus, memoryMiB, diskMiB, network } = award.need
+    return {
+      vmId,
+      state: 'creating',
+      owner: call.caller,
+      domain,
+      domainKey,
+      orderId: call.body.orderId,
+      orderDigest: digest,
+      signedOrder,
+      name: order.metadata.name ?? '',
+      labels: order.metadata.labels,
+      shop: award.from,
+      provisional,
+      lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(network && { network: order.network?.name ?? '' }) },
+      attributes: {},
+      phasesMs: {},
+      createdAtMs: awardedAtMs,
+      changedAtMs: awardedAtMs
+    }
+  }
+}
+
+/** Two domains of one name with different keys are two. */
+function domainIdOf (of: { domain: string, domainKey: KeyId }): string { return `${of.domain}/${of.domainKey}` }

@@ -1,0 +1,75 @@
+/** kill -9 of anything: nothing acknowledged is lost, nothing is left over (issue: Records and crashes). */
+import { afterEach, expect, test } from 'vitest'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { TestHost, machinesOf, until, type TestPlant } from '../support/plants.ts'
+
+let host = new TestHost()
+afterEach(async () => {
+  await host.cleanUp()
+  host = new TestHost()
+})
+
+function orderFile (name: string, script: string, more: Record<string, unknown> = {}): string {
+  const path = join(host.dir, `${name}.json`)
+  writeFileSync(path, JSON.stringify({ apiVersion: 'plantmesh/v1', kind: 'Machine', metadata: { name }, software: { os: 'tiny', actions: [{ id: 'act', script }] }, ...more }))
+  return path
+}
+const at = (plant: TestPlant): Record<string, unknown> => ({ requirements: `PeerId == "${plant.peerId}"` })
+
+test('a machine whose VMM is killed shows failed with its reason within 2 s', async () => {
+  const [plant] = await host.mesh(1) as [TestPlant]
+  const { vmid } = (await plant.cli(['create', '-f', orderFile('victim', 'true'), '--json'])).json
+  for (const pid of machinesOf(host.dir)) process.kill(pid, 'SIGKILL')
+  await until(async () => (await plant.cli(['query', vmid, '--json'])).json.state === 'failed', 5_000, 'the machine shows failed')
+  const machine = (await plant.cli(['query', vmid, '--json'])).json
+  expect(machine.error).toMatchObject({ code: 'VM_DIED' })
+  expect(machine.error.details.reason).not.toBe('')
+  expect((await plant.cli(['plants', '--json'])).json[0].ad.FreeMemoryMiB).toBe((await plant.cli(['plants', '--json'])).json[0].ad.MemoryMiB)
+})
+
+test('machines of a killed plant keep running, and the plant started again adopts them', async () => {
+  const [first, second] = await host.mesh(2) as [TestPlant, TestPlant]
+  const { vmid } = (await second.cli(['create', '-f', orderFile('survivor', 'echo alive > /root/mark', at(first)), '--json'])).json
+  const [pid] = machinesOf(host.dir)
+  await first.kill('SIGKILL')
+  expect(machinesOf(host.dir)).toEqual([pid])
+  const again = await host.plant({ dataDir: first.dataDir, bootstrap: second.addresses })
+  expect(again.peerId).toBe(first.peerId)
+  expect((await again.cli(['query', vmid, '--json'])).json).toMatchObject({ state: 'running', vmid })
+  expect((await again.cli(['exec', vmid, '--', 'cat', '/root/mark'])).stdout).toBe('alive\n')
+  await until(async () => (await second.cli(['query', vmid])).status === 0, 10_000, 'the other plant finds it')
+  expect(machinesOf(host.dir)).toEqual([pid])
+  expect((await second.cli(['collect', vmid])).status).toBe(0)
+  expect(machinesOf(host.dir)).toEqual([])
+})
+
+test('a shop killed in the middle of an order leaves one machine when the order is asked again', async () => {
+  const [maker, shop, other] = await host.mesh(3) as [TestPlant, TestPlant, TestPlant]
+  const file = orderFile('once', 'sleep 2', at(maker))
+  const asked = shop.cli(['create', '-f', file, '--id', 'once', '--json'])
+  await until(() => machinesOf(host.dir).length > 0, 20_000, 'the machine is being made')
+  await shop.kill('SIGKILL')
+  expect((await asked).status).toBe(1)
+  const again = await other.cli(['create', '-f', file, '--id', 'once', '--json'])
+  expect(again.json).toMatchObject({ state: 'running' })
+  expect(machinesOf(host.dir)).toHaveLength(1)
+})
+
+test('a plant killed in the middle of making a machine makes it after its restart, once', async () => {
+  const [plant] = await host.mesh(1) as [TestPlant]
+  const file = orderFile('halfway', 'sleep 2; echo x >> /root/runs', {})
+  const asked = plant.cli(['create', '-f', file, '--id', 'halfway', '--json'])
+  await until(() => machinesOf(host.dir).length > 0, 20_000, 'the machine is being made')
+  await plant.kill('SIGKILL')
+  await asked
+  const again = await host.plant({ dataDir: plant.dataDir })
+  const made = (await again.cli(['create', '-f', file, '--id', 'halfway', '--json'])).json
+  expect(made).toMatchObject({ state: 'running' })
+  expect((await again.cli(['exec', made.vmid, '--', 'cat', '/root/runs'])).stdout).toBe('x\n')
+  expect(machinesOf(host.dir)).toHaveLength(1)
+  expect((await again.cli(['collect', made.vmid])).status).toBe(0)
+  expect(machinesOf(host.dir)).toEqual([])
+  const machines = join(again.dataDir, 'machines')
+  expect(existsSync(machines) ? readdirSync(machines) : []).toEqual([])
+})
