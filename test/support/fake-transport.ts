@@ -193,11 +193,14 @@ class FakeStream implements MessageStream {
   async close (): Promise<void> {
     if (this.#closed || this.#gone.signal.aborted) return
     this.#closed = true
+    // As the real streams do: the peer has the idle time to close its own end.
+    const linger = this.#init.clock.after(this.#limits.idleTimeoutMs, () => { this.#fail(new PlantError('STREAM_TIMEOUT', { protocol: this.protocol })) })
+    this.#gone.signal.addEventListener('abort', linger, { once: true })
     if (this.#mute) return
     this.#later(0, () => {
       this.#far.#ended = true
       this.#far.#wake()
-      if (this.#far.#closed) this.#endBoth()
+      if (this.#ended) this.#endBoth()
     })
   }
 
