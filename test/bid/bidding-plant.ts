@@ -25,6 +25,12 @@ export function orderOf (hardware: Partial<Order['hardware']> = {}, more: Partia
 
 export function bytesOfOrder (order: TestOrder): Uint8Array { return new TextEncoder().encode(JSON.stringify(order)) }
 
+/** The value, which the test knows to be there. */
+export function there<T> (value: T | undefined): T {
+  if (value === undefined) throw new Error('expected a value')
+  return value
+}
+
 export function vmIdOf (n: number): VmId { return n.toString(16).padStart(32, '0') as VmId }
 
 export const ROOMY: Capacity = { cpus: 64, memoryMiB: 65_536, diskMiB: 262_144, machines: 32, networks: 4 }
@@ -68,7 +74,7 @@ export async function biddingPlant (init: TestPlantInit): Promise<TestPlant> {
       const leaseId = toHex(random.bytes(16)) as LeaseId
       const result = ledger.award({ leaseId, vmId, need, nowMs: clock.monotonicMs(), wallMs: clock.nowMs() })
       if (result.kind === 'refused') return { kind: 'refused', refusal: { reasons: result.reasons, smallestChange: [] } }
-      if (result.kind === 'held') return { kind: 'held', held: held(vmId)! }
+      if (result.kind === 'held') return { kind: 'held', held: there(held(vmId)) }
       grants.push(vmId)
       if (init.startAtOnce === true) ledger.start(leaseId)
       return { kind: 'granted', leaseId, leasedAtMs: clock.nowMs(), expiresInMs: ledger.leaseTtlMs }

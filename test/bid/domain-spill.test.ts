@@ -28,7 +28,7 @@ test('compute+network: thirteen machines of a domain go to the first plant, the 
   const firsts = new Set<string>()
   for (let seed = 0; seed < 12; seed++) {
     const won = await series(seed, computeNetworkCost(), Array<string>(15).fill('ufl'))
-    const first = won[0]!
+    const first = won[0] ?? ''
     firsts.add(first)
     expect(won.slice(0, 13)).toEqual(Array(13).fill(first))
     expect(won[13]).toBe(first === 'A' ? 'B' : 'A')

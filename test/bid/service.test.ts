@@ -5,7 +5,7 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { fakeLog } from '../support/fake-log.ts'
 import { FakeNetwork, type Fate } from '../support/fake-transport.ts'
 import { FakeRandom } from '../support/fake-random.ts'
-import { biddingPlant, bytesOfOrder, orderOf, ROOMY, vmIdOf, type TestPlant } from './bidding-plant.ts'
+import { biddingPlant, bytesOfOrder, orderOf, ROOMY, there, vmIdOf, type TestPlant } from './bidding-plant.ts'
 
 let clock: FakeClock
 let random: FakeRandom
@@ -30,8 +30,8 @@ beforeEach(() => {
 afterEach(async () => {
   await shop.stop()
   await clock.advance(600_000)
-  expect(network.peer('shop').streams).toBe(0)
-  expect(clock.pending).toBe(0)
+  if (network.peer('shop').streams > 0) throw new Error('streams are left open')
+  if (clock.pending > 0) throw new Error('timers are left')
 })
 
 test('shop awards the cheapest of three plants, which holds the lease', async () => {
@@ -39,7 +39,7 @@ test('shop awards the cheapest of three plants, which holds the lease', async ()
   const { end, decision } = await clock.settle(sell(order(), ['A', 'B', 'C']))
   expect(end).toMatchObject({ kind: 'awarded', plant: 'B', via: 'B' })
   expect(plants.map((plant) => plant.ledger.used().machines)).toEqual([0, 1, 0])
-  expect(decision.answers.every((answer) => answer.kind === 'bid' && answer.bid!.items.length >= 3)).toBe(true)
+  expect(decision.answers.every((answer) => answer.kind === 'bid' && (answer.bid?.items.length ?? 0) >= 3)).toBe(true)
   expect(JSON.parse(JSON.stringify(decision))).toEqual(decision)
 })
 
@@ -78,16 +78,16 @@ test('a broker\'s bid names the plant that would make the machine', async () => 
   const maker = await plantOf('A')
   const broker = bidding()({ transport: network.peer('broker'), clock, random, log: fakeLog() })
   network.peer('broker').handle(BID_PROTOCOL, BID_LIMITS, async (stream) => {
-    const bytes = (await stream.receive())!
+    const bytes = there(await stream.receive())
     const onward = await network.peer('broker').open('A' as PeerId, BID_PROTOCOL, BID_LIMITS)
     await onward.send(bytes)
-    await stream.send((await onward.receive())!)
+    await stream.send(there(await onward.receive()))
     await Promise.all([stream.close(), onward.close()])
   })
   network.peer('broker').handle(AWARD_PROTOCOL, AWARD_LIMITS, async (stream) => {
     const onward = await network.peer('broker').open('A' as PeerId, AWARD_PROTOCOL, AWARD_LIMITS)
-    await onward.send((await stream.receive())!)
-    await stream.send((await onward.receive())!)
+    await onward.send(there(await stream.receive()))
+    await stream.send(there(await onward.receive()))
     await Promise.all([stream.close(), onward.close()])
   })
   const { end } = await clock.settle(sell(order(), ['broker']))
@@ -144,7 +144,7 @@ test('a machine that has started is not undone by a cancel: the plant says that 
   const stream = await network.peer('shop').open('A' as PeerId, AWARD_PROTOCOL, AWARD_LIMITS)
   const answer = (async () => {
     await stream.send(encodeAwardAsk({ t: 2, bidId, vmId: vmIdOf(1) }))
-    return decodeAwardAnswer((await stream.receive())!)
+    return decodeAwardAnswer(there(await stream.receive()))
   })()
   expect(await clock.settle(answer)).toMatchObject({ t: 2, held: { state: 'running' } })
   expect(a.ledger.used().machines).toBe(1)
@@ -182,7 +182,7 @@ async function rawCall (from: string, to: string, bytes: Uint8Array): Promise<st
     void stream.close()
     if (answer === undefined) return 'closed'
     const decoded = decodeCallAnswer(answer)
-    return decoded.t === 0 ? 'bid' : decoded.t === 1 ? decoded.refusal.reasons[0]!.code : 'held'
+    return decoded.t === 0 ? 'bid' : decoded.t === 1 ? there(decoded.refusal.reasons[0]).code : 'held'
   } catch (failure) {
     return failure instanceof PlantError ? failure.code : String(failure)
   }

@@ -94,7 +94,7 @@ export class FakeTransport implements Transport {
   limitsOf (protocol: string): StreamLimits | undefined { return this.#served.get(protocol)?.limits }
 
   breakAll (): void {
-    for (const stream of [...this.#open]) stream.abort(new PlantError('STREAM_RESET', { problem: 'peer gone' }))
+    for (const stream of this.#open) stream.abort(new PlantError('STREAM_RESET', { problem: 'peer gone' }))
   }
 
   track (stream: FakeStream): void {
@@ -244,7 +244,7 @@ class FakeStream implements MessageStream {
     if (this.#gone.signal.aborted && !this.#ended) throw this.#gone.signal.reason
   }
 
-  #wake (): void { for (const fn of [...this.#waiters]) fn() }
+  #wake (): void { for (const fn of this.#waiters) fn() }
 
   async #wait (untilMs: number): Promise<boolean> {
     const leftMs = untilMs - this.#init.clock.monotonicMs()
