@@ -1,13 +1,13 @@
 /** Composes one plant out of its parts: the real world's drivers under the same cores that the simulator runs. */
 import { mkdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { PlantError, keyIdOf, limiter, withLoopback, type Log, type PeerId } from '../../protocols/kit/index.ts'
+import { PlantError, encode, keyIdOf, limiter, withLoopback, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import { bidding } from '../../protocols/bid/index.ts'
 import { capacity, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules, grants, openCall } from '../../protocols/member/index.ts'
-import { checkOrder } from '../../protocols/order/index.ts'
+import { checkOrder, type Order } from '../../protocols/order/index.ts'
 import { lockData } from '../../storage/drivers/data-lock.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import { openWarehouse } from '../../storage/drivers/fs-warehouse.ts'
@@ -17,9 +17,8 @@ import { SystemClock } from '../drivers/system-clock.ts'
 import { SystemRandom } from '../drivers/system-random.ts'
 import { probeHost } from '../drivers/host-probe.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
-import { qemuLine } from '../lines/qemu-own/index.ts'
+import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
-import { holdsCapacity } from '../plant/instance.ts'
 import { Ledger } from '../plant/ledger.ts'
 import { Plant, type PlantComponents } from '../plant/plant.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
@@ -105,7 +104,20 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
   const atOnce = limiter(Math.max(1, host.cpus), CREATIONS_WAITING_MAX)
-  const claims = claiming()({ transport, clock, random, log, peers: () => view.plants().map(({ peer }) => peer), crypto })
+  const orderOf = (signedOrder: Uint8Array): Order => {
+    const call = openCall(crypto, signedOrder)
+    if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
+    return checkOrder(call.body.order)
+  }
+  const claims = claiming()({
+    transport, clock, random, log, crypto,
+    store: records,
+    peers: () => view.plants().map(({ peer }) => peer),
+    knowledge: (vmId) => {
+      const record = records.machine(vmId)
+      return record && encode(orderOf(record.signedOrder))
+    }
+  })
   const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record) => { plant.take(record) } }, init.costModel)
   const components: PlantComponents = {
     self, clock, random, log, line, warehouse, records, directory, atOnce,
@@ -117,11 +129,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
     release: (record) => { ledger.release(record.lease.id) },
     collected: (record) => { claims.collected(record.vmId, record.orderDigest) },
     mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
-    orderOf: (signedOrder) => {
-      const call = openCall(crypto, signedOrder)
-      if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
-      return checkOrder(call.body.order)
-    },
+    orderOf,
     onChange: advertise,
     learn: (figure, value) => { desk.learn(figure, value) }
   }
@@ -130,10 +138,11 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Array<() 
   await plant.recover(signal)
   undo.push(async () => plant.stop({ collect: false }))
   await serveMachines({ transport, clock, crypto, host: plant })
+  for (const record of records.machines()) if (record.state !== 'collected') claims.holds({ vmId: record.vmId, orderDigest: record.orderDigest, awardedAtMs: record.lease.awardedAtMs }, record.provisional)
+  claims.onLost((vmId) => { void plant.collect(vmId).catch((error: unknown) => { log.error({ vmId, error: String(error) }, 'a machine that another plant holds could not be collected') }) })
+  claims.onSettled((vmId) => { plant.settled(vmId) })
   await claims.start()
   undo.push(async () => claims.stop())
-  for (const record of records.machines()) if (holdsCapacity(record.state)) claims.holds({ vmId: record.vmId, orderDigest: record.orderDigest, awardedAtMs: record.lease.awardedAtMs })
-  claims.onLost((vmId) => { void plant.collect(vmId).catch((error: unknown) => { log.error({ vmId, error: String(error) }, 'a machine that another plant holds could not be collected') }) })
   const bids = bidding()({ transport, clock, random, log })
   await bids.serve(desk)
   undo.push(async () => bids.stop())

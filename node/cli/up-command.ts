@@ -6,7 +6,6 @@ import { defaultCapacity, parseCapacity } from '../plant/capacity.ts'
 import { dataDirOf } from './context.ts'
 import { checkConfig, readConfig } from './options.ts'
 import { printError } from './output.ts'
-import { runPlant } from './run-plant.ts'
 
 const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/0'
 
@@ -54,6 +53,8 @@ async function up (options: UpOptions): Promise<void> {
     const config = { ...(options.config === undefined ? {} : await readConfig(options.config)), ...checkConfig(fromFlags(options), 'command line') }
     const dataDir = config.data ?? dataDirOf({})
     const log = pinoLog({ level: logLevel(options.logLevel ?? 'warn') })
+    // Loaded only here: every other command starts faster without a plant's libraries.
+    const { runPlant } = await import('./run-plant.ts')
     const plant = await runPlant({
       dataDir,
       listen: config.listen ?? [DEFAULT_LISTEN],

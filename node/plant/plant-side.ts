@@ -2,7 +2,7 @@
  * The plant's side of bids and awards: opens the signed order, judges it, and turns an award into a lease, a confirmed claim and a record,
  * in that order, so that at no time two plants start the same machine and none starts one that it cannot hold.
  */
-import { PlantError, toHex, type Clock, type Crypto, type KeyId, type LeaseId, type Log, type PeerId, type Random, type VmId } from '../../protocols/kit/index.ts'
+import { ERRORS, PlantError, toHex, type Clock, type Crypto, type KeyId, type LeaseId, type Log, type PeerId, type Random, type VmId } from '../../protocols/kit/index.ts'
 import { refusalOf, type Award, type Grant, type Held, type PlantSide, type Reason, type Verdict } from '../../protocols/bid/index.ts'
 import { adAttributes, type PlantAd } from '../../protocols/capacity/index.ts'
 import type { Claiming } from '../../protocols/claim/index.ts'
@@ -30,7 +30,7 @@ export interface PlantSideComponents {
   line: Pick<ProductionLine, 'isa' | 'fingerprint'>
   warehouse: Pick<Warehouse, 'list'>
   records: Records
-  claims: Pick<Claiming, 'confirm'>
+  claims: Pick<Claiming, 'confirm' | 'drop'>
   /** The plant's ad as it is now. */
   ad: () => PlantAd
   /** Creations under way or waiting: they load the host more than its load average knows yet. */
@@ -87,10 +87,13 @@ export class OrderDesk implements PlantSide {
       const claim = await this.#c.claims.confirm({ vmId: award.vmId, orderDigest: opened.digest, claimId: ticket.claimId, awardedAtMs, provisional: ticket.provisional }, signal)
       if (claim.kind !== 'confirmed') {
         ledger.release(leaseId)
-        return claim.kind === 'held' ? { kind: 'held', held: { vmId: award.vmId, plant: claim.plant, state: 'creating' } } : { kind: 'refused', refusal: refusalOf([{ code: 'CLAIM_LOST', clause: 'another shop makes this order, or the claim has lapsed', waitHelps: true }]) }
+        return { kind: 'refused', refusal: refusalOf([{ code: claim.code, clause: ERRORS[claim.code].message, waitHelps: true }]) }
       }
       // The award may have been cancelled, and its lease have expired, while the registrars were asked.
-      if (!ledger.start(leaseId)) return { kind: 'refused', refusal: refusalOf([{ code: 'BID_EXPIRED', clause: 'the lease ended before the machine could start', waitHelps: true }]) }
+      if (!ledger.start(leaseId)) {
+        this.#c.claims.drop(award.vmId, opened.digest)
+        return { kind: 'refused', refusal: refusalOf([{ code: 'BID_EXPIRED', clause: 'the lease ended before the machine could start', waitHelps: true }]) }
+      }
       this.#c.take(this.#recordOf(opened, award, ticket.signedOrder, leaseId, awardedAtMs, claim.provisional))
     } catch (error) {
       ledger.release(leaseId)

@@ -122,6 +122,11 @@ export class Plant implements MachineHost {
     this.#live.clear()
   }
 
+  /** The mesh is whole again and no rival was found: the machine is this order's one. */
+  settled (vmId: VmId): void {
+    this.#update(vmId, (record) => ({ ...record, provisional: false }))
+  }
+
   // Making
 
   #begin (record: MachineRecord): void {
@@ -182,6 +187,7 @@ export class Plant implements MachineHost {
     if (record === undefined || !mayMove(record.state, 'fail')) return
     this.#put(move(record, 'fail', this.#c.clock.nowMs(), { error: error.report() }), 'failed')
     this.#c.release(record)
+    this.#c.onChange() // Only now is there room again to tell of.
   }
 
   // Watching

@@ -5,7 +5,7 @@
 import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type Log, type PeerId, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
 import { adAttributes, type Capacity, type Need } from '../../protocols/capacity/index.ts'
-import type { Claiming } from '../../protocols/claim/index.ts'
+import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
 import { askPlant, type CallAnswer, type MachineView } from '../../protocols/machine/index.ts'
 import { checkFresh, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
@@ -33,6 +33,8 @@ const LIST_AT_ONCE_MAX = 48
 const LIST_TIMEOUT_MS = 10_000
 /** A machine's plant that has just gone may come back or another may know: how often `create` looks again before it fails. */
 const FOLLOW_TRIES_MAX = 3
+/** Claims lost to other shops before `create` gives up: each loss means that another shop gained it. */
+const CLAIM_TRIES_MAX = 5
 
 export function shop (c: ShopComponents): Shop {
   return new ShopService(c)
@@ -74,30 +76,38 @@ class ShopService implements Shop {
       checkSame(job, here.orderDigest)
       return { plant: this.#c.transport.self, fresh: false, bidMs: 0 }
     }
-    const claim = await this.#c.claiming.claim({ vmId: job.vmId, orderDigest: job.digest, strict }, signal)
-    if (claim.kind === 'held' || claim.kind === 'collected') {
-      checkSame(job, claim.orderDigest)
-      return { plant: claim.plant, fresh: false, bidMs: 0 }
+    for (let tries = 1; ; tries++) {
+      const claim = await this.#c.claiming.claim({ vmId: job.vmId, orderDigest: job.digest, strict }, signal)
+      if (claim.kind !== 'granted') {
+        checkSame(job, claim.orderDigest)
+        return { plant: claim.plant, fresh: false, bidMs: 0 }
+      }
+      try {
+        return await this.#auction(job, claim, strict, traffic, AbortSignal.any([signal, claim.lost]))
+      } catch (error) {
+        // Another shop has it now: wait for what it makes.
+        if (signal.aborted || tries >= CLAIM_TRIES_MAX || asPlantError(error).code !== 'CLAIM_LOST') throw error
+      } finally {
+        await claim.end()
+      }
     }
-    try {
-      await traffic.onEvent?.({ kind: 'progress', step: 'asking for bids', share: 0.01 })
-      const sinceMs = this.#c.clock.monotonicMs()
-      const result = await this.#c.bidding.auction({
-        signedOrder: encodeTicket({ signedOrder: job.signedOrder, claimId: claim.claimId, provisional: claim.provisional }),
-        vmId: job.vmId,
-        ranked: job.order.rank !== undefined,
-        candidates: this.#c.capacity.candidates(needOf(job.order)).map(({ peer, short, drawn }) => ({
-          plant: peer,
-          why: short === undefined ? drawn ? 'at random' : 'best by view' : `at random; by its advert short of ${short}`
-        })),
-        strict
-      }, signal)
-      const bidMs = Math.round(this.#c.clock.monotonicMs() - sinceMs)
-      this.#decisions.decided(job.call, job.vmId, result.decision, claim.provisional)
-      return { plant: this.#awarded(job, result), fresh: true, bidMs }
-    } finally {
-      await claim.end()
-    }
+  }
+
+  async #auction (job: OrderJob, claim: GrantedClaim, strict: boolean, traffic: CallTraffic, signal: AbortSignal): Promise<{ plant: PeerId, fresh: boolean, bidMs: number }> {
+    await traffic.onEvent?.({ kind: 'progress', step: 'asking for bids', share: 0.01 })
+    const sinceMs = this.#c.clock.monotonicMs()
+    const result = await this.#c.bidding.auction({
+      signedOrder: encodeTicket({ signedOrder: job.signedOrder, claimId: claim.claimId, provisional: claim.provisional }),
+      vmId: job.vmId,
+      ranked: job.order.rank !== undefined,
+      candidates: this.#c.capacity.candidates(needOf(job.order)).map(({ peer, short, drawn }) => ({
+        plant: peer,
+        why: short === undefined ? drawn ? 'at random' : 'best by view' : `at random; by its advert short of ${short}`
+      })),
+      strict
+    }, signal)
+    this.#decisions.decided(job.call, job.vmId, result.decision, claim.provisional)
+    return { plant: this.#awarded(job, result), fresh: true, bidMs: Math.round(this.#c.clock.monotonicMs() - sinceMs) }
   }
 
   #awarded (job: OrderJob, { end, decision }: AuctionResult): PeerId {

@@ -72,7 +72,11 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
   const verdict = judgeCall(call.kind satisfies MachineCallKind, subject && { state: subject.state, allowed: await host.mayCall(subject, call.caller, signal) })
   if (!verdict.taken) throw new PlantError(verdict.code, { ...verdict.details, vmId })
   const onOutput: OnOutput = async (source, bytes) => {
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES_MAX) await stream.send(encodeTell({ t: 3, source, bytes: bytes.slice(at, at + PIECE_BYTES_MAX) }))
+    let at = 0
+    do { // An empty piece goes too: a console says by it that it is open.
+      await stream.send(encodeTell({ t: 3, source, bytes: bytes.slice(at, at + PIECE_BYTES_MAX) }))
+      at += PIECE_BYTES_MAX
+    } while (at < bytes.length)
   }
   switch (call.kind) {
     case 'query': return tell(stream, { t: 0, machine: host.view(vmId) })

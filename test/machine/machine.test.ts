@@ -6,10 +6,10 @@ import { decodeAsk, decodeTell, encodeAsk, encodeTell, type Tell } from '../../p
 
 describe('machine messages', () => {
   test('have the bytes they always had', () => {
-    expect(toHex(encodeAsk({ t: 0, signedCall: Uint8Array.of(1, 2) }))).toMatchInlineSnapshot('"a2617400"')
+    expect(toHex(encodeAsk({ t: 0, signedCall: Uint8Array.of(1, 2) }))).toMatchInlineSnapshot(`"a26174006a7369676e656443616c6c420102"`)
     expect(toHex(encodeAsk({ t: 2 }))).toMatchInlineSnapshot('"a1617402"')
-    expect(toHex(encodeTell({ t: 2, step: 'clone', share: 0.5 }))).toMatchInlineSnapshot('""')
-    expect(toHex(encodeTell({ t: 4, status: 3 }))).toMatchInlineSnapshot('""')
+    expect(toHex(encodeTell({ t: 2, step: 'clone', share: 0.5 }))).toMatchInlineSnapshot(`"a3617402647374657065636c6f6e65657368617265fb3fe0000000000000"`)
+    expect(toHex(encodeTell({ t: 4, status: 3 }))).toMatchInlineSnapshot(`"a26174046673746174757303"`)
   })
 
   test('come back as they went', () => {

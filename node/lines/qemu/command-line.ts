@@ -1,51 +1,107 @@
-/** How QEMU is started: one line-up of devices for every machine, as suspended state names them all. */
-import type { Accelerator } from './accelerator.ts'
+/**
+ * QEMU's command line. Suspended state resumes only in a machine of the same devices in the same order, so every machine - booted,
+ * cloned, helper - is started by this one function; whoever changes the devices raises LINE_UP.
+ *
+ * QEMU works in its machine's directory and knows what is there by relative names: a socket's path may have no more than 108 bytes
+ * (unix(7)). Paths from outside go in JSON, or as whole arguments, so that commas and colons in them mean nothing.
+ */
 import { KERNEL_ARGS } from './image/boot-args.ts'
 
-export interface MachineShape {
-  /** `plantmesh-…`: by this the process is found again. */
+/** Part of the fingerprint. */
+export const LINE_UP = 2
+
+/** Every QEMU of ours has an argument that starts so. */
+export const NAME_MARK = 'guest=plantmesh-'
+
+/** The descriptor on which a started QEMU inherits its suspended state. */
+export const STATE_FD = 3
+
+/** Sockets in the machine's directory, all served by QEMU: they take another client after one has gone. */
+export const SOCKETS = { qmp: 'qmp.sock', agent: 'agent.sock', iso: 'iso.sock', console: 'console.sock', net: 'net.sock' } as const
+
+/** The node of the machine's disk, and the bus that virtual CD-ROM drives are added to. */
+export const DISK_NODE = 'disk'
+export const SCSI_BUS = 'scsi0.0'
+
+export interface MachineLine {
+  /** 32 hex digits: a VmId, or the name of a helper machine. */
   name: string
+  accelerator: string
+  cpuModel: string
   cpus: number
   memoryMiB: number
   mac: string
-  /** The directory with `kernel` and `initrd`. */
-  bootDir: string
-  /** The machine's disk, a qcow2 file. */
+  kernel: string
+  initrd: string
+  /** The machine's own disk, and the read-only one behind it. */
   disk: string
-  /** Memory in a file: shared when it is to be kept (suspending), private (copy-on-write) in a clone. */
+  backingDisk?: string
+  /** RAM lives in this file: as it is (shared), or copied page by page when written to. */
   ram: { path: string, share: boolean }
-  /** Suspended state is to come by QMP; the machine stays paused until it is told to go on. */
-  incoming?: boolean
+  /** QEMU 8.2 and later can open the file of a private RAM for reading only. */
+  ramReadOnly: boolean
+  /** Where the suspended state comes from: STATE_FD, or a socket in the machine's directory. */
+  incoming?: 'inherited' | { socket: string }
+  /** Comes up stopped. */
+  paused?: boolean
+  /** The seccomp filter: QEMU may neither start programs nor gain rights. */
+  sandbox: boolean
+  /** Where firmware is, for a QEMU that was unpacked rather than installed. */
+  firmwareArgs: string[]
 }
 
-/** Name of a machine's VMM process. */
-export function processName (vmId: string): string { return `plantmesh-${vmId}` }
+/** What QEMU's seccomp filter forbids; nothing a machine needs. */
+export const SANDBOX_ARGS = ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']
 
-/**
- * The arguments. Sockets are relative to the machine's directory, which is the process's own: their paths may not be longer than 108
- * bytes. QMP, agent and network sockets listen, so that a restarted plant attaches again (VMM.md).
- */
-export function commandLine (shape: MachineShape, accelerator: Accelerator): string[] {
-  const { ram } = shape
-  const accel = accelerator.name === 'tcg' ? 'tcg,tb-size=512' : 'kvm'
+/** The arguments, without the program. */
+export function qemuArgs (line: MachineLine): string[] {
   return [
-    '-name', shape.name, '-nodefaults', '-no-user-config', '-display', 'none',
-    '-M', 'q35,memory-backend=ram', '-accel', accel, '-cpu', accelerator.cpu, '-smp', String(shape.cpus), '-m', `${shape.memoryMiB}M`,
-    '-object', `memory-backend-file,id=ram,size=${shape.memoryMiB}M,mem-path=${escaped(ram.path)},share=${ram.share ? 'on' : 'off'}`,
-    '-kernel', `${shape.bootDir}/kernel`, '-initrd', `${shape.bootDir}/initrd`, '-append', KERNEL_ARGS,
-    // A guest whose disk the host cannot hold is told so (report) rather than stopped in silence: its file system turns read-only, the action fails.
-    '-drive', `file=${escaped(shape.disk)},if=none,id=disk0,format=qcow2,discard=unmap,werror=report,rerror=report`,
-    '-device', 'virtio-blk-pci,drive=disk0',
-    '-device', 'virtio-serial-pci,id=serial',
-    '-chardev', 'socket,id=agent,path=agent.sock,server=on,wait=off', '-device', 'virtserialport,chardev=agent,name=org.plantmesh.agent',
-    '-chardev', 'socket,id=iso,path=iso.sock,server=on,wait=off', '-device', 'virtserialport,chardev=iso,name=org.plantmesh.iso',
-    '-device', 'virtio-scsi-pci,id=scsi',
-    '-netdev', 'stream,id=net0,server=on,addr.type=unix,addr.path=net.sock', '-device', `virtio-net-pci,netdev=net0,mac=${shape.mac},romfile=`,
-    '-chardev', 'socket,id=console,path=console.sock,server=on,wait=off', '-serial', 'chardev:console',
-    '-chardev', 'socket,id=qmp,path=qmp.sock,server=on,wait=off', '-mon', 'chardev=qmp,mode=control',
-    ...(shape.incoming === true ? ['-S', '-incoming', 'defer'] : [])
+    ...line.firmwareArgs,
+    '-name', `${NAME_MARK}${line.name}`,
+    '-uuid', line.name.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
+    '-nodefaults', '-no-user-config', '-display', 'none',
+    ...(line.sandbox ? SANDBOX_ARGS : []),
+    '-M', 'q35,memory-backend=ram,usb=off,graphics=off', '-accel', line.accelerator, '-cpu', line.cpuModel,
+    '-smp', String(line.cpus), '-m', `${line.memoryMiB}M`,
+    '-object', JSON.stringify(ramObject(line)),
+    '-kernel', line.kernel, '-initrd', line.initrd, '-append', KERNEL_ARGS,
+    '-blockdev', JSON.stringify(diskNode(line)),
+    // A full host disk must not freeze a guest in silence: it sees the error, and QEMU tells us (BLOCK_IO_ERROR).
+    '-device', `virtio-blk-pci,drive=${DISK_NODE},werror=report,rerror=report`,
+    '-device', 'virtio-serial-pci',
+    ...port('agent', 'org.plantmesh.agent', 1), ...port('iso', 'org.plantmesh.iso', 2),
+    '-netdev', `stream,id=net0,server=on,addr.type=unix,addr.path=${SOCKETS.net}`,
+    '-device', `virtio-net-pci,netdev=net0,mac=${line.mac},romfile=`,
+    '-device', 'virtio-scsi-pci,id=scsi0',
+    '-device', 'virtio-rng-pci',
+    '-chardev', `socket,id=console,path=${SOCKETS.console},server=on,wait=off`, '-serial', 'chardev:console',
+    '-chardev', `socket,id=qmp,path=${SOCKETS.qmp},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control',
+    // RAM that is in the golden machine's file is not part of the state.
+    '-global', 'migration.x-ignore-shared=on',
+    ...incomingArgs(line), ...(line.paused === true ? ['-S'] : [])
   ]
 }
 
-/** QEMU's option lists end a value at a comma; a doubled one stands for itself. */
-function escaped (path: string): string { return path.replaceAll(',', ',,') }
+function port (id: 'agent' | 'iso', name: string, nr: number): string[] {
+  return ['-chardev', `socket,id=${id},path=${SOCKETS[id]},server=on,wait=off`, '-device', `virtserialport,chardev=${id},name=${name},nr=${nr}`]
+}
+
+function ramObject ({ ram, memoryMiB, ramReadOnly }: MachineLine): Record<string, unknown> {
+  return {
+    'qom-type': 'memory-backend-file', 'id': 'ram', 'size': memoryMiB * 1024 * 1024, 'mem-path': ram.path, 'share': ram.share,
+    ...(ramReadOnly && !ram.share && { readonly: true, rom: 'off' })
+  }
+}
+
+/** The disk as a block graph; also what qemu-img takes behind `json:`. */
+export function diskNode ({ disk, backingDisk }: Pick<MachineLine, 'disk' | 'backingDisk'>): Record<string, unknown> {
+  return {
+    'node-name': DISK_NODE, 'driver': 'qcow2', 'discard': 'unmap', 'file': { driver: 'file', filename: disk, discard: 'unmap' },
+    ...(backingDisk !== undefined && { backing: { 'driver': 'qcow2', 'read-only': true, 'file': { 'driver': 'file', 'filename': backingDisk, 'read-only': true } } })
+  }
+}
+
+function incomingArgs ({ incoming }: MachineLine): string[] {
+  if (incoming === undefined) return []
+  return ['-incoming', incoming === 'inherited' ? `fd:${STATE_FD}` : `unix:${incoming.socket}`]
+}

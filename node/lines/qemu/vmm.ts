@@ -1,101 +1,120 @@
-/** One QEMU process from its start to its end: started apart from the plant, so that it outlives it. */
+/** One QEMU process from its start to its end: in a session of its own, so that it outlives the plant, its output in a bounded file. */
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PlantError } from '../../../protocols/kit/index.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
-import { isAlive, kill, startTicksOf, type VmmProcess } from './processes.ts'
-import { Qmp } from './qmp.ts'
-
-/** Where a process finds the suspended state that it was started with: the first descriptor after standard error. */
-export const STATE_DESCRIPTOR = 3
-
-const CONNECT_POLL_MS = 4
-/** From the process's start to its control socket; a loaded host has been seen to take some seconds. */
-const CONNECT_TIMEOUT_MS = 30_000
-const LOG_TAIL_CHARS = 4_000
-/** How often a process that is not our child is looked for; its control socket tells sooner. */
-const WATCH_MS = 500
+import { SOCKETS, STATE_FD, qemuArgs } from './command-line.ts'
+import type { MachineLine } from './command-line.ts'
+import { WATCH_EVERY_MS } from './limits.ts'
+import { LOG, logTail, onDisk, trimLog } from './machine-dir.ts'
+import { endProcess, isAlive, processOf } from './processes.ts'
+import type { ProcessId } from './processes.ts'
+import { connectQmp } from './qmp.ts'
+import type { Qmp } from './qmp.ts'
 
 export interface Vmm {
-  readonly process: VmmProcess
+  readonly dir: string
+  readonly process: ProcessId
   readonly qmp: Qmp
-  /** Resolves, once, with a sentence for people when the process is gone. */
+  /** Resolves, once, with a sentence for people when the process is gone. Never rejects. */
   readonly died: Promise<{ reason: string }>
+  /** Stops watching; the process goes on. */
+  letGo (): void
 }
+
+export interface StartOptions {
+  /** Becomes STATE_FD. */
+  statePath?: string
+  /** Called as soon as there is a process, before it is known to come up. */
+  onProcess?: (process: ProcessId) => Promise<void>
+  signal?: AbortSignal | undefined
+}
+
+type Ended = Promise<string>
 
 /**
- * Starts QEMU in `dir`, its own session, so that neither the plant's end nor a terminal's reaches it. `stateFile` becomes STATE_DESCRIPTOR.
- * Resolves when its control socket answers; throws VM_START_FAILED with the end of its log, the process being gone.
+ * Starts QEMU in `dir`; resolves when its monitor answers. Throws VM_START_FAILED with the end of its log, DISK_FULL, or the signal's
+ * reason; the process is gone then.
  */
-export async function startVmm (qemu: QemuCommands, args: string[], dir: string, options: { name: string, stateFile?: string, signal?: AbortSignal | undefined }): Promise<Vmm> {
+export async function startVmm (qemu: QemuCommands, dir: string, line: MachineLine, options: StartOptions = {}): Promise<Vmm> {
   options.signal?.throwIfAborted()
-  const log = openSync(join(dir, 'qemu.log'), 'a', 0o600)
-  const state = options.stateFile === undefined ? undefined : openSync(options.stateFile, 'r')
-  let pid: number | undefined
-  const exit = Promise.withResolvers<string>()
+  const { process, ended } = await spawnQemu(qemu, dir, line, options.statePath)
   try {
-    const child = spawn(qemu.system, [...qemu.args, ...args], { cwd: dir, detached: true, stdio: ['ignore', log, log, ...(state === undefined ? [] : [state])], env: qemu.env })
-    child.on('exit', (status, signal) => { exit.resolve(signal === null ? `it ended with status ${status}` : `it was killed by ${signal}`) })
-    child.on('error', (error) => { exit.resolve(`it could not be started: ${error.message}`) })
-    child.unref()
-    pid = child.pid
-  } finally {
-    closeSync(log)
-    if (state !== undefined) closeSync(state)
-  }
-  const startTicks = pid === undefined ? undefined : startTicksOf(pid)
-  if (pid === undefined || startTicks === undefined) throw new PlantError('VM_START_FAILED', { problem: await exit.promise, log: await logTail(dir) })
-  const vmm = { pid, startTicks, name: options.name, dir }
-  try {
-    const qmp = await connectQmp(vmm, exit.promise, options.signal)
-    return { process: vmm, qmp, died: deathOf(vmm, qmp, exit.promise) }
+    await options.onProcess?.(process)
+    const qmp = await connectQmp(join(dir, SOCKETS.qmp), { alive: () => isAlive(process), signal: options.signal })
+    return watched(dir, process, qmp, ended)
   } catch (error) {
-    await kill(vmm)
-    if (options.signal?.aborted === true) throw options.signal.reason
-    if (error instanceof PlantError && error.code === 'VM_START_FAILED') throw error
-    throw new PlantError('VM_START_FAILED', { problem: String(error), log: await logTail(dir) }, { cause: error })
+    const failure = await startFailure(dir, process, error)
+    await endProcess(process)
+    throw failure
   }
 }
 
-/** Attaches to a process that an earlier run of the plant started. Throws when it does not answer. */
-export async function attachVmm (vmm: VmmProcess): Promise<Vmm> {
-  const qmp = await Qmp.connect(join(vmm.dir, 'qmp.sock'))
-  return { process: vmm, qmp, died: deathOf(vmm, qmp) }
+/** Attaches to a process that an earlier run of the plant started. Throws VM_START_FAILED when it does not answer. */
+export async function attachVmm (dir: string, process: ProcessId, signal?: AbortSignal): Promise<Vmm> {
+  return watched(dir, process, await connectQmp(join(dir, SOCKETS.qmp), { alive: () => isAlive(process), signal }))
 }
 
-async function connectQmp (vmm: VmmProcess, exit: Promise<string>, signal?: AbortSignal): Promise<Qmp> {
-  let ended: string | undefined
-  void exit.then((how) => { ended = how })
-  for (let waitedMs = 0; waitedMs < CONNECT_TIMEOUT_MS; waitedMs += CONNECT_POLL_MS) {
-    signal?.throwIfAborted()
-    if (ended !== undefined) throw new PlantError('VM_START_FAILED', { problem: ended, log: await logTail(vmm.dir) })
-    try {
-      return await Qmp.connect(join(vmm.dir, 'qmp.sock'))
-    } catch {
-      await pause(CONNECT_POLL_MS) // Not listening yet; that it has ended is seen above.
-    }
+/** What an error that came up while a machine was starting really is: when QEMU is gone, its own last words say why. */
+export async function startFailure (dir: string, process: ProcessId, error: unknown): Promise<unknown> {
+  if (!(error instanceof PlantError) || isAlive(process)) return error
+  const log = await logTail(dir)
+  if (/No space left on device|Disk quota exceeded/.test(log)) return new PlantError('DISK_FULL', { path: dir, log }, { cause: error })
+  return new PlantError('VM_START_FAILED', { problem: 'QEMU ended while the machine was starting', log }, { cause: error })
+}
+
+async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, statePath?: string): Promise<{ process: ProcessId, ended: Ended }> {
+  const log = await onDisk(dir, async () => await open(join(dir, LOG), 'a', 0o600))
+  let state: FileHandle | undefined
+  try {
+    if (statePath !== undefined) state = await open(statePath)
+    // Descriptor 3: STATE_FD.
+    const child = spawn(qemu.system, qemuArgs(line), { cwd: dir, env: qemu.env, detached: true, stdio: ['ignore', log.fd, log.fd, ...(state === undefined ? [] : [state.fd])] })
+    const ended = new Promise<string>((resolve) => {
+      child.on('exit', (code, signal) => { resolve(signal === null ? `QEMU ended with status ${code}` : `QEMU was killed by ${signal}`) })
+      child.on('error', (error) => { resolve(`QEMU could not be started: ${error.message}`) })
+    })
+    child.unref()
+    if (child.pid === undefined) throw new PlantError('VM_START_FAILED', { problem: await ended })
+    // It may have ended already; then it is known by a start time that no process has.
+    return { process: processOf(child.pid) ?? { pid: child.pid, startTicks: 'ended' }, ended }
+  } finally {
+    await state?.close()
+    await log.close()
   }
-  throw new PlantError('VM_START_FAILED', { problem: 'its control socket does not answer', timeoutMs: CONNECT_TIMEOUT_MS, log: await logTail(vmm.dir) })
 }
 
-async function deathOf (vmm: VmmProcess, qmp: Qmp, exit?: Promise<string>): Promise<{ reason: string }> {
+function watched (dir: string, process: ProcessId, qmp: Qmp, ended?: Ended): Vmm {
   let guestSaid: string | undefined
-  qmp.onEvent(({ event, data }) => {
-    if (event === 'SHUTDOWN') guestSaid = data['guest'] === true ? `the guest shut down (${String(data['reason'])})` : `it was told to end (${String(data['reason'])})`
-    if (event === 'GUEST_PANICKED') guestSaid = 'the guest\'s kernel panicked'
+  qmp.onEvent(({ name, data }) => {
+    if (name === 'SHUTDOWN') guestSaid = data['guest'] === true ? `the guest powered off (${String(data['reason'])})` : undefined
+    if (name === 'GUEST_PANICKED') guestSaid = 'the guest\'s kernel panicked'
   })
-  await qmp.closed
-  // The control socket closes with the process; only a monitor that went wrong closes it before.
-  while (isAlive(vmm)) await pause(WATCH_MS, undefined, { ref: false })
-  const how = guestSaid ?? (exit === undefined ? 'its process is gone' : await exit)
-  const last = (await logTail(vmm.dir)).trim().split('\n').at(-1) ?? ''
-  return { reason: last === '' || guestSaid !== undefined ? how : `${how}; it last said: ${last}` }
+  const stop = new AbortController()
+  const death = Promise.withResolvers<{ reason: string }>()
+  const look = async (): Promise<void> => {
+    // The monitor goes with its process, as a rule; the timer is for when it does not, and keeps the log bounded.
+    const pending = qmp.closed
+    while (isAlive(process)) {
+      await Promise.race([pause(WATCH_EVERY_MS, undefined, { ref: false, signal: stop.signal }), ...(monitorGone ? [] : [pending])])
+      if (monitorGone && isAlive(process)) await pause(AFTER_MONITOR_MS, undefined, { ref: false, signal: stop.signal })
+      await trimLog(dir)
+    }
+    const how = guestSaid ?? await (ended ?? Promise.resolve('QEMU is gone'))
+    const lastLine = guestSaid === undefined ? (await logTail(dir)).split('\n').at(-1) ?? '' : ''
+    death.resolve({ reason: lastLine === '' ? how : `${how}; its last words: ${lastLine}` })
+  }
+  let monitorGone = false
+  void qmp.closed.then(() => { monitorGone = true })
+  look().catch((error: unknown) => {
+    // Let go of: nobody waits any more. Anything else must not leave those who wait without an answer.
+    if (!stop.signal.aborted) death.resolve({ reason: `QEMU can no longer be watched (${String(error)})` })
+  })
+  return { dir, process, qmp, died: death.promise, letGo: () => { stop.abort(); qmp.close() } }
 }
 
-/** The end of what QEMU wrote. */
-export async function logTail (dir: string): Promise<string> {
-  return (await readFile(join(dir, 'qemu.log'), 'utf8').catch(() => '')).slice(-LOG_TAIL_CHARS)
-}
+/** Between the monitor's end and the process's. */
+const AFTER_MONITOR_MS = 20

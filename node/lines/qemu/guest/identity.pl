@@ -1,8 +1,10 @@
 # What makes a clone a machine of its own, and what is done with it at each boot.
 use strict;
 
-use constant { STATE => '/etc/plant', SIOCGIFFLAGS => 0x8913, SIOCSIFFLAGS => 0x8914, SIOCSIFHWADDR => 0x8924 };
-use constant { RNDADDENTROPY => 0x40085203, RNDRESEEDCRNG => 0x5207, EXT4_IOC_RESIZE_FS => 0x40086610 };
+sub STATE () { '/etc/plant' } sub SIOCGIFFLAGS () { 0x8913 } sub SIOCSIFFLAGS () { 0x8914 } sub SIOCSIFHWADDR () { 0x8924 }
+sub RNDADDENTROPY () { 0x40085203 } sub RNDRESEEDCRNG () { 0x5207 } sub EXT4_IOC_RESIZE_FS () { 0x40086610 }
+
+sub DRIVES_AT_BOOT () { 8 }
 
 my @growing;
 
@@ -15,6 +17,9 @@ sub boot_chores {
   my $name = read_file('/etc/hostname', 256) =~ s/\s+//gr;
   write_file('/proc/sys/kernel/hostname', $name) if length $name;
   interface_up('lo');
+  # The driver was told not to look for all drives that there might be (image/initrd.ts). Those that are there now, and those that come.
+  write_file('/sys/module/scsi_mod/parameters/scan', 'sync');
+  write_file('/sys/class/scsi_host/host0/scan', "0 $_ 0") for 0 .. DRIVES_AT_BOOT - 1;
   # A machine that has an identity keeps it; a golden machine has none, and its card stays down.
   my $mac = read_file(STATE . '/mac', 64) =~ s/\s+//gr;
   return if !length $mac;

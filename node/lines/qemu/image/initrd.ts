@@ -8,6 +8,9 @@ import type { CpioEntry } from './cpio.ts'
 /** The disk first; then what the golden machine must have loaded before it is suspended, for nothing loads modules later. */
 const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net', 'virtio_rng', 'virtio_scsi', 'sr_mod', 'isofs']
 
+/** The SCSI layer would ask each of 256 targets whether it is there, for an eighth of a second; drives that are added are found by their event. */
+const PARAMETERS: Record<string, string> = { scsi_mod: 'scan=manual' }
+
 /** Directory bits and permissions, file bits and permissions, character device. */
 const DIRECTORY = 0o040755
 const PROGRAM = 0o100755
@@ -34,7 +37,7 @@ function initScript (modules: string[]): string {
   return `#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev
-for m in ${modules.join(' ')}; do insmod /m/$m.ko; done
+${modules.map((name) => `insmod /m/${name}.ko ${PARAMETERS[name] ?? ''}`.trimEnd()).join('\n')}
 if mount -t ext4 -o noatime,noinit_itable /dev/vda /root; then
   mount -o move /dev /root/dev
   mkdir /root/dev/pts /root/dev/shm
