@@ -33,8 +33,10 @@ export async function makeFileSystem (tools: FileSystemTools, root: string, imag
   await truncate(image, diskMiB * 1024 * 1024)
   // Tables are written now (as holes), so that the guest's kernel does not write them into every clone's overlay. A journal of 8 MiB is
   // the smallest that does not slow down a disk grown to some 20 GiB.
+  // Features are named because the tools' defaults differ between configurations, and some have none.
+  const features = 'none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum'
   const extended = 'lazy_itable_init=0,lazy_journal_init=0,nodiscard'
-  await runTool(tools.mke2fs, ['-q', '-F', '-t', 'ext4', '-b', '4096', '-m', '1', '-J', 'size=8', '-E', extended, '-L', 'tiny', '-d', root, image], options)
+  await runTool(tools.mke2fs, ['-q', '-F', '-t', 'ext4', '-b', '4096', '-I', '256', '-O', features, '-m', '1', '-J', 'size=8', '-E', extended, '-L', 'tiny', '-d', root, image], options)
   // mke2fs keeps the owner of each file: whoever builds.
   const lines: string[] = []
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
