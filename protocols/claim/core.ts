@@ -103,7 +103,7 @@ export class Registrar {
 
   /** Forgets what has lapsed; to be called now and then, and `takeChanges` after it. */
   expire (now: Now): void {
-    for (const vmId of [...this.#entries.keys()]) this.#live(vmId, now)
+    for (const vmId of this.#entries.keys()) this.#live(vmId, now)
   }
 
   #hold (from: PeerId, { vmId, orderDigest, awardedAtMs }: Holding, order: number, now: Now): Rival | 'full' | undefined {

@@ -13,4 +13,5 @@ const hash = createHash('sha256')
 const buffer = Buffer.allocUnsafe(READ_BYTES)
 for (let count = readSync(file, buffer); count > 0; count = readSync(file, buffer)) hash.update(buffer.subarray(0, count))
 closeSync(file)
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window
 parentPort?.postMessage(hash.digest('hex'))

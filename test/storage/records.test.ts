@@ -3,6 +3,8 @@ import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { ClaimStore } from '../../protocols/claim/index.ts'
+import type { GrantStore, SeenCalls } from '../../protocols/member/index.ts'
 import type { KeyId } from '../../protocols/kit/index.ts'
 import { HISTORY_PER_SUBJECT_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
@@ -78,7 +80,9 @@ describe('records', () => {
 
   test('keep one grant of a triple, and claims as last saved', () => {
     const grant = { domain: 'd', domainKey: owner, grantee: 'g' as KeyId, signed: Uint8Array.of(1) }
-    records.putGrant(grant)
+    // What the protocols ask of their stores, records give.
+    const stores: ClaimStore & GrantStore & SeenCalls = records
+    stores.putGrant(grant)
     records.putGrant({ ...grant, signed: Uint8Array.of(2) })
     records.putGrant({ ...grant, domain: 'e' })
     const [a, b] = [machineRecord(1).vmId, machineRecord(2).vmId]
