@@ -93,7 +93,8 @@ async function runOne (action: Action, run: ActionRunner, signal: AbortSignal): 
     if (signal.aborted || (error.code !== 'ACTION_TIMEOUT' && error.code !== 'HOST_ACTION_UNKNOWN')) {
       throw error.details['action'] === undefined ? new PlantError(error.code, { ...error.details, action: action.id }, { cause: error }) : error
     }
-    failure = new PlantError(error.code, { ...error.details, action: action.id }, { cause: error })
+    const { outputTail, ...details } = error.details
+    failure = new PlantError(error.code, { ...details, action: action.id, ...(outputTail !== undefined && { output: outputTail }) }, { cause: error })
   }
   if (action.onError === undefined) throw failure
   try {

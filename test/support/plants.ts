@@ -12,6 +12,8 @@ const MAIN = join(ROOT, 'node/main.ts')
 
 export interface CliResult { status: number, stdout: string, stderr: string, json: any }
 
+export interface CliOptions { api?: string, key?: string, input?: string, signal?: AbortSignal, /** Runs the command by another. */ wrap?: (command: string[]) => string[] }
+
 export interface TestPlant {
   readonly dataDir: string
   readonly process: ChildProcess
@@ -21,7 +23,7 @@ export interface TestPlant {
   /** What it wrote to stderr so far. */
   log (): string
   /** Runs `plantmesh …` against this plant, with the key of the test unless told otherwise. */
-  cli (args: string[], options?: { key?: string, input?: string, signal?: AbortSignal }): Promise<CliResult>
+  cli (args: string[], options?: CliOptions): Promise<CliResult>
   kill (signal: NodeJS.Signals): Promise<void>
 }
 
@@ -34,11 +36,11 @@ export class TestHost {
   key (name: string): string { return join(this.dir, 'keys', name, 'key') }
 
   /** Starts a plant; `dataDir` of an earlier one starts that again. */
-  async plant (options: { dataDir?: string, bootstrap?: string[], args?: string[], golden?: boolean } = {}): Promise<TestPlant> {
+  async plant (options: { dataDir?: string, bootstrap?: string[], args?: string[], golden?: boolean, wrap?: (command: string[]) => string[] } = {}): Promise<TestPlant> {
     const dataDir = options.dataDir ?? join(this.dir, `p${++this.#count}`)
     const golden = options.golden === false ? [] : ['--import', await tinyWarehouse()]
     const args = ['up', '--data', dataDir, '--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', '--with-parent', ...(options.bootstrap ?? []).flatMap((a) => ['--bootstrap', a]), ...golden, ...(options.args ?? [])]
-    const plant = await startPlant(dataDir, args, this.key('owner'))
+    const plant = await startPlant(dataDir, args, this.key('owner'), options.wrap)
     this.plants.push(plant)
     return plant
   }
@@ -63,8 +65,9 @@ export class TestHost {
   }
 }
 
-async function startPlant (dataDir: string, args: string[], key: string): Promise<TestPlant> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+async function startPlant (dataDir: string, args: string[], key: string, wrap: (command: string[]) => string[] = (command) => command): Promise<TestPlant> {
+  const [program = '', ...rest] = wrap([process.execPath, MAIN, ...args])
+  const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'] })
   let log = ''
   child.stderr.on('data', (bytes: Buffer) => { log = (log + bytes.toString()).slice(-100_000) })
   const lines = createInterface({ input: child.stdout })
@@ -88,8 +91,10 @@ async function startPlant (dataDir: string, args: string[], key: string): Promis
 }
 
 /** Runs the command line to its end. */
-export async function cli (args: string[], options: { api?: string, key?: string, input?: string, signal?: AbortSignal } = {}): Promise<CliResult> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+export async function cli (args: string[], options: CliOptions = {}): Promise<CliResult> {
+  const command = [process.execPath, MAIN, ...args]
+  const [program = '', ...rest] = options.wrap?.(command) ?? command
+  const child = spawn(program, rest, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...(options.api !== undefined && { PLANTMESH_API: options.api }), ...(options.key !== undefined && { PLANTMESH_KEY: options.key }) }
   })

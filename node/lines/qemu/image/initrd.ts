@@ -6,7 +6,7 @@ import { cpioArchive } from './cpio.ts'
 import type { CpioEntry } from './cpio.ts'
 
 /** The disk first; then what the golden machine must have loaded before it is suspended, for nothing loads modules later. */
-const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net', 'virtio_rng', 'virtio_scsi', 'sr_mod', 'isofs']
+const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net', 'virtio_rng', 'virtio_scsi', 'sr_mod', 'isofs', 'sd_mod']
 
 /** The SCSI layer would ask each of 256 targets whether it is there, for an eighth of a second; drives that are added are found by their event. */
 const PARAMETERS: Record<string, string> = { scsi_mod: 'scan=manual' }
