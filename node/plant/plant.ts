@@ -2,7 +2,7 @@
  * The plant: owns its machines from the lease on. Takes awards, makes machines, answers for them, finds them again after a crash.
  * A record is written before anything that it speaks of is done, so that kill -9 at any time leaves either nothing or something a record names.
  */
-import { PlantError, asPlantError, type Directory, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
+import { PlantError, asPlantError, type Directory, type GoldenId, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import type { MachineHost, MachineView, Subject } from '../../protocols/machine/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
 import type { MachineRecord, Records } from '../../storage/records/records.ts'
@@ -86,7 +86,7 @@ export class Plant implements MachineHost {
 
   async #adopt (record: MachineRecord, signal: AbortSignal): Promise<void> {
     const { line, warehouse, log } = this.#c
-    const golden = warehouse.list().find((g) => g.goldenId === record.plan?.goldenId)
+    const golden = record.plan === undefined ? undefined : warehouse.get(record.plan.goldenId as GoldenId)
     let problem = 'its golden machine is gone'
     if (golden !== undefined) {
       const unpin = warehouse.pin(golden.goldenId)
@@ -107,19 +107,27 @@ export class Plant implements MachineHost {
     this.#fail(record.vmId, new PlantError('VM_DIED', { vmId: record.vmId, reason: problem }))
   }
 
-  /** Lets go of the machines, which run on; or collects them first. */
-  async stop (options: { collect: boolean }): Promise<void> {
+  async collectAll (): Promise<void> {
+    await Promise.all(this.#c.records.machines().filter((r) => holdsCapacity(r.state)).map(async (r) => this.collect(r.vmId)))
+  }
+
+  /** Lets go of the machines, which run on. */
+  async stop (): Promise<void> {
     this.#stopping = true
     this.#stopMonitor()
-    if (options.collect) {
-      await Promise.all(this.#c.records.machines().filter((r) => holdsCapacity(r.state)).map(async (r) => this.collect(r.vmId)))
-    }
     // A machine half made is made anew at the next start; its parts go now.
     const jobs = [...this.#jobs.values()]
     for (const job of jobs) job.stop.abort(new PlantError('INTERRUPTED'))
     await Promise.all(jobs.map(async (job) => job.done))
     await Promise.all([...this.#live.values()].map(async ({ machine }) => machine.release()))
     this.#live.clear()
+  }
+
+  /** Another plant was awarded the order before this one: its machine is the order's, and this plant knows of none. */
+  async lost (vmId: VmId): Promise<void> {
+    if (this.#c.records.machine(vmId) === undefined) return
+    await this.collect(vmId)
+    this.#c.records.dropMachine(vmId)
   }
 
   /** The mesh is whole again and no rival was found: the machine is this order's one. */

@@ -85,6 +85,13 @@ class SqliteRecords implements Records {
     return this.#all('SELECT record, signed_order FROM machines WHERE state IN (SELECT value FROM json_each(?)) ORDER BY vm_id', JSON.stringify(states)).map(machineOf)
   }
 
+  dropMachine (vmId: VmId): void {
+    guarded(this.#path, () => this.#transaction(() => {
+      this.#run('DELETE FROM history WHERE subject = ?', vmId)
+      this.#run('DELETE FROM machines WHERE vm_id = ?', vmId)
+    }))
+  }
+
   forget (changedBeforeMs: number): number {
     return guarded(this.#path, () => this.#transaction(() => {
       this.#run('DELETE FROM history WHERE subject IN (SELECT vm_id FROM machines WHERE state IN (\'collected\', \'failed\') AND changed_at_ms < ?)', changedBeforeMs)

@@ -49,6 +49,8 @@ export interface Records {
   machine (vmId: VmId): MachineRecord | undefined
   /** All machines, or those in one of the states. */
   machines (states?: MachineState[]): MachineRecord[]
+  /** Forgets a machine that another plant turned out to hold. */
+  dropMachine (vmId: VmId): void
   /** Removes collected and failed machines older than this, so that records stay bounded. Returns how many. */
   forget (changedBeforeMs: number): number
   putDecision (record: DecisionRecord): void
