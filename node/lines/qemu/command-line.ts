@@ -40,8 +40,8 @@ export interface MachineLine {
   ram: { path: string, share: boolean }
   /** QEMU 8.2 and later can open the file of a private RAM for reading only. */
   ramReadOnly: boolean
-  /** Where the suspended state comes from: STATE_FD, or a socket in the machine's directory. */
-  incoming?: 'inherited' | { socket: string }
+  /** Waits to be told where its suspended state comes from (`takeIn`), and is stopped once it has it. */
+  incoming?: boolean
   /** Comes up stopped. */
   paused?: boolean
   /** The seccomp filter: QEMU may neither start programs nor gain rights. */
@@ -76,9 +76,7 @@ export function qemuArgs (line: MachineLine): string[] {
     '-device', 'virtio-rng-pci',
     '-chardev', `socket,id=console,path=${SOCKETS.console},server=on,wait=off`, '-serial', 'chardev:console',
     '-chardev', `socket,id=qmp,path=${SOCKETS.qmp},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control',
-    // RAM that is in the golden machine's file is not part of the state.
-    '-global', 'migration.x-ignore-shared=on',
-    ...incomingArgs(line), ...(line.paused === true ? ['-S'] : [])
+    ...(line.incoming === true ? ['-incoming', 'defer'] : []), ...(line.paused === true ? ['-S'] : [])
   ]
 }
 
@@ -99,9 +97,4 @@ export function diskNode ({ disk, backingDisk }: Pick<MachineLine, 'disk' | 'bac
     'node-name': DISK_NODE, 'driver': 'qcow2', 'discard': 'unmap', 'file': { driver: 'file', filename: disk, discard: 'unmap' },
     ...(backingDisk !== undefined && { backing: { 'driver': 'qcow2', 'read-only': true, 'file': { 'driver': 'file', 'filename': backingDisk, 'read-only': true } } })
   }
-}
-
-function incomingArgs ({ incoming }: MachineLine): string[] {
-  if (incoming === undefined) return []
-  return ['-incoming', incoming === 'inherited' ? `fd:${STATE_FD}` : `unix:${incoming.socket}`]
 }

@@ -1,184 +1,120 @@
 /** A machine that runs under QEMU, as the plant handles it. */
-import { rm, stat } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { PlantError, type VmId } from '../../../protocols/kit/index.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Log, VmId } from '../../../protocols/kit/index.ts'
 import type { ChannelKind } from '../../../protocols/order/order.ts'
-import { shortPath } from '../../drivers/socket-path.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
-import { runTool } from '../../setup/run-tool.ts'
-import type { GuestChannel, Identity, IdentityTaken, LiveMachine, MachineStats, ScriptResult, ScriptRun } from '../line.ts'
-import { connectAgent, type AgentClient } from './channel/agent-client.ts'
-import { connectIsoChannel, type IsoChannel } from './channel/iso-channel.ts'
-import { kill, usageOf } from './processes.ts'
+import type { GuestChannel, Identity, IdentityTaken, LiveMachine, MachineStats } from '../line.ts'
+import type { AgentClient } from './channel/agent-client.ts'
+import { SOCKETS } from './command-line.ts'
+import { Drives } from './drives.ts'
+import { LazyIso } from './lazy-iso.ts'
+import { WATCH_EVERY_MS } from './limits.ts'
+import { OVERLAY, removeDir, writeDescription } from './machine-dir.ts'
+import type { MachineDescription } from './machine-dir.ts'
+import { cpuMsOf, endProcess, privateBytesOf } from './processes.ts'
+import { TakenSocket } from './sockets.ts'
 import type { Vmm } from './vmm.ts'
 
-/** Of the CD-ROM drives a machine can have at once: targets of its SCSI bus. */
-const DRIVES_MAX = 200
-const UNPLUG_TIMEOUT_MS = 30_000
-const ISO_READY_TIMEOUT_MS = 15_000
+/** st_blocks counts these, whatever the file system's own blocks are (stat(2)). */
+const STAT_BLOCK_BYTES = 512
 
 export interface QemuMachineInit {
   vmId: VmId
-  mac: string
-  dir: string
+  description: MachineDescription
   vmm: Vmm
   agent: AgentClient
   qemu: QemuCommands
+  log: Log
 }
 
 export class QemuMachine implements LiveMachine {
   readonly vmId: VmId
-  readonly mac: string
-  readonly died: Promise<{ reason: string }>
-  readonly dir: string
   readonly vmm: Vmm
   readonly agent: AgentClient
-  readonly #qemu: QemuCommands
+  readonly drives: Drives
   readonly #iso: LazyIso
-  /** Devices added while it runs, by number. */
-  readonly #plugged = new Set<number>()
+  readonly #console: TakenSocket
+  readonly #network: TakenSocket
+  #description: MachineDescription
   #destroyed: Promise<void> | undefined
 
-  constructor (init: QemuMachineInit) {
-    this.vmId = init.vmId
-    this.mac = init.mac
-    this.dir = init.dir
-    this.vmm = init.vmm
-    this.agent = init.agent
-    this.#qemu = init.qemu
-    this.died = init.vmm.died
-    this.#iso = new LazyIso(join(init.dir, 'iso.sock'), join(init.dir, 'discs'), async (path) => this.attachIso(path))
-    // What waits for the guest must learn that it is gone.
-    void this.died.then(() => { this.#letGo() })
+  constructor ({ vmId, description, vmm, agent, qemu, log }: QemuMachineInit) {
+    this.vmId = vmId
+    this.vmm = vmm
+    this.agent = agent
+    this.#description = description
+    this.drives = new Drives(vmm.qmp, vmm.dir, qemu)
+    this.#iso = new LazyIso({ socketPath: join(vmm.dir, SOCKETS.iso), dir: join(vmm.dir, 'discs'), attachIso: async (path) => await this.attachIso(path) })
+    this.#console = new TakenSocket(join(vmm.dir, SOCKETS.console))
+    this.#network = new TakenSocket(join(vmm.dir, SOCKETS.net))
+    vmm.qmp.onEvent(({ name, data }) => {
+      if (name === 'BLOCK_IO_ERROR') log.error({ vmId, noSpace: data['nospace'] === true, reason: data['reason'] }, 'a machine\'s disk could not be read or written; its guest was told so')
+    })
+    // Whoever waits for the guest must learn that it is gone.
+    void vmm.died.then(() => { this.#letGo() })
   }
 
   get pid (): number { return this.vmm.process.pid }
-  /** Whether devices were added that a suspended copy would have to name. */
-  get hasPlugged (): boolean { return this.#plugged.size > 0 }
+  get mac (): string { return this.#description.mac }
+  get died (): Promise<{ reason: string }> { return this.vmm.died }
+  /** What it was made with. */
+  get description (): MachineDescription { return this.#description }
 
   channel (kind: ChannelKind): GuestChannel { return kind === 'agent' ? this.agent : this.#iso }
-
-  async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> { return this.agent.identify(identity, signal) }
-
-  async console (): Promise<Duplex> { return this.#socket('console.sock') }
-
-  async network (): Promise<Duplex> { return this.#socket('net.sock') }
+  async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> { return await this.agent.identify(identity, signal) }
+  async console (): Promise<Duplex> { return await this.#console.take() }
+  async network (): Promise<Duplex> { return await this.#network.take() }
+  async attachIso (imagePath: string): Promise<() => Promise<void>> { return await this.drives.attachIso(imagePath) }
+  async attachDisk (sizeMiB: number): Promise<() => Promise<void>> { return await this.drives.attachDisk(sizeMiB) }
 
   async stats (): Promise<MachineStats> {
-    const overlay = await stat(join(this.dir, 'overlay.qcow2'))
-    return { ...await usageOf(this.pid), overlayBytes: overlay.blocks * 512 }
+    const overlay = await stat(join(this.vmm.dir, OVERLAY))
+    return { privateMemoryBytes: await privateBytesOf(this.pid), overlayBytes: overlay.blocks * STAT_BLOCK_BYTES, cpuMs: cpuMsOf(this.pid) }
   }
 
-  async attachIso (imagePath: string): Promise<() => Promise<void>> {
-    return this.#plug(async (node) => {
-      await this.vmm.qmp.run('blockdev-add', { driver: 'raw', 'node-name': node, 'read-only': true, file: { driver: 'file', filename: imagePath, 'read-only': true } })
-    }, (node, device) => ({ driver: 'scsi-cd', bus: 'scsi.0', drive: node, id: device }))
+  async pause (): Promise<void> {
+    await this.#hold(true)
+    await this.vmm.qmp.execute('stop')
   }
 
-  async attachDisk (sizeMiB: number): Promise<() => Promise<void>> {
-    return this.#plug(async (node, number) => {
-      const path = join(this.dir, `disk-${number}.qcow2`)
-      await runTool(this.#qemu.img, ['create', '-q', '-f', 'qcow2', path, `${sizeMiB}M`], { env: this.#qemu.env, failure: 'DISK_FULL' })
-      await this.vmm.qmp.run('blockdev-add', { driver: 'qcow2', 'node-name': node, file: { driver: 'file', filename: path } })
-    }, (node, device) => ({ driver: 'scsi-hd', bus: 'scsi.0', drive: node, id: device }))
+  async resume (): Promise<void> {
+    await this.vmm.qmp.execute('cont')
+    await this.#hold(false)
   }
 
-  async pause (): Promise<void> { await this.vmm.qmp.run('stop') }
-
-  async resume (): Promise<void> { await this.vmm.qmp.run('cont') }
-
-  async destroy (): Promise<void> { return (this.#destroyed ??= this.#end()) }
+  async destroy (): Promise<void> { await (this.#destroyed ??= this.#end()) }
 
   async release (): Promise<void> {
     this.#letGo()
-    this.vmm.qmp.close()
+    this.vmm.letGo()
+    await Promise.all([this.#console.letGo(), this.#network.letGo()])
   }
 
+  /** The process first: it may write to the directory until it is gone. Tried again by the next call when it fails. */
   async #end (): Promise<void> {
-    this.#letGo()
-    this.vmm.qmp.close()
-    if (!await kill(this.vmm.process)) throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'its process does not end', pid: this.pid })
-    await rm(this.dir, { recursive: true, force: true })
+    try {
+      this.#letGo()
+      await endProcess(this.vmm.process)
+      // Who waits for the machine's end hears of it first. The process is gone, so this takes no time to speak of.
+      await Promise.race([this.vmm.died, pause(WATCH_EVERY_MS)])
+      await removeDir(this.vmm.dir)
+    } catch (error) {
+      this.#destroyed = undefined
+      throw error
+    }
+  }
+
+  /** Remembered on disk: an adopted machine that was paused by its owner stays so. */
+  async #hold (held: boolean): Promise<void> {
+    this.#description = { ...this.#description, held }
+    await writeDescription(this.vmm.dir, this.#description)
   }
 
   #letGo (): void {
     this.agent.close()
     this.#iso.close()
   }
-
-  async #plug (addNode: (node: string, number: number) => Promise<void>, device: (node: string, device: string) => Record<string, unknown>): Promise<() => Promise<void>> {
-    let number = 0
-    while (this.#plugged.has(number)) number++
-    if (number >= DRIVES_MAX) throw new PlantError('LIMIT', { bound: 'drives of a machine', max: DRIVES_MAX })
-    this.#plugged.add(number)
-    const node = `plug${number}`
-    const id = `device${number}`
-    try {
-      await addNode(node, number)
-      try {
-        await this.vmm.qmp.run('device_add', device(node, id))
-      } catch (error) {
-        await this.vmm.qmp.run('blockdev-del', { 'node-name': node })
-        throw error
-      }
-    } catch (error) {
-      this.#plugged.delete(number)
-      throw error
-    }
-    return async () => {
-      const gone = this.vmm.qmp.event('DEVICE_DELETED', (data) => data['device'] === id, UNPLUG_TIMEOUT_MS)
-      gone.catch(() => undefined) // Told below, unless device_del itself fails.
-      await this.vmm.qmp.run('device_del', { id })
-      await gone
-      await this.vmm.qmp.run('blockdev-del', { 'node-name': node })
-      this.#plugged.delete(number)
-    }
-  }
-
-  async #socket (name: string): Promise<Duplex> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(shortPath(join(this.dir, name)))
-      socket.once('connect', () => {
-        socket.off('error', reject)
-        socket.on('error', () => { socket.destroy() })
-        resolve(socket)
-      }).once('error', (cause) => { reject(new PlantError('VM_DIED', { vmId: this.vmId, reason: `its ${name} does not answer` }, { cause })) })
-    })
-  }
-}
-
-/** The ISO channel, connected on first use: few machines need it. */
-class LazyIso implements GuestChannel {
-  readonly kind = 'iso'
-  readonly #path: string
-  readonly #dir: string
-  readonly #attach: (path: string) => Promise<() => Promise<void>>
-  #channel: Promise<IsoChannel> | undefined
-
-  constructor (path: string, dir: string, attach: (path: string) => Promise<() => Promise<void>>) {
-    this.#path = path
-    this.#dir = dir
-    this.#attach = attach
-  }
-
-  async run (run: ScriptRun, signal?: AbortSignal): Promise<ScriptResult> {
-    this.#channel ??= connectIsoChannel(shortPath(this.#path), { dir: this.#dir, attachIso: this.#attach, timeoutMs: ISO_READY_TIMEOUT_MS })
-    let channel: IsoChannel
-    try {
-      channel = await this.#channel
-    } catch (error) {
-      this.#channel = undefined
-      throw error
-    }
-    return channel.run(run, signal)
-  }
-
-  close (): void { this.#channel?.then((channel) => { channel.close() }, () => undefined) } // Never connected: nothing to close.
-}
-
-/** Connects to the agent of a machine in `dir`. */
-export async function agentOf (dir: string, timeoutMs: number, signal?: AbortSignal): Promise<AgentClient> {
-  return connectAgent(shortPath(join(dir, 'agent.sock')), { timeoutMs, signal })
 }

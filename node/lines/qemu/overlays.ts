@@ -1,43 +1,38 @@
-/** Copy-on-write disks of clones: an empty qcow2 over the golden machine's, written from a prepared one (VMM.md, Clone). */
+/** Copy-on-write disks of clones: an empty qcow2, written from a prepared one (VMM.md, Clone). What lies behind it is on the command line. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Golden } from '../../../protocols/order/golden.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
 import { runTool } from '../../setup/run-tool.ts'
+import { onDisk } from './machine-dir.ts'
 
-/** Prepared overlays held; each is some 200 KB. */
-const PREPARED_MAX = 64
+/** Prepared overlays held, one for each size of disk; each is some 200 KB. */
+const PREPARED_MAX = 16
 
 export class Overlays {
   readonly #qemu: QemuCommands
-  readonly #prepared = new Map<string, Promise<Buffer>>()
+  readonly #prepared = new Map<number, Promise<Buffer>>()
 
-  constructor (qemu: QemuCommands) {
-    this.#qemu = qemu
-  }
+  constructor (qemu: QemuCommands) { this.#qemu = qemu }
 
-  /** Writes an empty overlay of the golden machine's size over its disk. Throws what the file system says. */
-  async make (golden: Golden, goldenDir: string, path: string): Promise<void> {
-    const backing = join(goldenDir, 'disk.qcow2')
-    let prepared = this.#prepared.get(backing)
-    if (prepared === undefined) {
-      prepared = this.#prepare(backing, golden.hardware.diskMiB)
-      this.#prepared.set(backing, prepared)
-      prepared.catch(() => { this.#prepared.delete(backing) })
-      for (const oldest of this.#prepared.keys()) {
-        if (this.#prepared.size <= PREPARED_MAX) break
-        this.#prepared.delete(oldest)
-      }
+  /** Writes an empty disk of this size. Throws DISK_FULL. */
+  async make (diskMiB: number, path: string): Promise<void> {
+    const known = this.#prepared.get(diskMiB) ?? this.#prepare(diskMiB)
+    this.#prepared.set(diskMiB, known)
+    known.catch(() => { this.#prepared.delete(diskMiB) })
+    for (const oldest of this.#prepared.keys()) {
+      if (this.#prepared.size <= PREPARED_MAX) break
+      this.#prepared.delete(oldest)
     }
-    await writeFile(path, await prepared, { mode: 0o600 })
+    const bytes = await known
+    await onDisk(path, async () => { await writeFile(path, bytes, { mode: 0o600 }) })
   }
 
-  async #prepare (backing: string, diskMiB: number): Promise<Buffer> {
-    const dir = await mkdtemp(join(tmpdir(), 'plantmesh-overlay-'))
+  async #prepare (diskMiB: number): Promise<Buffer> {
+    const dir = await onDisk(tmpdir(), async () => await mkdtemp(join(tmpdir(), 'plantmesh-overlay-')))
     try {
       const path = join(dir, 'overlay.qcow2')
-      await runTool(this.#qemu.img, ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', backing, path, `${diskMiB}M`], { env: this.#qemu.env, failure: 'VM_START_FAILED' })
+      await runTool(this.#qemu.img, ['create', '-q', '-f', 'qcow2', path, `${diskMiB}M`], { env: this.#qemu.env, failure: 'VM_START_FAILED' })
       return await readFile(path)
     } finally {
       await rm(dir, { recursive: true, force: true })

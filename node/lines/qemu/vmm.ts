@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PlantError } from '../../../protocols/kit/index.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
-import { SOCKETS, STATE_FD, qemuArgs } from './command-line.ts'
+import { SOCKETS, qemuArgs } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import { WATCH_EVERY_MS } from './limits.ts'
 import { LOG, logTail, onDisk, trimLog } from './machine-dir.ts'
@@ -63,7 +63,7 @@ export async function startFailure (dir: string, process: ProcessId, error: unkn
   if (!(error instanceof PlantError) || isAlive(process)) return error
   const log = await logTail(dir)
   if (/No space left on device|Disk quota exceeded/.test(log)) return new PlantError('DISK_FULL', { path: dir, log }, { cause: error })
-  return new PlantError('VM_START_FAILED', { problem: 'QEMU ended while the machine was starting', log }, { cause: error })
+  return new PlantError('VM_START_FAILED', { problem: 'QEMU ended before the machine was ready', log }, { cause: error })
 }
 
 async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, statePath?: string): Promise<{ process: ProcessId, ended: Ended }> {
@@ -90,25 +90,24 @@ async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, st
 function watched (dir: string, process: ProcessId, qmp: Qmp, ended?: Ended): Vmm {
   let guestSaid: string | undefined
   qmp.onEvent(({ name, data }) => {
-    if (name === 'SHUTDOWN') guestSaid = data['guest'] === true ? `the guest powered off (${String(data['reason'])})` : undefined
+    if (name === 'SHUTDOWN') guestSaid = data['guest'] === true ? `the guest powered off (${String(data['reason'])})` : `QEMU was told to end (${String(data['reason'])})`
     if (name === 'GUEST_PANICKED') guestSaid = 'the guest\'s kernel panicked'
   })
   const stop = new AbortController()
   const death = Promise.withResolvers<{ reason: string }>()
   const look = async (): Promise<void> => {
     // The monitor goes with its process, as a rule; the timer is for when it does not, and keeps the log bounded.
-    const pending = qmp.closed
+    let monitor: Promise<unknown> | undefined = qmp.closed.then(() => { monitor = undefined })
     while (isAlive(process)) {
-      await Promise.race([pause(WATCH_EVERY_MS, undefined, { ref: false, signal: stop.signal }), ...(monitorGone ? [] : [pending])])
-      if (monitorGone && isAlive(process)) await pause(AFTER_MONITOR_MS, undefined, { ref: false, signal: stop.signal })
+      const waited = pause(monitor === undefined ? AFTER_MONITOR_MS : WATCH_EVERY_MS, undefined, { ref: false, signal: stop.signal })
+      waited.catch(() => {}) // Told by the race, or nobody waits for it any more.
+      await Promise.race([waited, ...(monitor === undefined ? [] : [monitor])])
       await trimLog(dir)
     }
     const how = guestSaid ?? await (ended ?? Promise.resolve('QEMU is gone'))
     const lastLine = guestSaid === undefined ? (await logTail(dir)).split('\n').at(-1) ?? '' : ''
     death.resolve({ reason: lastLine === '' ? how : `${how}; its last words: ${lastLine}` })
   }
-  let monitorGone = false
-  void qmp.closed.then(() => { monitorGone = true })
   look().catch((error: unknown) => {
     // Let go of: nobody waits any more. Anything else must not leave those who wait without an answer.
     if (!stop.signal.aborted) death.resolve({ reason: `QEMU can no longer be watched (${String(error)})` })

@@ -1,0 +1,83 @@
+/** Drives added to a machine while it runs: virtual CD-ROMs and disks on its SCSI bus. */
+import { join } from 'node:path'
+import { PlantError } from '../../../protocols/kit/index.ts'
+import type { QemuCommands } from '../../setup/qemu-find.ts'
+import { runTool } from '../../setup/run-tool.ts'
+import { SCSI_BUS } from './command-line.ts'
+import { DETACH_WITHIN_MS } from './limits.ts'
+import type { Qmp } from './qmp.ts'
+
+/** virtio-scsi has 255 targets; nobody needs as many, and each holds a file open. */
+const DRIVES_MAX = 64
+
+/** What was added can be told from the machine's own devices, also by a plant that was started anew. */
+const NODE_PREFIX = 'added-'
+
+export class Drives {
+  readonly #qmp: Qmp
+  readonly #dir: string
+  readonly #qemu: QemuCommands
+  readonly #taken = new Set<number>()
+
+  constructor (qmp: Qmp, dir: string, qemu: QemuCommands) {
+    this.#qmp = qmp
+    this.#dir = dir
+    this.#qemu = qemu
+  }
+
+  /** Learns of the drives that an earlier run of the plant added. */
+  async recall (): Promise<void> {
+    const nodes = await this.#qmp.execute('query-named-block-nodes', { flat: true })
+    for (const node of Array.isArray(nodes) ? nodes as Array<Record<string, unknown>> : []) {
+      const name = String(node['node-name'])
+      if (name.startsWith(NODE_PREFIX)) this.#taken.add(Number(name.slice(NODE_PREFIX.length)))
+    }
+  }
+
+  /** How many there are now. */
+  get count (): number { return this.#taken.size }
+
+  /** See `LiveMachine.attachIso`. */
+  async attachIso (path: string): Promise<() => Promise<void>> {
+    return await this.#attach('scsi-cd', async (node) => {
+      await this.#qmp.execute('blockdev-add', { 'driver': 'raw', 'node-name': node, 'read-only': true, 'file': { 'driver': 'file', 'filename': path, 'read-only': true } })
+    })
+  }
+
+  /** See `LiveMachine.attachDisk`. */
+  async attachDisk (sizeMiB: number): Promise<() => Promise<void>> {
+    return await this.#attach('scsi-hd', async (node, number) => {
+      const path = join(this.#dir, `disk-${number}.qcow2`)
+      await runTool(this.#qemu.img, ['create', '-q', '-f', 'qcow2', path, `${sizeMiB}M`], { env: this.#qemu.env, failure: 'VM_START_FAILED' })
+      await this.#qmp.execute('blockdev-add', { 'driver': 'qcow2', 'node-name': node, 'file': { driver: 'file', filename: path } })
+    })
+  }
+
+  async #attach (driver: string, add: (node: string, number: number) => Promise<void>): Promise<() => Promise<void>> {
+    let number = 0
+    while (this.#taken.has(number)) number++
+    if (number >= DRIVES_MAX) throw new PlantError('LIMIT', { bound: 'DRIVES_MAX', max: DRIVES_MAX })
+    this.#taken.add(number)
+    const node = `${NODE_PREFIX}${number}`
+    const id = `drive-${number}`
+    try {
+      await add(node, number)
+      await this.#qmp.execute('device_add', { driver, id, bus: SCSI_BUS, drive: node })
+    } catch (error) {
+      await this.#qmp.execute('blockdev-del', { 'node-name': node }).catch(() => {}) // It was not even made: nothing is left either way.
+      this.#taken.delete(number)
+      throw error
+    }
+    return async () => { await this.#detach(number, node, id) }
+  }
+
+  async #detach (number: number, node: string, id: string): Promise<void> {
+    if (!this.#taken.has(number)) return
+    const gone = this.#qmp.event('DEVICE_DELETED', (data) => data['device'] === id, { timeoutMs: DETACH_WITHIN_MS })
+    gone.catch(() => {}) // Told below, unless the command itself fails.
+    await this.#qmp.execute('device_del', { id })
+    await gone
+    await this.#qmp.execute('blockdev-del', { 'node-name': node })
+    this.#taken.delete(number)
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Suspends a copy of a running machine. Its memory is private (copy-on-write over its golden machine's), so it cannot be left where it is: it
+ * is streamed into a helper of the same size whose memory is a shared file, and the helper is suspended. Meanwhile the disk is flattened. The
+ * machine is stopped for both, and goes on whether they succeed or not.
+ */
+import { join, relative } from 'node:path'
+import { PlantError } from '../../../protocols/kit/index.ts'
+import { runTool } from '../../setup/run-tool.ts'
+import { diskNode } from './command-line.ts'
+import { withHelper } from './helper.ts'
+import type { HelperComponents } from './helper.ts'
+import { OVERLAY, cloneFile, needRoom } from './machine-dir.ts'
+import type { QemuMachine } from './machine.ts'
+import { migrate, runState, takeIn, takenIn, writeState } from './migration.ts'
+import { GOLDEN_FILES, startFiles } from './suspend.ts'
+
+/** The helper listens here, in its own directory. */
+const INCOMING_SOCKET = 'in.sock'
+const STAND_IN = 'stand-in.qcow2'
+/** Device state, and what a flattened disk needs besides its data. */
+const ROOM_BESIDES_BYTES = 16 * 1024 * 1024
+
+/** Returns the size of the copy's disk. Throws VM_STATE when drives were added, DISK_FULL, VM_DIED or the signal's reason. */
+export async function publishMachine (c: HelperComponents, machine: QemuMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }> {
+  const { qmp } = machine.vmm
+  const { cpus, memoryMiB, diskMiB, goldenDir } = machine.description
+  if (machine.drives.count > 0) throw new PlantError('VM_STATE', { vmId: machine.vmId, problem: 'drives were added to it, and no clone would have them' })
+  await needRoom(dir, memoryMiB * 1024 * 1024 + ROOM_BESIDES_BYTES)
+  for (const name of [GOLDEN_FILES.kernel, GOLDEN_FILES.initrd]) await cloneFile(join(goldenDir, name), join(dir, name))
+  const runs = await runState(qmp) === 'running'
+  if (runs) await machine.agent.sync(signal)
+  // An empty disk of the same size stands in for the real one, which is still being written when the helper needs it.
+  const shape = { cpus, memoryMiB, ...startFiles(dir), disk: STAND_IN, ram: { path: join(dir, GOLDEN_FILES.ram), share: true }, incoming: true }
+  const makeDisk = async (helperDir: string): Promise<void> => {
+    await runTool(c.qemu.img, ['create', '-q', '-f', 'qcow2', STAND_IN, `${diskMiB}M`], { cwd: helperDir, env: c.qemu.env, signal, failure: 'GOLDEN_BUILD_FAILED' })
+  }
+  await withHelper(c, { ...shape, makeDisk }, async (helper) => {
+    await takeIn(helper.qmp, `unix:${INCOMING_SOCKET}`, 'sent', signal)
+    const both = new AbortController()
+    const either = signal === undefined ? both.signal : AbortSignal.any([both.signal, signal])
+    try {
+      await qmp.execute('stop')
+      // Relative to the machine's directory, in which its QEMU works: short enough for a socket's path.
+      const streamed = migrate(qmp, `unix:${relative(machine.vmm.dir, join(helper.dir, INCOMING_SOCKET))}`, 'sent', either)
+      const flattened = flatten(c, machine, dir, either)
+      const stopOther = (): void => { both.abort() }
+      streamed.catch(stopOther)
+      flattened.catch(stopOther)
+      // Both must have ended before the machine goes on; what went wrong first is what is told.
+      const first = await Promise.race([streamed, flattened].map(async (work) => { await work })).then(() => undefined, (error: unknown) => error)
+      const ended = await Promise.allSettled([streamed, flattened])
+      const failed = first ?? ended.find((end) => end.status === 'rejected')?.reason as unknown
+      if (failed !== undefined) throw failed
+    } finally {
+      if (runs) await qmp.execute('cont')
+    }
+    await takenIn(helper.qmp, signal)
+    await writeState(helper, join(dir, GOLDEN_FILES.state), signal)
+  }, signal)
+  return { diskMiB }
+}
+
+async function flatten (c: HelperComponents, machine: QemuMachine, dir: string, signal: AbortSignal): Promise<void> {
+  const source = diskNode({ disk: join(machine.vmm.dir, OVERLAY), backingDisk: join(machine.description.goldenDir, GOLDEN_FILES.disk) })
+  await runTool(c.qemu.img, ['convert', '-U', '-O', 'qcow2', `json:${JSON.stringify(source)}`, join(dir, GOLDEN_FILES.disk)], { env: c.qemu.env, signal, failure: 'GOLDEN_BUILD_FAILED' })
+}

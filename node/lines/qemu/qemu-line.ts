@@ -1,0 +1,204 @@
+/** See `index.ts`. What exists on disk and as processes is the only state (`machine-dir.ts`). */
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PlantError, isVmId } from '../../../protocols/kit/index.ts'
+import type { Log, VmId } from '../../../protocols/kit/index.ts'
+import type { Golden } from '../../../protocols/order/golden.ts'
+import type { QemuCommands } from '../../setup/qemu-find.ts'
+import type { CloneRequest, LiveMachine, ProductionLine } from '../line.ts'
+import type { Accelerator } from './accelerator.ts'
+import { DISK_NODE, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
+import type { MachineLine } from './command-line.ts'
+import type { HelperComponents } from './helper.ts'
+import { buildTinyDisk } from './image/build-disk.ts'
+import { ADOPT_ANSWERS_WITHIN_MS, CLONE_ANSWERS_WITHIN_MS } from './limits.ts'
+import { OVERLAY, cloneFile, machineDirs, makeDir, onDisk, readDescription, removeDir, writeDescription } from './machine-dir.ts'
+import type { MachineDescription } from './machine-dir.ts'
+import { QemuMachine } from './machine.ts'
+import { cancelMigration, runState, takeIn, takenIn } from './migration.ts'
+import { Overlays } from './overlays.ts'
+import { endProcess, isAlive, processesIn } from './processes.ts'
+import { publishMachine } from './publish.ts'
+import { GOLDEN_FILES, answering, bootAndSuspend, startFiles } from './suspend.ts'
+import { attachVmm, startFailure, startVmm } from './vmm.ts'
+import type { Vmm } from './vmm.ts'
+
+/** The copy of a read-only file. */
+const OWNER_WRITES = 0o644
+const MIB_BYTES = 1024 * 1024
+/** Of building tiny: fetching and laying out, then booting and suspending. */
+const DISK_SHARE = 0.8
+
+export interface QemuLineParts {
+  dataDir: string
+  cacheDir: string
+  log: Log
+  qemu: QemuCommands
+  version: string
+  accelerator: Accelerator
+}
+
+export class QemuLine implements ProductionLine {
+  readonly kind = 'qemu'
+  /** Of the guests, whatever the host's is. */
+  readonly isa = 'x86_64'
+  readonly #parts: QemuLineParts
+  readonly #machinesDir: string
+  readonly #overlays: Overlays
+
+  constructor (parts: QemuLineParts) {
+    this.#parts = parts
+    this.#machinesDir = join(parts.dataDir, 'machines')
+    this.#overlays = new Overlays(parts.qemu)
+  }
+
+  get accelerator (): 'kvm' | 'tcg' { return this.#parts.accelerator.name }
+  get fingerprint (): string { return `qemu-${this.#parts.version}/q35/${this.accelerator}/${this.#parts.accelerator.cpuFingerprint}/${LINE_UP}` }
+
+  async clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine> {
+    const { vmId, golden } = request
+    const dir = this.#dirOf(vmId)
+    signal?.throwIfAborted()
+    await makeDir(this.#machinesDir)
+    // Not recursive: a machine that exists is never touched.
+    await onDisk(dir, async () => { await mkdir(dir, { mode: 0o700 }) }).catch((error: unknown) => {
+      throw codeOf(error) === 'EEXIST' ? new PlantError('VM_STATE', { vmId, problem: 'there is a machine of this id' }) : error
+    })
+    let vmm: Vmm | undefined
+    try {
+      const { cpus, memoryMiB } = golden.hardware
+      const description: MachineDescription = {
+        version: 1, vmId, goldenId: golden.goldenId, goldenDir: request.goldenDir, fingerprint: this.fingerprint, cpus, memoryMiB,
+        diskMiB: Math.max(request.diskMiB, golden.hardware.diskMiB), mac: request.mac, made: false, held: false
+      }
+      await writeDescription(dir, description)
+      await this.#overlays.make(golden.hardware.diskMiB, join(dir, OVERLAY))
+      vmm = await startVmm(this.#parts.qemu, dir, this.#lineOf(description), {
+        statePath: join(request.goldenDir, GOLDEN_FILES.state), signal,
+        onProcess: async (process) => { await writeDescription(dir, Object.assign(description, { process })) }
+      })
+      await takeIn(vmm.qmp, `fd:${STATE_FD}`, 'by-file', signal)
+      await takenIn(vmm.qmp, signal)
+      await vmm.qmp.execute('cont', {}, { signal })
+      const agent = await answering(vmm, CLONE_ANSWERS_WITHIN_MS, signal)
+      if (description.diskMiB > golden.hardware.diskMiB) {
+        const bytes = description.diskMiB * MIB_BYTES
+        await vmm.qmp.execute('block_resize', { 'node-name': DISK_NODE, 'size': bytes }, { signal })
+        await agent.grow(bytes, signal)
+      }
+      await writeDescription(dir, Object.assign(description, { made: true }))
+      return new QemuMachine({ ...this.#parts, vmId, description, vmm, agent })
+    } catch (error) {
+      const failure = vmm === undefined ? error : await startFailure(dir, vmm.process, error)
+      vmm?.letGo()
+      await this.sweep(vmId)
+      signal?.throwIfAborted()
+      throw failure
+    }
+  }
+
+  async adopt (vmId: VmId, _golden: Golden, signal?: AbortSignal): Promise<LiveMachine | undefined> {
+    const dir = this.#dirOf(vmId)
+    const description = await readDescription(dir)
+    const process = description?.process
+    if (description === undefined || process === undefined || !description.made || !isAlive(process)) return undefined
+    const vmm = await attachVmm(dir, process, signal)
+    try {
+      await goOn(vmm, description)
+      const machine = new QemuMachine({ ...this.#parts, vmId, description, vmm, agent: await answering(vmm, ADOPT_ANSWERS_WITHIN_MS, signal) })
+      await machine.drives.recall()
+      return machine
+    } catch (error) {
+      vmm.letGo()
+      throw error
+    }
+  }
+
+  async leftovers (): Promise<VmId[]> {
+    const processes = await processesIn(this.#machinesDir, NAME_MARK)
+    const names = processes.map(({ cwd }) => cwd.slice(this.#machinesDir.length + 1))
+    return [...new Set([...await machineDirs(this.#machinesDir), ...names.filter(isVmId)])]
+  }
+
+  async sweep (vmId: VmId): Promise<void> {
+    const dir = this.#dirOf(vmId)
+    for (const process of await processesIn(dir, NAME_MARK)) await endProcess(process)
+    await removeDir(dir)
+  }
+
+  async publish (machine: LiveMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }> {
+    if (!(machine instanceof QemuMachine)) throw new PlantError('VM_STATE', { vmId: machine.vmId, problem: 'it is of another production line' })
+    return await filled(dir, async () => await publishMachine(this.#helpers, machine, dir, signal), signal)
+  }
+
+  async resize (_golden: Golden, goldenDir: string, hardware: { cpus: number, memoryMiB: number }, dir: string, signal?: AbortSignal): Promise<void> {
+    await filled(dir, async () => {
+      // The disk is a copy: the boot writes to it.
+      for (const name of [GOLDEN_FILES.kernel, GOLDEN_FILES.initrd, GOLDEN_FILES.disk]) await cloneWritable(join(goldenDir, name), join(dir, name))
+      await bootAndSuspend(this.#helpers, dir, hardware, () => {}, signal)
+    }, signal)
+  }
+
+  async buildTiny (dir: string, hardware: { cpus: number, memoryMiB: number, diskMiB: number }, onStep: (step: string, share: number) => void, signal?: AbortSignal): Promise<void> {
+    const { qemu, cacheDir } = this.#parts
+    await filled(dir, async () => {
+      await buildTinyDisk({ dir, diskMiB: hardware.diskMiB, cacheDir, qemuImg: qemu.img, qemuEnv: qemu.env, onStep: (step, share) => { onStep(step, share * DISK_SHARE) }, signal })
+      await bootAndSuspend(this.#helpers, dir, hardware, (step, share) => { onStep(step, DISK_SHARE + share * (1 - DISK_SHARE)) }, signal)
+    }, signal)
+  }
+
+  get #helpers (): HelperComponents {
+    const { qemu, accelerator, dataDir } = this.#parts
+    return { qemu, accelerator, helpersDir: join(dataDir, 'helpers') }
+  }
+
+  #dirOf (vmId: VmId): string { return join(this.#machinesDir, vmId) }
+
+  #lineOf ({ vmId, cpus, memoryMiB, mac, goldenDir }: MachineDescription): MachineLine {
+    const { qemu, accelerator, version } = this.#parts
+    const { kernel, initrd, disk } = startFiles(goldenDir)
+    return {
+      name: vmId, accelerator: accelerator.accel, cpuModel: accelerator.cpu, sandbox: accelerator.sandbox, firmwareArgs: qemu.args,
+      cpus, memoryMiB, mac, kernel, initrd, disk: OVERLAY, backingDisk: disk, ram: { path: join(goldenDir, GOLDEN_FILES.ram), share: false },
+      ramReadOnly: opensRamReadOnly(version), incoming: true
+    }
+  }
+}
+
+/** Lets an adopted machine go on that was stopped for a copy when its plant died; one that its owner paused stays so. */
+async function goOn (vmm: Vmm, description: MachineDescription): Promise<void> {
+  await cancelMigration(vmm.qmp)
+  if (!description.held && await runState(vmm.qmp) !== 'running') await vmm.qmp.execute('cont')
+}
+
+/** Runs what fills a directory with a golden machine; whatever it had made is removed when it fails. */
+async function filled<T> (dir: string, fill: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  await makeDir(dir)
+  try {
+    return await onDisk(dir, fill)
+  } catch (error) {
+    for (const name of Object.values(GOLDEN_FILES)) await removeDir(join(dir, name))
+    signal?.throwIfAborted()
+    throw isNoRoom(error) ? new PlantError('DISK_FULL', { path: dir }, { cause: error }) : error
+  }
+}
+
+async function cloneWritable (from: string, to: string): Promise<void> {
+  await cloneFile(from, to)
+  await onDisk(to, async () => { await chmod(to, OWNER_WRITES) })
+}
+
+/** QEMU 8.2 and later (qapi/qom.json, MemoryBackendFileProperties, `rom`). */
+function opensRamReadOnly (version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major > 8 || (major === 8 && minor >= 2)
+}
+
+/** A tool's own words for a full disk. */
+function isNoRoom (error: unknown): boolean {
+  return error instanceof PlantError && error.code === 'GOLDEN_BUILD_FAILED' && /No space left on device|Disk quota exceeded|File too large/.test(JSON.stringify(error.details))
+}
+
+function codeOf (error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
+}
