@@ -1,5 +1,5 @@
 /** The command line as a whole (CONTRACT.md, Commands). */
-import { Command, CommanderError } from 'commander'
+import { Command, type CommanderError } from 'commander'
 import { PlantError } from '../../protocols/kit/index.ts'
 import { classadCommands } from './classad.ts'
 import { completionScript } from './completion.ts'

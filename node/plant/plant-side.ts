@@ -3,7 +3,7 @@
  * in that order, so that at no time two plants start the same machine and none starts one that it cannot hold.
  */
 import { ERRORS, PlantError, toHex, type Clock, type Crypto, type KeyId, type LeaseId, type Log, type PeerId, type Random, type VmId } from '../../protocols/kit/index.ts'
-import { refusalOf, type Award, type Grant, type Held, type PlantSide, type Reason, type Verdict } from '../../protocols/bid/index.ts'
+import { refusalOf, type Award, type Grant, type Held, type Need, type PlantSide, type Reason, type Verdict } from '../../protocols/bid/index.ts'
 import { adAttributes, type PlantAd } from '../../protocols/capacity/index.ts'
 import type { Claiming } from '../../protocols/claim/index.ts'
 import { checkFresh, domainOfOrder, openCall, vmIdOfOrder, type OpenedOrderCall } from '../../protocols/member/index.ts'
@@ -13,7 +13,7 @@ import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import { decodeTicket } from '../shop/ticket.ts'
-import { decideBid, needOf, type PlanFinding } from './bidder.ts'
+import { decideBid, type PlanFinding } from './bidder.ts'
 import { costModel, learner, type CostModel, type Figures } from './cost/index.ts'
 import { holdsCapacity } from './instance.ts'
 import type { Ledger } from './ledger.ts'
@@ -116,7 +116,7 @@ export class OrderDesk implements PlantSide {
     this.#c.ledger.restore(held.map((record) => ({ leaseId: record.lease.id, vmId: record.vmId, need: this.#needOfRecord(record), awardedAtMs: record.lease.awardedAtMs, started: true })), this.#c.clock.monotonicMs())
   }
 
-  #needOfRecord (record: MachineRecord): ReturnType<typeof needOf> {
+  #needOfRecord (record: MachineRecord): Need {
     const { cpus, memoryMiB, diskMiB, network } = record.lease
     return { cpus, memoryMiB, diskMiB, domainId: domainIdOf(record), network: network !== undefined }
   }

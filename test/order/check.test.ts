@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { PlantError } from '../../protocols/kit/index.ts'
+import type { PlantError } from '../../protocols/kit/index.ts'
 import { checkOrder, isOutputName, sortOutputs, type Problem } from '../../protocols/order/index.ts'
 
 const action = (id: string, after: string[] = [], more: object = {}): object => ({ id, after, script: 'x', ...more })

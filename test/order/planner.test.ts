@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { PlantError, type ActionDigest, type GoldenId } from '../../protocols/kit/index.ts'
+import { type PlantError, type ActionDigest, type GoldenId } from '../../protocols/kit/index.ts'
 import { actionDigest, checkOrder, matchActions, orderGraph, type Action, type Golden, type Order, type OrderGraph } from '../../protocols/order/index.ts'
 import { digestPrefixes, QuickMatcher } from '../../protocols/order/quick-match.ts'
 import { actionsDoneOf, plan, type Plan } from '../../node/plant/planner.ts'

@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline'
 const ROOT = new URL('../../', import.meta.url).pathname
 const MAIN = join(ROOT, 'node/main.ts')
 
+// oxlint-disable-next-line typescript/no-explicit-any -- whatever the command answered: each test says what it expects of it
 export interface CliResult { status: number, stdout: string, stderr: string, json: any }
 
 export interface CliOptions { api?: string, key?: string, input?: string, signal?: AbortSignal, /** Runs the command by another. */ wrap?: (command: string[]) => string[] }
