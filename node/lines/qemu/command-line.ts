@@ -8,7 +8,7 @@
 import { KERNEL_ARGS } from './image/boot-args.ts'
 
 /** Part of the fingerprint. */
-export const LINE_UP = 2
+export const LINE_UP = 3
 
 /** Every QEMU of ours has an argument that starts so. */
 export const NAME_MARK = 'guest=plantmesh-'

@@ -11,6 +11,7 @@ import { DISK_NODE, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import type { HelperComponents } from './helper.ts'
 import { buildTinyDisk } from './image/build-disk.ts'
+import { unpackKernel } from './kernel-image.ts'
 import { ADOPT_ANSWERS_WITHIN_MS, CLONE_ANSWERS_WITHIN_MS } from './limits.ts'
 import { OVERLAY, cloneFile, machineDirs, makeDir, onDisk, readDescription, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
@@ -143,6 +144,7 @@ export class QemuLine implements ProductionLine {
     const { qemu, cacheDir } = this.#parts
     await filled(dir, async () => {
       await buildTinyDisk({ dir, diskMiB: hardware.diskMiB, cacheDir, qemuImg: qemu.img, qemuEnv: qemu.env, onStep: (step, share) => { onStep(step, share * DISK_SHARE) }, signal })
+      await unpackKernel(join(dir, GOLDEN_FILES.kernel))
       await bootAndSuspend(this.#helpers, dir, hardware, (step, share) => { onStep(step, DISK_SHARE + share * (1 - DISK_SHARE)) }, signal)
     }, signal)
   }
