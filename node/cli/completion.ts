@@ -21,7 +21,7 @@ export function completionScript (program: Command, shell: Shell): string {
 function placesOf (command: Command, path: string[]): Place[] {
   const words = command.commands.filter((sub) => !hidden(sub)).map((sub) => ({ word: sub.name(), about: firstLine(sub.description()) }))
   const own = { path: path.join(' '), words: path.length === 0 ? [...words, { word: 'help', about: 'help for a command' }] : words, options: [...command.options.filter((option) => !option.hidden).map(optionOf), { flags: ['-h', '--help'], about: 'help', takesValue: false }] }
-  return [own, ...command.commands.flatMap((sub) => placesOf(sub, [...path, sub.name()]))]
+  return [own, ...command.commands.filter((sub) => !hidden(sub)).flatMap((sub) => placesOf(sub, [...path, sub.name()]))]
 }
 
 /** Commander keeps to itself whether a command is hidden. */

@@ -58,6 +58,7 @@ function hold (address) {
 
 /** Waits until the holder's socket closes; also when it had just gone. */
 async function freed (address, signal) {
+  signal?.throwIfAborted()
   await new Promise((resolve) => {
     const socket = connect(address)
     const stop = () => socket.destroy()
