@@ -26,6 +26,7 @@ export interface Context {
 
 interface GlobalOptions { json?: boolean, api?: string, data?: string, key?: string }
 
+/** Where a plant keeps all it has: `--data`, else PLANTMESH_DATA, else the user's share directory (CONTRACT.md, Conventions). */
 export function dataDirOf (options: { data?: string }): string {
   return options.data ?? process.env['PLANTMESH_DATA'] ?? join(homedir(), '.local', 'share', 'plantmesh')
 }

@@ -26,6 +26,7 @@ export function domainSigner (c: Pick<Context, 'configDir'>, domain: string): Si
   return DOMAIN_NAME.test(domain) ? loadKey(keyFile(c, domain)) : undefined
 }
 
+/** The domains that this client has keys of, with each key's text form; empty when there are none. */
 export async function listDomains (c: Pick<Context, 'configDir'>): Promise<Array<{ domain: string, key: KeyId }>> {
   const names = await readdir(join(c.configDir, 'domains')).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []

@@ -9,6 +9,7 @@ const whole = z.number().int().nonnegative()
 
 /** What a plant offers; absent parts are taken from the host. */
 const amount = whole.exactOptional()
+/** Amounts of `capacity:` in a configuration file; absent ones are the host's. */
 export const capacitySchema = z.strictObject({ cpus: amount, memoryMiB: amount, diskMiB: amount, machines: amount, networks: amount })
 
 /** The configuration file of `--config` (YAML or JSON); the same names as the flags. */
@@ -25,6 +26,7 @@ export const configSchema = z.strictObject({
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>
 
+/** Reads a configuration file; throws CONFIG_INVALID with the file and what is wrong with it. */
 export async function readConfig (path: string): Promise<PlantConfig> {
   let value: unknown
   try {
@@ -35,6 +37,7 @@ export async function readConfig (path: string): Promise<PlantConfig> {
   return checkConfig(value ?? {}, path)
 }
 
+/** Checks options from any source; throws CONFIG_INVALID with each field that is wrong. */
 export function checkConfig (value: unknown, source: string): PlantConfig {
   const parsed = configSchema.safeParse(value)
   if (parsed.success) return parsed.data

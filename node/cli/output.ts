@@ -14,6 +14,7 @@ export interface Output {
   settle (): void
 }
 
+/** What a command prints through; `json` decides the form of the answer. */
 export function output (json: boolean): Output {
   const people = process.stdout.isTTY && !json ? process.stdout : process.stderr
   let bar: cliProgress.SingleBar | undefined

@@ -16,7 +16,7 @@ import { loadOrMakeKey } from '../drivers/key-file.ts'
 import { NodeCrypto } from '../drivers/node-crypto.ts'
 import { SystemClock } from '../drivers/system-clock.ts'
 import { SystemRandom } from '../drivers/system-random.ts'
-import { probeHost } from '../drivers/host-probe.ts'
+import { probeHost, type HostFigures } from '../drivers/host-probe.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
@@ -137,14 +137,11 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   warehouse.onChange(advertise)
   await view.start()
   undo.push(async () => view.stop())
-  const probe = setInterval(() => {
+  undo.push(watchHost(base, (figures) => {
     for (const lease of ledger.expire(clock.monotonicMs())) log.warn({ vmId: lease.vmId }, 'a lease ended before its machine was begun')
-    probeHost(dataDir).then((figures) => {
-      load = figures.load
-      advertise()
-    }, (error: unknown) => { log.warn({ error: String(error) }, 'the host could not be probed') })
-  }, PROBE_EVERY_MS)
-  undo.push(() => { clearInterval(probe) })
+    load = figures.load
+    advertise()
+  }))
 
   const api = join(dataDir, 'api.sock')
   const served = await serveApi(api, {
@@ -178,6 +175,14 @@ async function openBase (init: RunPlantInit, signal: AbortSignal, undo: Undo) {
   const { qemuDir } = await ensureQemu({ dataDir, onStep: (text) => { log.info({ text }, 'setting up QEMU') }, signal })
   const line = await qemuLine({ dataDir, cacheDir: cacheDirOf(), ...(qemuDir !== undefined && { qemuDir }), log })
   return { dataDir, clock, random, crypto, key, self: keyIdOf(key.publicKey) as string as PeerId, records, warehouse, line, host: await probeHost(dataDir), log }
+}
+
+/** Looks at the host again and again; returns what stops it. */
+function watchHost ({ dataDir, log }: { dataDir: string, log: Log }, onFigures: (figures: HostFigures) => void): () => void {
+  const timer = setInterval(() => {
+    probeHost(dataDir).then(onFigures, (error: unknown) => { log.warn({ error: String(error) }, 'the host could not be probed') })
+  }, PROBE_EVERY_MS)
+  return () => { clearInterval(timer) }
 }
 
 /** The registrars learn of the machines of the records before anybody is told that they are not here. */

@@ -42,6 +42,8 @@ async function start (c: Context, options: { once?: boolean, plants: number }): 
   try {
     plants.push(await startPlant(c, 1, count, []))
     const api = apiClient(plants[0]?.ready.api ?? '')
+    const { accelerator } = await api.get('/v1/self', c.signal)
+    step(accelerator === 'tcg' ? 'KVM does not work here (plantmesh doctor says why): machines are emulated, some ten times slower' : `accelerator: ${String(accelerator)}`)
     await haveTiny(c, api, step)
     const first = plants[0] as PlantProcess
     const rest = await Promise.all(Array.from({ length: count - 1 }, async (_, i) =>
@@ -66,7 +68,7 @@ async function start (c: Context, options: { once?: boolean, plants: number }): 
 async function startPlant (c: Context, number: number, of: number, more: string[]): Promise<PlantProcess> {
   const dataDir = join(c.dataDir, 'plants', String(number))
   const share = { cpus: Math.max(1, Math.floor(4 * cpus().length / of)), memoryMiB: Math.max(512, Math.floor(freemem() / 2 ** 20 * 0.7 / of)) }
-  const child = spawn(process.execPath, [MAIN, 'up', '--data', dataDir, '--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', '--collect-on-exit', '--with-parent',
+  const child = spawn(process.execPath, [MAIN, 'up', '--data', dataDir, '--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', '--collect-on-exit', '--with-parent', '--log-level', 'error',
     '--capacity', `cpus=${share.cpus},memoryMiB=${share.memoryMiB}`, ...more], { stdio: ['pipe', 'pipe', 'inherit'], detached: true })
   try {
     return { process: child, dataDir, ready: await readyLine(child, c.signal) }

@@ -19,6 +19,7 @@ export interface AdmissionComponents {
   forget (peer: Libp2pPeerId): Promise<void>
 }
 
+/** Decides who is a neighbour: peers that greet in the name of this mesh, and nobody else. */
 export class Admission {
   readonly #components: AdmissionComponents
   readonly #verdicts = new WeakMap<Connection, Promise<boolean>>()

@@ -46,6 +46,7 @@ export function meshKad (mesh: string, init: MeshDirectoryInit): (components: Ka
 
 export interface MeshDirectoryComponents { kad: KadDHT, self: PeerId, admission: Admission, clock: Clock, log: Log }
 
+/** The directory over kad-dht; held keys are provided again until withdrawn. */
 export class MeshDirectory implements Directory {
   readonly #c: MeshDirectoryComponents
   readonly #reprovideMs: number

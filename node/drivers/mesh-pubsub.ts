@@ -37,6 +37,7 @@ export function meshGossip (mesh: string, topics: string[]): (components: Gossip
   })
 }
 
+/** Gossip over gossipsub, restricted to the topics that were named at the start. */
 export class MeshPubSub implements PubSub {
   readonly #gossip: GossipSub
   readonly #mesh: string

@@ -31,6 +31,7 @@ interface Target {
   failures: number
 }
 
+/** Dials bootstrap peers and lost neighbours again, with growing pauses and within bounds. */
 export class Redialler {
   readonly #c: RedialComponents
   readonly #lifetime = new Lifetime()

@@ -35,6 +35,7 @@ class InboundCount {
   }
 }
 
+/** Streams over libp2p, to and from admitted neighbours only. */
 export class MeshTransport implements Transport {
   readonly self: PeerId
   readonly #c: MeshTransportComponents

@@ -16,6 +16,7 @@ export interface PinoLogInit {
   destination?: DestinationStream
 }
 
+/** A log that writes one JSON object a line; long fields are cut. */
 export function pinoLog (init: PinoLogInit = {}): Log {
   const logger = pino({ level: init.level ?? 'info', base: init.fields ?? {} }, init.destination ?? destination({ dest: 2, sync: true }))
   return new PinoLog(logger)

@@ -23,6 +23,7 @@ const HOST_SHARE = 0.75
 /** The most that any of the numbers may be: 16 TiB of memory or disk in MiB is 2^24, and sums of them stay exact. */
 const NUMBER_MAX = 2 ** 32
 
+/** What a plant offers unless told otherwise. */
 export function defaultCapacity (host: HostSize): Capacity {
   return {
     cpus: host.cpus * CPU_OVERCOMMIT,

@@ -25,6 +25,7 @@ const MOVES: Record<Transition, { from: readonly MachineState[], to: MachineStat
   rolledBack: { from: ['migrating'], to: 'running' }
 }
 
+/** Whether a machine in this state can make this transition. */
 export function mayMove (state: MachineState, transition: Transition): boolean {
   return MOVES[transition].from.includes(state)
 }

@@ -34,6 +34,7 @@ export type AwardResult =
 /** How long a machine may take from its award to the start of its VMM: fetching and verifying a golden machine falls into it. */
 export const LEASE_TTL_MS = 120_000
 
+/** The plant's reservations; see the head of this file for a lease's life and the invariant. */
 export class Ledger {
   readonly capacity: Readonly<Capacity>
   readonly #leaseTtlMs: number

@@ -11,6 +11,7 @@ export interface Phases {
   readonly ms: Record<string, number>
 }
 
+/** A stopwatch of phases; `onBegin` is told of each as it begins. */
 export function phases (clock: Clock, onBegin: (phase: Phase) => void): Phases {
   const ms: Record<string, number> = {}
   let current: Phase | undefined

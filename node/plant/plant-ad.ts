@@ -13,6 +13,7 @@ export interface PlantAdSources {
   load: number
 }
 
+/** The plant's ad as it is now, cut to what an advert may hold. */
 export function adOfPlant ({ site, line, ledger, warehouse, load }: PlantAdSources): PlantAd {
   const { capacity } = ledger
   const free = ledger.free()

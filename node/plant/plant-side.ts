@@ -42,6 +42,7 @@ export interface PlantSideComponents {
 /** An order as this plant understands it. */
 interface OpenedOrder { call: OpenedOrderCall, order: Order, vmId: VmId, digest: string, domain: string, domainKey: KeyId }
 
+/** Answers calls for bids and awards for this plant. */
 export class OrderDesk implements PlantSide {
   readonly #c: PlantSideComponents
   readonly #cost: CostModel

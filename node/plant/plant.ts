@@ -41,6 +41,7 @@ const STATS_EVERY_MS = 5_000
 /** Machines that ended are remembered for a day, so that an order asked again is told how it ended. */
 export const ENDED_KEPT_MS = 24 * 3_600_000
 
+/** One plant's machines: takes awards, makes, watches, answers for and collects them. `recover` comes before anything else. */
 export class Plant implements MachineHost {
   readonly #c: PlantComponents
   readonly #jobs = new Map<VmId, Job>()

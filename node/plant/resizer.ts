@@ -14,6 +14,7 @@ export interface Resizer {
 
 interface Underway { done: Promise<Golden>, waiters: number, stop: AbortController }
 
+/** A resizer over this warehouse and production line. */
 export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock: Clock, log: Log }): Resizer {
   const underway = new Map<string, Underway>()
 

@@ -36,6 +36,7 @@ const FOLLOW_TRIES_MAX = 3
 /** Claims lost to other shops before `create` gives up: each loss means that another shop gained it. */
 const CLAIM_TRIES_MAX = 5
 
+/** A shop over these components; it keeps nothing that it cannot lose. */
 export function shop (c: ShopComponents): Shop {
   return new ShopService(c)
 }

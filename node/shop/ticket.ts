@@ -14,6 +14,7 @@ const ticketSchema = z.strictObject({
 })
 export type Ticket = z.infer<typeof ticketSchema>
 
+/** A ticket as the bytes that the bid protocol carries. */
 export function encodeTicket (ticket: Ticket): Uint8Array { return encode(ticket) }
 
 /** Throws MESSAGE_INVALID. */

@@ -1,7 +1,9 @@
 /** Bounds and times of the bid and award protocols; each is named in README.md. */
 import type { StreamLimits } from '../kit/index.ts'
 
+/** Protocol id of calls for bids. */
 export const BID_PROTOCOL = '/plantmesh/bid/1.0.0'
+/** Protocol id of awards, and of what became of them. */
 export const AWARD_PROTOCOL = '/plantmesh/award/1.0.0'
 
 /** A signed order: the document of at most 1 MiB and its envelope. */
@@ -72,6 +74,7 @@ export const ASK_IDLE_TIMEOUT_MS = 5_000
 /** How long a plant may take over judging a call or granting an award. */
 export const JUDGE_TIMEOUT_MS = 10_000
 
+/** Bounds of a stream of BID_PROTOCOL. */
 export const BID_LIMITS: StreamLimits = {
   messageBytesMax: ASK_BYTES_MAX,
   idleTimeoutMs: ASK_IDLE_TIMEOUT_MS,
@@ -80,4 +83,5 @@ export const BID_LIMITS: StreamLimits = {
   inboundPerPeerMax: 320
 }
 
+/** Bounds of a stream of AWARD_PROTOCOL. */
 export const AWARD_LIMITS: StreamLimits = BID_LIMITS

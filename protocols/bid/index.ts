@@ -65,6 +65,7 @@ export interface Bidding {
   stop (): Promise<void>
 }
 
+/** Bids and awards over the given components; every bound and time has its default in constants.ts. */
 export function bidding (init: BiddingInit = {}): (components: BiddingComponents) => Bidding {
   return (components) => new BiddingService(components, init)
 }

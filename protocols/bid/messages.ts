@@ -87,13 +87,21 @@ export const awardAnswerSchema = z.discriminatedUnion('t', [
 ])
 export type AwardAnswer = z.infer<typeof awardAnswerSchema>
 
+/** A call for bids as bytes. */
 export function encodeCall (call: Call): Uint8Array { return encode(call) }
+/** A call for bids from bytes; throws MESSAGE_INVALID or STREAM_TOO_LONG. */
 export function decodeCall (bytes: Uint8Array): Call { return decode(callSchema, within(bytes, ASK_BYTES_MAX)) }
+/** The answer to a call as bytes. */
 export function encodeCallAnswer (answer: CallAnswer): Uint8Array { return encode(answer) }
+/** The answer to a call from bytes; throws MESSAGE_INVALID or STREAM_TOO_LONG. */
 export function decodeCallAnswer (bytes: Uint8Array): CallAnswer { return decode(callAnswerSchema, within(bytes, ANSWER_BYTES_MAX)) }
+/** An award, or a question about one, as bytes. */
 export function encodeAwardAsk (ask: AwardAsk): Uint8Array { return encode(ask) }
+/** An award, or a question about one, from bytes; throws MESSAGE_INVALID or STREAM_TOO_LONG. */
 export function decodeAwardAsk (bytes: Uint8Array): AwardAsk { return decode(awardAskSchema, within(bytes, ASK_BYTES_MAX)) }
+/** The answer to an award as bytes. */
 export function encodeAwardAnswer (answer: AwardAnswer): Uint8Array { return encode(answer) }
+/** The answer to an award from bytes; throws MESSAGE_INVALID or STREAM_TOO_LONG. */
 export function decodeAwardAnswer (bytes: Uint8Array): AwardAnswer { return decode(awardAnswerSchema, within(bytes, ANSWER_BYTES_MAX)) }
 
 /** The total of a bid: the sum of its items. */

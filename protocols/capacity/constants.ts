@@ -5,6 +5,7 @@ export const VIEW_PROTOCOL = '/plantmesh/capacity/1.0.0'
 /** What is signed begins with this, so that the signature means nothing elsewhere. */
 export const ADVERT_CONTEXT = 'plantmesh/capacity/1'
 
+/** How often a plant adverts when nothing changes (issue 2, line 2). */
 export const ADVERT_EVERY_MS = 10_000
 /** Each period is drawn anew within this share of it, up and down: plants started together spread out. */
 export const ADVERT_JITTER_SHARE = 0.1
@@ -17,13 +18,17 @@ export const ADVERT_LIFE_MS = 35_000
 export const OWN_ADVERTS_BURST = 20
 export const OWN_ADVERTS_PER_S = 1
 
+/** The longest advert that is sent or taken. */
 export const ADVERT_BYTES_MAX = 8 * 1024
+/** Golden machines that an advert lists; with more it says so (`goldenMore`). */
 export const GOLDEN_LISTED_MAX = 32
+/** The longest text in an advert. */
 export const TEXT_CHARS_MAX = 128
 /** Twice what a plant may send, as hops bunch messages. */
 export const AUTHOR_BURST = 40
 export const AUTHOR_PER_S = 2
 
+/** Other plants that a view holds. */
 export const VIEW_PLANTS_MAX = 16_384
 /** Authors remembered beyond the view: their last (epoch, seq) and their rate. */
 export const AUTHORS_MAX = 2 * VIEW_PLANTS_MAX

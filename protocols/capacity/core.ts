@@ -46,6 +46,7 @@ interface Author { epoch: number, seq: number, tokens: number, filledMs: number 
 
 const BUCKET_MS = 1_000
 
+/** The view of the mesh and this plant's own adverts: events in, effects out; knows no clock of its own. */
 export class CapacityCore {
   readonly #c: CapacityCoreComponents
   readonly #self: PeerId

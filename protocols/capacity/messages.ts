@@ -72,12 +72,16 @@ export function decodeAdvert (message: Uint8Array): SignedAdvert {
   return { advert: { by: inner.by as PeerId, epoch: inner.epoch, seq: inner.seq, ad: inner.ad }, signed: signedBytes(outer.body), signature: outer.signature }
 }
 
+/** The question for a neighbour's view as bytes. */
 export function encodeViewAsk (): Uint8Array { return encode({ ask: 'view' }) }
 
+/** Checks the question for a view; throws MESSAGE_INVALID. */
 export function decodeViewAsk (message: Uint8Array): void { decode(viewAsk, message) }
 
+/** A part of a view as bytes. */
 export function encodeViewPart (adverts: AgedAdvert[]): Uint8Array { return encode({ adverts }) }
 
+/** A part of a view from bytes; throws MESSAGE_INVALID. Each advert in it is still to be verified. */
 export function decodeViewPart (message: Uint8Array): AgedAdvert[] { return decode(viewPart, message).adverts }
 
 /** The ad with as many golden machines as an advert may carry; `goldenMore` says when some were left out. Texts are cut, figures made whole. */

@@ -15,6 +15,7 @@ export interface ClaimRunComponents {
 
 export interface ClaimRequest { vmId: VmId, orderDigest: string, strict: boolean }
 
+/** One claim from its asking to its end, over streams and clock. */
 export class ClaimRun {
   readonly #c: ClaimRunComponents
   readonly #request: ClaimRequest

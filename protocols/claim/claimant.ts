@@ -33,6 +33,7 @@ export type CheckResult = 'mine' | 'not mine' | 'silent' | { collected: string }
 
 type State = 'asking' | 'checking' | 'waiting' | 'ended'
 
+/** The shop's side of one claim: answers in, effects out. */
 export class Claimant {
   readonly #strict: boolean
   readonly #random: Random

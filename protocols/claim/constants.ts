@@ -1,6 +1,7 @@
 /** Bounds and times of the claim protocol; each is named in README.md. */
 import type { StreamLimits } from '../kit/index.ts'
 
+/** Protocol id of claims. */
 export const CLAIM_PROTOCOL = '/plantmesh/claim/1.0.0'
 
 /** Registrars of a VMID: three stand one failure, and two answers decide. */
@@ -60,4 +61,5 @@ export const MESSAGES_PER_STREAM_MAX = 64
 /** Neighbours that are told when a plant stops. */
 export const BYES_MAX = 64
 
+/** Bounds of a stream of CLAIM_PROTOCOL. */
 export const CLAIM_LIMITS: StreamLimits = { messageBytesMax: 64 * 1024, idleTimeoutMs: ANSWER_TIMEOUT_MS, inboundMax: 1_024, inboundPerPeerMax: 128 }

@@ -30,6 +30,7 @@ export function isEarlier (a: { holder: PeerId, awardedAtMs: number }, b: { hold
   return a.awardedAtMs !== b.awardedAtMs ? a.awardedAtMs < b.awardedAtMs : a.holder < b.holder
 }
 
+/** The registrar's side: which VMID was promised to whom. Synchronous; entries are bounded. */
 export class Registrar {
   readonly #entries = new Map<VmId, Entry>()
   readonly #perPeer = new Map<PeerId, number>()

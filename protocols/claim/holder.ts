@@ -50,6 +50,7 @@ export interface Batch { peer: PeerId, holdings: Holding[], gone: Gone[] }
 /** A rival of an earlier award to be asked for its proof; a provisional machine that a majority now knows. */
 export type HolderNews = { kind: 'contest', rival: Rival } | { kind: 'settled', vmId: VmId }
 
+/** The plant's side: which machines it holds and what its registrars were told of them. */
 export class Holder {
   readonly #self: PeerId
   readonly #held = new Map<VmId, Held>()

@@ -82,6 +82,7 @@ export interface Claiming extends Service {
   onSettled (fn: (vmId: VmId) => void): Cancel
 }
 
+/** Claims over the given components, for shop, plant and registrar alike. */
 export function claiming (): (components: ClaimingComponents) => Claiming {
   return (components) => new ClaimService(components)
 }

@@ -54,9 +54,13 @@ export type NotedAnswer = Extract<Answer, { t: 6 }>
 /** Another plant that holds a machine of ours. */
 export type Rival = NotedAnswer['rivals'][number]
 
+/** A question to a registrar as bytes. */
 export function encodeAsk (ask: Ask): Uint8Array { return encode(ask) }
+/** A question to a registrar from bytes; throws MESSAGE_INVALID. */
 export function decodeAsk (bytes: Uint8Array): Ask { return decode(askSchema, bytes) }
+/** A registrar's answer as bytes. */
 export function encodeAnswer (answer: Answer): Uint8Array { return encode(answer) }
+/** A registrar's answer from bytes; throws MESSAGE_INVALID. */
 export function decodeAnswer (bytes: Uint8Array): Answer { return decode(answerSchema, bytes) }
 
 /** What of a registrar's entries must outlive it; claims need not, as they lapse. `untilWallMs` is wall-clock time. */

@@ -1,6 +1,7 @@
 /** Hexadecimal text of bytes. */
 import { fromString, toString } from 'uint8arrays'
 
+/** Lower-case hexadecimal text. */
 export function toHex (bytes: Uint8Array): string {
   return toString(bytes, 'base16')
 }

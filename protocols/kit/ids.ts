@@ -41,6 +41,7 @@ export function publicKeyOf (keyId: string): Uint8Array | undefined {
   return KEY_ID_PREFIX.every((byte, i) => bytes[i] === byte) ? bytes.slice(KEY_ID_PREFIX.length) : undefined
 }
 
+/** Whether this is a VMID in its one form. */
 export function isVmId (value: unknown): value is VmId {
   return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)
 }

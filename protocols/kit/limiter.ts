@@ -8,6 +8,7 @@ export interface Limiter {
   readonly waiting: number
 }
 
+/** A gate for at most `atOnceMax` works at once and `waitingMax` that wait. */
 export function limiter (atOnceMax: number, waitingMax: number): Limiter {
   let active = 0
   const line: Array<() => void> = []

@@ -9,6 +9,7 @@ import type { Cancel, Clock, MessageStream, StreamHandler, StreamLimits, Transpo
 /** Messages that wait unread at one end before the sender is held back. */
 const QUEUE_MAX = 16
 
+/** The transport, with streams to its own peer kept in memory. */
 export function withLoopback (transport: Transport, clock: Clock): Transport {
   const handlers = new Map<string, { limits: StreamLimits, handler: StreamHandler }>()
   return {

@@ -1,6 +1,7 @@
 /** Bounds of the machine protocol; each is named in README.md. */
 import type { StreamLimits } from '../kit/index.ts'
 
+/** Protocol id of calls on machines. */
 export const MACHINE_PROTOCOL = '/plantmesh/machine/1.0.0'
 
 /** A signed order of 1 MiB, plus its envelope. */
@@ -21,6 +22,7 @@ export const FOLLOW_HEARTBEAT_MS = 20_000
 /** A console at which nothing is typed for so long is closed: half a day, someone who went home. */
 export const CONSOLE_IDLE_TIMEOUT_MS = 12 * 3_600_000
 
+/** Bounds of a stream of MACHINE_PROTOCOL. */
 export const MACHINE_LIMITS: StreamLimits = {
   messageBytesMax: MACHINE_MESSAGE_BYTES_MAX,
   idleTimeoutMs: FOLLOW_IDLE_TIMEOUT_MS,

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { decode, encode } from '../kit/index.ts'
 import { PIECE_BYTES_MAX } from './constants.ts'
 
+/** States of a machine (CONTRACT.md, "A machine, as JSON"). */
 export const MACHINE_STATES = ['creating', 'running', 'suspended', 'migrating', 'failed', 'collected'] as const
 export type MachineStateName = typeof MACHINE_STATES[number]
 
@@ -16,6 +17,7 @@ export const errorReportSchema = z.object({
   hint: z.string().max(4096)
 })
 
+/** A machine as everybody sees it, as it crosses the wire. */
 export const machineViewSchema = z.object({
   vmid: z.string().regex(/^[0-9a-f]{32}$/),
   name: shortText,
@@ -58,9 +60,13 @@ export const tellSchema = z.discriminatedUnion('t', [
 ])
 export type Tell = z.infer<typeof tellSchema>
 
+/** What an asker sends, as bytes. */
 export function encodeAsk (ask: Ask): Uint8Array { return encode(ask) }
+/** What an asker sent; throws MESSAGE_INVALID. */
 export function decodeAsk (bytes: Uint8Array): Ask { return decode(askSchema, bytes) }
+/** What a plant tells, as bytes. */
 export function encodeTell (tell: Tell): Uint8Array { return encode(tell) }
+/** What a plant told; throws MESSAGE_INVALID. */
 export function decodeTell (bytes: Uint8Array): Tell { return decode(tellSchema, bytes) }
 
 /** What a caller is sent while a call goes on. */

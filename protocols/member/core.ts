@@ -16,6 +16,7 @@ export type OfferVerdict = 'kept' | 'known' | 'full'
 /** `ask`: the directory should be asked, and until it answers `standing` is what is known here. */
 export interface Standing { standing: boolean, ask: boolean }
 
+/** The newest grant of each (domain key, domain, grantee) that is known here; bounded by key and in all. */
 export class GrantBook {
   readonly #grants = new Map<string, Grant>()
   readonly #perKey = new Map<KeyId, number>()

@@ -44,6 +44,7 @@ export interface Grants extends Service {
   mayCall (machine: Ownership, caller: KeyId, signal?: AbortSignal): Promise<boolean>
 }
 
+/** The grants service over the given components. */
 export function grants (): (components: GrantsComponents) => Grants {
   return (components) => new GrantsService(components)
 }

@@ -13,6 +13,7 @@ const RESERVED = new Set(RESERVED_OUTPUT_NAMES.map((name) => name.toLowerCase())
 /** Parameters must not replace what the plant hands to every script. */
 export const RESERVED_PARAMETERS_ALLOWED = 'a name that does not begin with PLANT_'
 
+/** Whether a parameter's name is one of the plant's own. */
 export function isReservedParameter (name: string): boolean {
   return name.startsWith('PLANT_')
 }

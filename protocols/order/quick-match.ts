@@ -17,6 +17,7 @@ export type QuickVerdict = { verdict: 'likely' | 'unsure' } | { verdict: 'fails'
 const LIKELY: QuickVerdict = { verdict: 'likely' }
 const UNSURE: QuickVerdict = { verdict: 'unsure' }
 
+/** Passes over golden machines that cannot match, before the full tests. */
 export class QuickMatcher {
   // An open hash table from prefix to class of nodes with that prefix: at most a quarter full, so that probes are short.
   readonly #mask: number

@@ -16,6 +16,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE claims (vm_id TEXT PRIMARY KEY, entry BLOB NOT NULL) STRICT, WITHOUT ROWID;`
 ]
 
+/** The version that this program writes; older files are migrated, newer ones refused. */
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /** Brings a file to this program's version, in one transaction; RECORDS_BROKEN when the file is of a newer program. */

@@ -15,165 +15,182 @@ export function describeGuestChannel (name: string, open: () => Promise<ChannelU
     let subject: ChannelUnderTest
     beforeAll(async () => { subject = await open() })
     afterAll(async () => { await subject?.close() })
-    const run = async (script: string, more: Partial<ScriptRun> = {}, signal?: AbortSignal): Promise<ScriptResult> =>
-      await subject.channel.run({ script, parameters: {}, files: {}, timeoutMs: 60_000, ...more }, signal)
+    const run: Run = async (script, more = {}, signal) => await subject.channel.run({ script, parameters: {}, files: {}, timeoutMs: 60_000, ...more }, signal)
+    whatIsGiven(run)
+    whatIsTold(run)
+    whatRunsTogether(run)
+    whatIsBad(run, async () => subject.answersAgain())
+  })
+}
 
-    test('returns the exit status, and 128 + signal when the command was killed', async () => {
-      expect((await run('exit 0')).status).toBe(0)
-      expect((await run('exit 7')).status).toBe(7)
-      expect((await run('kill -9 $$')).status).toBe(137)
-      expect((await run('no-such-command')).status).toBe(127)
-    })
+type Run = (script: string, more?: Partial<ScriptRun>, signal?: AbortSignal) => Promise<ScriptResult>
 
-    test('runs as root in / with a sane environment', async () => {
-      const { outputTail } = await run('id -u; pwd; echo $HOME; sh -c "echo $PATH"; ulimit -v')
-      expect(outputTail).toBe('0\n/\n/root\n/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nunlimited\n')
-    })
+/** What a script is given. */
+function whatIsGiven (run: Run): void {
+  test('runs as root in / with a sane environment', async () => {
+    const { outputTail } = await run('id -u; pwd; echo $HOME; sh -c "echo $PATH"; ulimit -v')
+    expect(outputTail).toBe('0\n/\n/root\n/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nunlimited\n')
+  })
 
-    test('passes parameters as environment variables, whatever is in them', async () => {
-      const value = 'a "b" $HOME `id` \\ \n é ' + 'x'.repeat(20_000)
-      expect((await run('printf %s "$GREETING"', { parameters: { GREETING: value } })).outputTail).toBe(value)
-    })
+  test('passes parameters as environment variables, whatever is in them', async () => {
+    const value = 'a "b" $HOME `id` \\ \n é ' + 'x'.repeat(20_000)
+    expect((await run('printf %s "$GREETING"', { parameters: { GREETING: value } })).outputTail).toBe(value)
+  })
 
-    test('places files before the script runs, makes their directories and replaces what was there', async () => {
-      const files = { '/srv/a/b/one': 'one\n', '/srv/two': 'é'.repeat(50_000) }
-      expect((await run('cat /srv/a/b/one; wc -c < /srv/two; stat -c %u:%a /srv/two', { files })).outputTail).toBe('one\n100000\n0:644\n')
-      expect((await run('cat /srv/two', { files: { '/srv/two': 'short' } })).outputTail).toBe('short')
-    })
+  test('places files before the script runs, makes their directories and replaces what was there', async () => {
+    const files = { '/srv/a/b/one': 'one\n', '/srv/two': 'é'.repeat(50_000) }
+    expect((await run('cat /srv/a/b/one; wc -c < /srv/two; stat -c %u:%a /srv/two', { files })).outputTail).toBe('one\n100000\n0:644\n')
+    expect((await run('cat /srv/two', { files: { '/srv/two': 'short' } })).outputTail).toBe('short')
+  })
 
-    test('ends with the reason in the output when a file cannot be placed', async () => {
-      const result = await run('echo ran', { files: { '/proc/no/such': 'x' } })
-      expect(result.status).toBe(126)
-      expect(result.outputTail).toContain('/proc/no/such')
-      expect(result.outputTail).not.toContain('ran')
-    })
+  test('ends with the reason in the output when a file cannot be placed', async () => {
+    const result = await run('echo ran', { files: { '/proc/no/such': 'x' } })
+    expect(result.status).toBe(126)
+    expect(result.outputTail).toContain('/proc/no/such')
+    expect(result.outputTail).not.toContain('ran')
+  })
 
-    test('feeds standard input and then closes it, and gives none by default', async () => {
-      const stdin = Buffer.alloc(300_000, 'abc')
-      expect((await run('wc -c', { stdin })).outputTail.trim()).toBe('300000')
-      expect((await run('cat; echo end')).outputTail).toBe('end\n')
-    })
+  test('feeds standard input and then closes it, and gives none by default', async () => {
+    const stdin = Buffer.alloc(300_000, 'abc')
+    expect((await run('wc -c', { stdin })).outputTail.trim()).toBe('300000')
+    expect((await run('cat; echo end')).outputTail).toBe('end\n')
+  })
+}
 
-    test('reads outputs back, the last of a name, also when the script fails', async () => {
-      const result = await run('echo A=1 >> "$PLANT_OUTPUT"; echo "B=x = y " >> "$PLANT_OUTPUT"; echo A=2 >> "$PLANT_OUTPUT"; exit 3')
-      expect(result).toMatchObject({ status: 3, outputs: { A: '2', B: 'x = y ' } })
-    })
+/** What comes back of it. */
+function whatIsTold (run: Run): void {
+  test('returns the exit status, and 128 + signal when the command was killed', async () => {
+    expect((await run('exit 0')).status).toBe(0)
+    expect((await run('exit 7')).status).toBe(7)
+    expect((await run('kill -9 $$')).status).toBe(137)
+    expect((await run('no-such-command')).status).toBe(127)
+  })
 
-    test('leaves out names that are no attribute names, and what is beyond the bounds', async () => {
-      const bad = await run('printf "1x=1\\n=2\\na b=3\\n-n=4\\nnothing\\n__proto__=5\\ngood=6" >> "$PLANT_OUTPUT"')
-      expect(Object.entries(bad.outputs).sort()).toEqual([['__proto__', '5'], ['good', '6']])
-      const many = await run('seq 1 1000 | sed "s/.*/n&=&/" >> "$PLANT_OUTPUT"')
-      expect(Object.keys(many.outputs)).toHaveLength(256)
-      const long = await run('printf first=1\\\\nlong= >> "$PLANT_OUTPUT"; head -c 9000000 /dev/zero | tr "\\0" x >> "$PLANT_OUTPUT"')
-      expect(long.outputs['first']).toBe('1')
-      expect(long.outputs['long']?.length).toBeLessThanOrEqual(65_536)
-      const replaced = await run('rm "$PLANT_OUTPUT"; ln -s /etc/shadow "$PLANT_OUTPUT"')
-      expect(replaced.outputs).toEqual({})
-      const pipe = await run('rm "$PLANT_OUTPUT"; mkfifo "$PLANT_OUTPUT"')
-      expect(pipe.outputs).toEqual({})
-    })
+  test('reads outputs back, the last of a name, also when the script fails', async () => {
+    const result = await run('echo A=1 >> "$PLANT_OUTPUT"; echo "B=x = y " >> "$PLANT_OUTPUT"; echo A=2 >> "$PLANT_OUTPUT"; exit 3')
+    expect(result).toMatchObject({ status: 3, outputs: { A: '2', B: 'x = y ' } })
+  })
 
-    test('streams output as it comes, from both sources', async () => {
-      const seen: string[] = []
-      const onOutput: ScriptRun['onOutput'] = (piece, source) => { seen.push(`${source}:${Buffer.from(piece).toString()}`) }
-      const result = await run('echo out; sleep 0.2; echo err >&2; sleep 0.2; echo end', { onOutput })
-      expect(seen).toEqual(['stdout:out\n', 'stderr:err\n', 'stdout:end\n'])
-      expect(result).toMatchObject({ outputTail: 'out\nerr\nend\n', outputBytes: 12 })
-    })
+  test('leaves out names that are no attribute names, and what is beyond the bounds', async () => {
+    const bad = await run('printf "1x=1\\n=2\\na b=3\\n-n=4\\nnothing\\n__proto__=5\\ngood=6" >> "$PLANT_OUTPUT"')
+    expect(Object.entries(bad.outputs).sort()).toEqual([['__proto__', '5'], ['good', '6']])
+    const many = await run('seq 1 1000 | sed "s/.*/n&=&/" >> "$PLANT_OUTPUT"')
+    expect(Object.keys(many.outputs)).toHaveLength(256)
+    const long = await run('printf first=1\\\\nlong= >> "$PLANT_OUTPUT"; head -c 9000000 /dev/zero | tr "\\0" x >> "$PLANT_OUTPUT"')
+    expect(long.outputs['first']).toBe('1')
+    expect(long.outputs['long']?.length).toBeLessThanOrEqual(65_536)
+    const replaced = await run('rm "$PLANT_OUTPUT"; ln -s /etc/shadow "$PLANT_OUTPUT"')
+    expect(replaced.outputs).toEqual({})
+    const pipe = await run('rm "$PLANT_OUTPUT"; mkfifo "$PLANT_OUTPUT"')
+    expect(pipe.outputs).toEqual({})
+  })
 
-    test('keeps binary output byte for byte', async () => {
-      const pieces: Uint8Array[] = []
-      const stdin = Buffer.from(Array.from({ length: 70_000 }, (_, i) => i * 7 % 256))
-      await run('cat', { stdin, onOutput: (piece) => { pieces.push(piece) } })
-      expect(Buffer.concat(pieces).equals(stdin)).toBe(true)
-    })
+  test('streams output as it comes, from both sources', async () => {
+    const seen: string[] = []
+    const onOutput: ScriptRun['onOutput'] = (piece, source) => { seen.push(`${source}:${Buffer.from(piece).toString()}`) }
+    const result = await run('echo out; sleep 0.2; echo err >&2; sleep 0.2; echo end', { onOutput })
+    expect(seen).toEqual(['stdout:out\n', 'stderr:err\n', 'stdout:end\n'])
+    expect(result).toMatchObject({ outputTail: 'out\nerr\nend\n', outputBytes: 12 })
+  })
 
-    test('keeps the end of long output and counts all of it', async () => {
-      const result = await run('seq 1 100000')
-      expect(result.outputBytes).toBe(588_895)
-      expect(result.outputTail.length).toBe(65_536)
-      expect(result.outputTail.endsWith('99999\n100000\n')).toBe(true)
-    })
+  test('keeps binary output byte for byte', async () => {
+    const pieces: Uint8Array[] = []
+    const stdin = Buffer.from(Array.from({ length: 70_000 }, (_, i) => i * 7 % 256))
+    await run('cat', { stdin, onOutput: (piece) => { pieces.push(piece) } })
+    expect(Buffer.concat(pieces).equals(stdin)).toBe(true)
+  })
 
-    test('lets others be heard and keeps the guest\'s memory while a command prints 100 MiB', async () => {
-      const stop = new AbortController()
-      let others = 0
-      const before = Number((await run('awk \'/MemAvailable/ { print $2 }\' /proc/meminfo')).outputTail)
-      const big = run('head -c 104857600 /dev/zero').finally(() => { stop.abort() })
-      while (!stop.signal.aborted) {
-        const startedAtMs = performance.now()
-        const result = await run('awk \'/MemAvailable/ { print $2 }\' /proc/meminfo')
-        others++
-        expect(performance.now() - startedAtMs).toBeLessThan(5_000)
-        expect(before - Number(result.outputTail)).toBeLessThan(20_000)
-      }
-      expect((await big).outputBytes).toBe(104_857_600)
-      expect(others).toBeGreaterThan(1)
-    })
+  test('keeps the end of long output and counts all of it', async () => {
+    const result = await run('seq 1 100000')
+    expect(result.outputBytes).toBe(588_895)
+    expect(result.outputTail.length).toBe(65_536)
+    expect(result.outputTail.endsWith('99999\n100000\n')).toBe(true)
+  })
+}
 
-    test('runs several at once', async () => {
-      // Each waits for all the others, so that none ends unless all run.
-      const meet = 'touch /tmp/meet-$N; while [ $(ls /tmp/meet-* | wc -l) -lt 8 ]; do usleep 20000; done; echo $N'
-      const results = await Promise.all(Array.from({ length: 8 }, (_, i) => run(meet, { parameters: { N: String(i) } })))
-      expect(results.map(({ outputTail }) => outputTail)).toEqual(Array.from({ length: 8 }, (_, i) => `${i}\n`))
-    })
+/** Many at once, and how they end. */
+function whatRunsTogether (run: Run): void {
+  test('lets others be heard and keeps the guest\'s memory while a command prints 100 MiB', async () => {
+    const stop = new AbortController()
+    let others = 0
+    const before = Number((await run('awk \'/MemAvailable/ { print $2 }\' /proc/meminfo')).outputTail)
+    const big = run('head -c 104857600 /dev/zero').finally(() => { stop.abort() })
+    while (!stop.signal.aborted) {
+      const startedAtMs = performance.now()
+      const result = await run('awk \'/MemAvailable/ { print $2 }\' /proc/meminfo')
+      others++
+      expect(performance.now() - startedAtMs).toBeLessThan(5_000)
+      expect(before - Number(result.outputTail)).toBeLessThan(20_000)
+    }
+    expect((await big).outputBytes).toBe(104_857_600)
+    expect(others).toBeGreaterThan(1)
+  })
 
-    test('kills the whole group when the time is over, and says what was printed', async () => {
-      const late = run('echo started; setsid sh -c "while :; do sleep 987; done" & sleep 988', { timeoutMs: 1000 })
-      await expect(late).rejects.toMatchObject({ code: 'ACTION_TIMEOUT', details: { timeoutMs: 1000, outputTail: 'started\n' } })
-      expect((await run('ps | grep -c "sleep 98[78]"')).outputTail).toBe('0\n')
-    })
+  test('runs several at once', async () => {
+    // Each waits for all the others, so that none ends unless all run.
+    const meet = 'touch /tmp/meet-$N; while [ $(ls /tmp/meet-* | wc -l) -lt 8 ]; do usleep 20000; done; echo $N'
+    const results = await Promise.all(Array.from({ length: 8 }, (_, i) => run(meet, { parameters: { N: String(i) } })))
+    expect(results.map(({ outputTail }) => outputTail)).toEqual(Array.from({ length: 8 }, (_, i) => `${i}\n`))
+  })
 
-    test('kills the command when the signal is given, and rejects with its reason', async () => {
-      const stop = new AbortController()
-      const reason = new Error('enough')
-      const stopped = run('echo started; sleep 989', { onOutput: () => { stop.abort(reason) } }, stop.signal)
-      await expect(stopped).rejects.toBe(reason)
-      expect((await run('ps | grep -c "sleep 98[9]"')).outputTail).toBe('0\n')
-      await expect(run('true', {}, stop.signal)).rejects.toBe(reason)
-    })
+  test('kills the whole group when the time is over, and says what was printed', async () => {
+    const late = run('echo started; setsid sh -c "while :; do sleep 987; done" & sleep 988', { timeoutMs: 1000 })
+    await expect(late).rejects.toMatchObject({ code: 'ACTION_TIMEOUT', details: { timeoutMs: 1000, outputTail: 'started\n' } })
+    expect((await run('ps | grep -c "sleep 98[78]"')).outputTail).toBe('0\n')
+  })
 
-    test('kills what a failed command left behind', async () => {
-      expect((await run('setsid sleep 986 & exit 1')).status).toBe(1)
-      expect((await run('while ps | grep -q "sleep 98[6]"; do usleep 20000; done', { timeoutMs: 10_000 })).status).toBe(0)
-    })
+  test('kills the command when the signal is given, and rejects with its reason', async () => {
+    const stop = new AbortController()
+    const reason = new Error('enough')
+    const stopped = run('echo started; sleep 989', { onOutput: () => { stop.abort(reason) } }, stop.signal)
+    await expect(stopped).rejects.toBe(reason)
+    expect((await run('ps | grep -c "sleep 98[9]"')).outputTail).toBe('0\n')
+    await expect(run('true', {}, stop.signal)).rejects.toBe(reason)
+  })
 
-    test('does not wait for a daemon that keeps its output open, and lets it live', async () => {
-      const daemon = await run('(for i in 1 2 3 4 5 6; do echo tick; sleep 0.1; done; echo alive > /tmp/daemon) & echo left')
-      expect(daemon.outputTail.startsWith('left') || daemon.outputTail.includes('left')).toBe(true)
-      expect((await run('while [ ! -e /tmp/daemon ]; do usleep 20000; done; cat /tmp/daemon', { timeoutMs: 10_000 })).outputTail).toBe('alive\n')
-    })
+  test('kills what a failed command left behind', async () => {
+    expect((await run('setsid sleep 986 & exit 1')).status).toBe(1)
+    expect((await run('while ps | grep -q "sleep 98[6]"; do usleep 20000; done', { timeoutMs: 10_000 })).status).toBe(0)
+  })
 
-    test('survives a fork bomb', async () => {
-      await expect(run('bomb() { bomb | bomb & }; bomb; sleep 1000', { timeoutMs: 3000 })).rejects.toMatchObject({ code: 'ACTION_TIMEOUT' })
-      expect((await run('echo fine')).outputTail).toBe('fine\n')
-    })
+  test('does not wait for a daemon that keeps its output open, and lets it live', async () => {
+    const daemon = await run('(for i in 1 2 3 4 5 6; do echo tick; sleep 0.1; done; echo alive > /tmp/daemon) & echo left')
+    expect(daemon.outputTail.startsWith('left') || daemon.outputTail.includes('left')).toBe(true)
+    expect((await run('while [ ! -e /tmp/daemon ]; do usleep 20000; done; cat /tmp/daemon', { timeoutMs: 10_000 })).outputTail).toBe('alive\n')
+  })
+}
 
-    test('survives a command that takes all memory', async () => {
-      const result = await run('perl -e \'my @a; push @a, "x" x 1000000 while 1\'')
-      expect(result.status).toBe(137)
-      expect((await run('echo fine')).outputTail).toBe('fine\n')
-    })
+/** What a bad guest or a bad request may do. */
+function whatIsBad (run: Run, answersAgain: () => Promise<void>): void {
+  test('survives a fork bomb', async () => {
+    await expect(run('bomb() { bomb | bomb & }; bomb; sleep 1000', { timeoutMs: 3000 })).rejects.toMatchObject({ code: 'ACTION_TIMEOUT' })
+    expect((await run('echo fine')).outputTail).toBe('fine\n')
+  })
 
-    test('goes on when the guest\'s disk is full', async () => {
-      const result = await run('dd if=/dev/zero of=/fill bs=1M 2> /dev/null; echo full; exit 4')
-      expect(result).toMatchObject({ status: 4, outputTail: 'full\n' })
-      expect((await run('rm /fill; echo A=1 >> "$PLANT_OUTPUT"')).outputs).toEqual({ A: '1' })
-    })
+  test('survives a command that takes all memory', async () => {
+    const result = await run('perl -e \'my @a; push @a, "x" x 1000000 while 1\'')
+    expect(result.status).toBe(137)
+    expect((await run('echo fine')).outputTail).toBe('fine\n')
+  })
 
-    test('refuses a request that is too long, and a parameter that is none', async () => {
-      await expect(run('true', { files: { '/tmp/huge': 'x'.repeat(5_000_000) } })).rejects.toMatchObject({ code: 'LIMIT' })
-      await expect(run('true', { parameters: { 'a=b': '1' } })).rejects.toMatchObject({ code: 'ORDER_INVALID' })
-      await expect(run('true', { files: { 'relative': '1' } })).rejects.toMatchObject({ code: 'ORDER_INVALID' })
-    })
+  test('goes on when the guest\'s disk is full', async () => {
+    const result = await run('dd if=/dev/zero of=/fill bs=1M 2> /dev/null; echo full; exit 4')
+    expect(result).toMatchObject({ status: 4, outputTail: 'full\n' })
+    expect((await run('rm /fill; echo A=1 >> "$PLANT_OUTPUT"')).outputs).toEqual({ A: '1' })
+  })
 
-    test('fails with VM_DIED when the command reboots the guest, and answers again afterwards', async () => {
-      await expect(run('reboot; sleep 1000')).rejects.toMatchObject({ code: 'VM_DIED', details: { reason: 'the guest rebooted' } })
-      await subject.answersAgain()
-      expect((await run('echo back')).outputTail).toBe('back\n')
-      await expect(run('echo cut; reboot -f; sleep 1000')).rejects.toMatchObject({ code: 'VM_DIED' })
-      await subject.answersAgain()
-      expect((await run('echo back')).outputTail).toBe('back\n')
-    })
+  test('refuses a request that is too long, and a parameter that is none', async () => {
+    await expect(run('true', { files: { '/tmp/huge': 'x'.repeat(5_000_000) } })).rejects.toMatchObject({ code: 'LIMIT' })
+    await expect(run('true', { parameters: { 'a=b': '1' } })).rejects.toMatchObject({ code: 'ORDER_INVALID' })
+    await expect(run('true', { files: { 'relative': '1' } })).rejects.toMatchObject({ code: 'ORDER_INVALID' })
+  })
+
+  test('fails with VM_DIED when the command reboots the guest, and answers again afterwards', async () => {
+    await expect(run('reboot; sleep 1000')).rejects.toMatchObject({ code: 'VM_DIED', details: { reason: 'the guest rebooted' } })
+    await answersAgain()
+    expect((await run('echo back')).outputTail).toBe('back\n')
+    await expect(run('echo cut; reboot -f; sleep 1000')).rejects.toMatchObject({ code: 'VM_DIED' })
+    await answersAgain()
+    expect((await run('echo back')).outputTail).toBe('back\n')
   })
 }

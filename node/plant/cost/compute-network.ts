@@ -8,6 +8,7 @@ export interface ComputeNetworkCostInit {
   networkOnce?: number
 }
 
+/** The paper's cost function (VMPlants 3.4): 4 times the machines here, and 50 once for a domain that needs a new network. */
 export function computeNetworkCost (init: ComputeNetworkCostInit = {}): CostModel {
   const perMachine = init.computePerMachine ?? 4
   const networkOnce = init.networkOnce ?? 50

@@ -11,6 +11,7 @@ export * from './memory.ts'
 export * from './model.ts'
 export * from './time-to-done.ts'
 
+/** Names of the cost models, the default first. */
 export const COST_MODELS = ['time-to-done', 'compute+network', 'memory'] as const
 export type CostModelName = typeof COST_MODELS[number]
 

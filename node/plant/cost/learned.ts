@@ -23,6 +23,7 @@ export interface Learner {
   figures (): Figures
 }
 
+/** A learner that starts from these figures. */
 export function learner (first: Figures = FIGURES_AT_FIRST): Learner {
   const figures = { ...first }
   return {

@@ -6,6 +6,7 @@ export interface MemoryCostInit {
   ceilingMiB?: number
 }
 
+/** The paper's prototype (VMPlants 4.1): the more of the memory is taken, the dearer. */
 export function memoryCost (init: MemoryCostInit = {}): CostModel {
   const ceilingMiB = init.ceilingMiB ?? 2 ** 24
   return {

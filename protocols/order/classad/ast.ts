@@ -73,19 +73,27 @@ export type AdValue =
   | { readonly type: 'list', readonly items: readonly AdValue[] }
   | { readonly type: 'ad', readonly attributes: ReadonlyArray<{ readonly name: string, readonly value: AdValue }> }
 
+/** The value undefined. */
 export const UNDEFINED: Scalar = { type: 'undefined' }
+/** The value error. */
 export const ERROR: Scalar = { type: 'error' }
+/** The value true. */
 export const TRUE: Scalar = { type: 'boolean', value: true }
+/** The value false. */
 export const FALSE: Scalar = { type: 'boolean', value: false }
+/** The scope of expressions that stand in no ad. */
 export const NOWHERE: Env = { frame: undefined, my: undefined, target: undefined }
 
+/** The boolean as a ClassAd value. */
 export function boolean (value: boolean): Scalar { return value ? TRUE : FALSE }
 
 /** An integer, wrapped to 64 bits. */
 export function integer (value: bigint | number): Scalar { return { type: 'integer', value: BigInt.asIntN(64, BigInt(value)) } }
 
+/** The number as a real. */
 export function real (value: number): Scalar { return { type: 'real', value } }
 
+/** The text as a ClassAd value. */
 export function string (value: string): Scalar { return { type: 'string', value } }
 
 /** Lower case of ASCII letters only: what the language compares by. */

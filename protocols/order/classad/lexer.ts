@@ -26,6 +26,7 @@ export function invalid (source: string, at: number, problem: string): never {
   throw new PlantError('EXPRESSION_INVALID', { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, problem, near })
 }
 
+/** Cuts a source into tokens; throws EXPRESSION_INVALID with line and column. */
 export class Lexer {
   readonly #source: string
   #at = 0

@@ -11,6 +11,7 @@ export function truth (value: Value): boolean | undefined {
   return value.type === 'real' ? value.value !== 0 : undefined
 }
 
+/** A unary operator on a value. */
 export function unary (op: UnaryOp, operand: Value): Value {
   if (operand.type === 'error' || operand.type === 'undefined') return operand
   if (op === '!') {

@@ -2,6 +2,7 @@
 import type { Path, RawProblem } from '../problems.ts'
 import type { Action, Order } from '../order.ts'
 
+/** Names of the forms of an order file. */
 export const ORDER_FORMATS = ['yaml', 'json', 'xml'] as const
 export type OrderFormat = typeof ORDER_FORMATS[number]
 
@@ -27,6 +28,7 @@ export class FormError extends Error {
   }
 }
 
+/** A problem with the form of a file, as ORDER_INVALID tells it. */
 export function formProblem (message: string, found: string, allowed: string, line?: number): RawProblem {
   return { path: [], found, allowed, message, ...(line === undefined ? {} : { line }) }
 }

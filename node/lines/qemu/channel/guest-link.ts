@@ -25,6 +25,7 @@ export type BringRequest = (id: number, token: Uint8Array) => Promise<(() => Pro
 
 type Reply = PromiseWithResolvers<Record<string, string>>
 
+/** One end of a virtio-serial port; see the head of this file for its states. */
 export class GuestLink {
   readonly #socket: Socket
   readonly #reader = new FrameReader()

@@ -87,6 +87,7 @@ function changedCase (change: (text: string) => string): (value: Value | undefin
 const isType = (type: Value['type']) => ofValues(1, 1, ([value]) => boolean(value?.type === type))
 const ofOne = (run: (value: Value, context: Context) => Value) => ofValues(1, 1, ([value], context) => run(value ?? UNDEFINED, context))
 
+/** int, real, string, bool and what tells types apart (CLASSAD notes, Functions). */
 export const conversionFunctions: Builtins = {
   isundefined: isType('undefined'),
   iserror: isType('error'),

@@ -80,6 +80,7 @@ const ofNumbers = (empty: Value, run: (values: number[]) => number) => ofStringL
 const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0)
 const same = (text: string): string => text
 
+/** The functions over lists written as text. */
 export const stringListFunctions: Builtins = {
   stringlistsize: ofStringList((items) => integer(items.length)),
   stringlistsum: ofNumbers(real(0), sum),

@@ -124,6 +124,7 @@ const dividedAt = (whole: 'first' | 'second') => ofValues(1, 1, ([value], contex
   return listOf(whole === 'first' ? [text, ''] : ['', text], context)
 })
 
+/** The functions over strings. */
 export const stringFunctions: Builtins = {
   strcat: { min: 0, max: Infinity, run: strcat },
   join: { min: 0, max: Infinity, run: join },

@@ -54,6 +54,7 @@ const ofPair = (run: (order: number) => Value) => ofValues(2, 2, (values, contex
   return left === undefined || right === undefined ? ERROR : run(compareVersions(left, right))
 })
 
+/** The functions that compare version numbers. */
 export const versionFunctions: Builtins = {
   versioncmp: ofPair((order) => integer(order)),
   versiongt: ofPair((order) => boolean(order > 0)),
