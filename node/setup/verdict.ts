@@ -48,7 +48,7 @@ export function closingLine ({ checks, passed, failed }: Verdict): string {
 export function verdictOf (verdict: Verdict, tookMs: number): { line: string, ok: boolean } {
   const bad = [...verdict.checks.filter(({ ok }) => !ok).map(({ name }) => name), ...(verdict.failed > 0 ? [`${verdict.failed} tests`] : [])]
   const ok = bad.length === 0 && verdict.checks.length > 0
-  const good = [`${verdict.passed} tests`, ...verdict.checks.filter((one) => one.ok).map(({ name }) => name)].join(', ')
+  const good = [...(verdict.passed > 0 ? [`${verdict.passed} tests`] : []), ...verdict.checks.filter((one) => one.ok).map(({ name }) => name)].join(', ')
   return { ok, line: `${ok ? `all well: ${good}` : `not well: ${bad.join(', ')}`} in ${Math.round(tookMs / 1000)} s` }
 }
 
