@@ -4,7 +4,7 @@ import { shortPath } from '../../drivers/socket-path.ts'
 import type { GuestChannel, ScriptResult, ScriptRun } from '../line.ts'
 import { connectIsoChannel } from './channel/iso-channel.ts'
 import type { IsoChannel } from './channel/iso-channel.ts'
-import { ADOPT_ANSWERS_WITHIN_MS } from './limits.ts'
+import { DISC_DAEMON_WITHIN_MS } from './limits.ts'
 
 export interface LazyIsoInit {
   socketPath: string
@@ -14,6 +14,7 @@ export interface LazyIsoInit {
 }
 
 /** The ISO channel of a machine, connected on first use: few machines need it. */
+/** Fails as the ISO channel itself does; the next script tries anew after a connection that failed. */
 export class LazyIso implements GuestChannel {
   readonly kind = 'iso'
   readonly #init: LazyIsoInit
@@ -25,7 +26,7 @@ export class LazyIso implements GuestChannel {
   async run (run: ScriptRun, signal?: AbortSignal): Promise<ScriptResult> {
     if (this.#closed) throw new PlantError('VM_DIED', { reason: 'the machine was let go of' })
     const { socketPath, dir, attachIso } = this.#init
-    const connecting = this.#channel ??= connectIsoChannel(shortPath(socketPath), { dir, attachIso, timeoutMs: ADOPT_ANSWERS_WITHIN_MS })
+    const connecting = this.#channel ??= connectIsoChannel(shortPath(socketPath), { dir, attachIso, timeoutMs: DISC_DAEMON_WITHIN_MS })
     let channel: IsoChannel
     try {
       channel = await connecting

@@ -10,10 +10,12 @@ export const SOCKET_POLL_MS = 3
 export const MONITOR_WITHIN_MS = 30_000
 /** How long a clone's agent may take: 0.2 s alone, 2 s when sixteen start at once on two cores; the rest is for loaded hosts. */
 export const CLONE_ANSWERS_WITHIN_MS = 60_000
+/** The daemon that waits for discs runs already; a guest under load takes its time. */
+export const DISC_DAEMON_WITHIN_MS = 20_000
 /** How long a cold boot may take to its agent: 2 s alone under emulation. */
 export const BOOT_ANSWERS_WITHIN_MS = 180_000
-/** An adopted machine has been running; its agent answers as soon as its guest lets it. */
-export const ADOPT_ANSWERS_WITHIN_MS = 20_000
+/** An adopted machine has been running; its agent answers as soon as its guest lets it, and is reached later when it does not. */
+export const ADOPT_ANSWERS_WITHIN_MS = 5_000
 /** A machine that was told to end by SIGTERM flushes its disk, within this; then SIGKILL, after which only the kernel can delay. */
 export const TERM_WITHIN_MS = 1_000
 export const KILL_WITHIN_MS = 10_000

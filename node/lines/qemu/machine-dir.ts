@@ -31,8 +31,10 @@ const DESCRIPTION = z.object({
 export type MachineDescription = z.output<typeof DESCRIPTION>
 
 /** File name of a machine's copy-on-write disk. */
+/** The machine's own disk, and what its QEMU prints. */
 export const OVERLAY = 'overlay.qcow2'
 /** File name of what a machine's VMM wrote. */
+/** See OVERLAY. */
 export const LOG = 'qemu.log'
 const FILE = 'machine.json'
 
@@ -93,6 +95,7 @@ export async function makeDir (dir: string): Promise<void> {
 }
 
 /** Removes a machine's directory and all in it; nothing happens when there is none. */
+/** Removes a directory or file and all that is in it; done when there is none. */
 export async function removeDir (dir: string): Promise<void> {
   await rm(dir, { recursive: true, force: true, maxRetries: 3 })
 }
@@ -107,6 +110,7 @@ export async function onDisk<T> (path: string, step: () => Promise<T>): Promise<
 }
 
 /** DISK_FULL where an error means that, with the directory; undefined for any other error. */
+/** DISK_FULL for a file system's ways of saying that there is no room; anything else stays what it is. */
 export function asDiskFull (path: string, cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' ? new PlantError('DISK_FULL', { path }, { cause }) : cause

@@ -31,6 +31,7 @@ export interface QemuMachineInit {
 }
 
 /** A machine under QEMU as `LiveMachine` describes it. */
+/** Holds the connections to one machine; all of them end with it, and whoever waits is told VM_DIED. */
 export class QemuMachine implements LiveMachine {
   readonly vmId: VmId
   readonly vmm: Vmm

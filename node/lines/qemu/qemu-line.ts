@@ -10,12 +10,14 @@ import type { Accelerator } from './accelerator.ts'
 import { DISK_NODE, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import type { HelperComponents } from './helper.ts'
+import type { AgentClient } from './channel/agent-client.ts'
 import { buildTinyDisk } from './image/build-disk.ts'
 import { unpackKernel } from './kernel-image.ts'
 import { ADOPT_ANSWERS_WITHIN_MS, CLONE_ANSWERS_WITHIN_MS } from './limits.ts'
 import { OVERLAY, cloneFile, machineDirs, makeDir, onDisk, readDescription, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
 import { QemuMachine } from './machine.ts'
+import { PatientAgent } from './patient-agent.ts'
 import { cancelMigration, runState, takeIn, takenIn } from './migration.ts'
 import { Overlays } from './overlays.ts'
 import { endProcess, isAlive, processesIn } from './processes.ts'
@@ -40,6 +42,7 @@ export interface QemuLineParts {
 }
 
 /** The production line as `ProductionLine` describes it, over one QEMU and one data directory. */
+/** What a plant holds as its ProductionLine; made by `qemuLine`. Errors are those of the interface. */
 export class QemuLine implements ProductionLine {
   readonly kind = 'qemu'
   /** Of the guests, whatever the host's is. */
@@ -107,7 +110,7 @@ export class QemuLine implements ProductionLine {
     const vmm = await attachVmm(dir, process, signal)
     try {
       await goOn(vmm, description)
-      const machine = new QemuMachine({ ...this.#parts, vmId, description, vmm, agent: await answering(vmm, ADOPT_ANSWERS_WITHIN_MS, signal) })
+      const machine = new QemuMachine({ ...this.#parts, vmId, description, vmm, agent: await adoptedAgent(vmm, description, signal) })
       await machine.drives.recall()
       return machine
     } catch (error) {
@@ -172,6 +175,18 @@ export class QemuLine implements ProductionLine {
 async function goOn (vmm: Vmm, description: MachineDescription): Promise<void> {
   await cancelMigration(vmm.qmp)
   if (!description.held && await runState(vmm.qmp) !== 'running') await vmm.qmp.execute('cont')
+}
+
+/** A guest that is paused, or too busy to answer, is still somebody's machine: it is adopted, and its agent reached when it is wanted. */
+async function adoptedAgent (vmm: Vmm, { held }: MachineDescription, signal?: AbortSignal): Promise<AgentClient> {
+  const reach = async (stop?: AbortSignal): Promise<AgentClient> => await answering(vmm, ADOPT_ANSWERS_WITHIN_MS, stop)
+  if (held) return new PatientAgent(reach)
+  try {
+    return await reach(signal)
+  } catch (error) {
+    if (error instanceof PlantError && error.code === 'AGENT_SILENT') return new PatientAgent(reach)
+    throw error
+  }
 }
 
 /** Runs what fills a directory with a golden machine; whatever it had made is removed when it fails. */

@@ -1,0 +1,17 @@
+/** The contract of production lines, run against QEMU. */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { processesIn } from '../../node/lines/qemu/processes.ts'
+import { describeLine } from '../contracts/line.ts'
+import type { LineUnderTest } from '../contracts/line.ts'
+import { testLine, tinyGolden } from '../support/tiny.ts'
+
+describeLine('qemu', async (): Promise<LineUnderTest> => {
+  const { line, golden, goldenDir, dataDir, clean } = await tinyGolden()
+  return {
+    line, golden, goldenDir, dataDir, clean,
+    reopen: async () => await testLine(dataDir),
+    processes: async () => (await processesIn(dataDir, '')).map(({ pid }) => pid),
+    remains: async () => (await Promise.all(['machines', 'helpers'].map(async (room) => (await readdir(join(dataDir, room)).catch((): string[] => [])).map((name) => join(room, name))))).flat()
+  }
+})
