@@ -21,6 +21,12 @@ describe('lengths', () => {
     expect(told(lengthProblems, `class A {\n  a () {\n${linesOf(69)}\n}\n}`)).toHaveLength(1)
     expect(told(lengthProblems, `describe('x', () => {\n${linesOf(90)}\n})\ndescribe.each([1])('x', () => {\n${linesOf(90)}\n})`)).toEqual([])
   })
+
+  test('what a contract suite exports does not count, a helper of it does', () => {
+    expect(told(lengthProblems, `export function lineContract () {\n${linesOf(90)}\n}`, 'test/contracts/line.ts')).toEqual([])
+    expect(told(lengthProblems, `function helper () {\n${linesOf(90)}\n}`, 'test/contracts/line.ts')).toHaveLength(1)
+    expect(told(lengthProblems, `export function a () {\n${linesOf(90)}\n}`)).toHaveLength(1)
+  })
 })
 
 describe('language', () => {

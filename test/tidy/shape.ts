@@ -7,18 +7,22 @@ const FUNCTION_LINES_MAX = 70
 /** Their tools take nothing but a default export. */
 const DEFAULT_EXPORTS = ['test/vitest.config.ts', 'node/setup/progress-reporter.ts']
 
-/** Files and functions that have grown too long. A test's `describe` is a chapter, not a function. */
+/** Files and functions that have grown too long. A test's `describe` is a chapter, not a function, and so is what a contract suite exports. */
 export function lengthProblems (files: Source[]): Problem[] {
   return files.flatMap((file) => {
     const lines = file.text.trimEnd().split('\n').length
     const problems = lines > FILE_LINES_MAX ? [problemAt(file, 0, `has ${lines} lines, ${FILE_LINES_MAX} at most: split it`)] : []
     walk(file.program, (node, ancestors) => {
-      if (!/^(?:FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type) || isChapter(ancestors.at(-1))) return
+      if (!/^(?:FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type) || isChapter(ancestors.at(-1)) || isSuite(file.path, ancestors.at(-1))) return
       const long = file.text.slice(node.start, node.end).split('\n').length
       if (long > FUNCTION_LINES_MAX) problems.push(problemAt(file, node.start, `a function of ${long} lines, ${FUNCTION_LINES_MAX} at most: compute in helpers`))
     })
     return problems
   })
+}
+
+function isSuite (path: string, parent: Node | undefined): boolean {
+  return path.startsWith('test/contracts/') && parent?.type === 'ExportNamedDeclaration'
 }
 
 function isChapter (parent: Node | undefined): boolean {
