@@ -50,6 +50,7 @@ function quietThen (socket: Duplex, leave: () => void): void {
 
 async function accepted (socket: Duplex): Promise<{ rest: Buffer }> {
   return new Promise((resolve, reject) => {
+    socket.on('error', () => { socket.destroy() }) // `close` follows, and is told below.
     let bytes = Buffer.alloc(0)
     const onData = (part: Buffer): void => {
       bytes = Buffer.concat([bytes, part])
@@ -59,9 +60,17 @@ async function accepted (socket: Duplex): Promise<{ rest: Buffer }> {
       socket.pause()
       const line = bytes.subarray(0, end).toString('utf8')
       if (line === 'ok') resolve({ rest: bytes.subarray(end + 1) })
-      else reject(errorFromReport((JSON.parse(line) as { error: { code: string, details?: Record<string, unknown> } }).error))
+      else reject(refusalIn(line))
     }
     socket.on('data', onData)
     socket.on('close', () => { reject(new PlantError('STREAM_RESET', { problem: 'the console was closed' })) })
   })
+}
+
+function refusalIn (line: string): PlantError {
+  try {
+    return errorFromReport((JSON.parse(line) as { error: { code: string, details?: Record<string, unknown> } }).error)
+  } catch (cause) {
+    return new PlantError('MESSAGE_INVALID', { path: 'console', problem: 'the API answered something else than it should' }, { cause })
+  }
 }

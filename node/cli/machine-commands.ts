@@ -1,8 +1,9 @@
 /** create, query, list, collect, exec, console, why: CONTRACT.md, Commands. */
 import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
-import { PlantError, asPlantError } from '../../protocols/kit/index.ts'
+import { PlantError, asPlantError, keyIdOf, type VmId } from '../../protocols/kit/index.ts'
 import type { MachineView } from '../../protocols/machine/index.ts'
+import { vmIdOf } from '../../protocols/order/index.ts'
 import { clientOptions, runCommand, vmIdArgument, type Context } from './context.ts'
 import { orderCredentials } from './domain-keys.ts'
 import { machineText, machinesTable } from './machine-text.ts'
@@ -14,6 +15,9 @@ import { whyText } from './why-text.ts'
 /** Machines that one create asks for at once; the rest follow as they end. */
 const CREATE_AT_ONCE_MAX = 16
 const COUNT_MAX = 10_000
+/** What a signed order takes. */
+const ID_CHARS_MAX = 253
+const CLEAN_UP_TIMEOUT_MS = 15_000
 
 export function machineCommands (program: Command): void {
   clientOptions(program.command('create').description('make the machines that an order asks for'))
@@ -70,8 +74,11 @@ function wholeNumber (text: string): number {
 
 async function create (c: Context, options: { file: string, count: number, id?: string, strict?: boolean }): Promise<number> {
   if (options.count > COUNT_MAX) throw new PlantError('USAGE', { option: '--count', found: options.count, allowed: `at most ${COUNT_MAX}` })
+  if (options.id !== undefined && (options.id === '' || options.id.length > ID_CHARS_MAX)) throw new PlantError('USAGE', { option: '--id', allowed: `1 to ${ID_CHARS_MAX} characters` })
   const documents = await readOrders(options.file)
   const orderId = options.id ?? randomUUID()
+  const owner = keyIdOf((await c.signer()).publicKey)
+  const begun: VmId[] = []
   const jobs = documents.flatMap((document, documentIndex) => Array.from({ length: options.count }, (_, copyIndex) => ({ document, documentIndex, copyIndex })))
   const single = jobs.length === 1
   if (!c.out.json) c.out.note(`order ${printable(orderId)}`)
@@ -82,19 +89,21 @@ async function create (c: Context, options: { file: string, count: number, id?: 
     for (const { document, documentIndex, copyIndex } of queue) {
       if (c.signal.aborted) return
       try {
+        begun.push(vmIdOf({ owner, domain: document.domain, orderId, documentIndex, copyIndex }))
         const signedOrder = await c.sign({ kind: 'order', body: { orderId, documentIndex, copyIndex, order: document, ...await orderCredentials(c, document.domain) } })
         machines.push(await c.api.lines('/v1/orders', { signedOrder, strict: options.strict === true }, (event) => {
           if (single && event['event'] === 'progress') c.out.progress(printable(String(event['step'])), Number(event['share']))
         }, c.signal) as MachineView)
         if (!single) c.out.progress(`${machines.length + failures.length} of ${jobs.length} machines`, (machines.length + failures.length) / jobs.length)
       } catch (error) {
+        if (c.signal.aborted) return
         if (single) throw error
         failures.push({ documentIndex, copyIndex, error: asPlantError(error).report() })
       }
     }
   }
   await Promise.all(Array.from({ length: Math.min(CREATE_AT_ONCE_MAX, jobs.length) }, worker))
-  c.signal.throwIfAborted()
+  if (c.signal.aborted) throw new PlantError('INTERRUPTED', { orderId, ...await cleanUp(c, begun, options.id === undefined) })
   if (single) {
     c.out.answer(machines[0], machineText(machines[0] as MachineView))
     return 0
@@ -102,6 +111,24 @@ async function create (c: Context, options: { file: string, count: number, id?: 
   const text = [machinesTable(machines), ...failures.map((f) => `failed: document ${f.documentIndex}, copy ${f.copyIndex}: ${f.error.message} (${f.error.code})`)].join('\n')
   c.out.answer({ machines, failures }, text)
   return failures.length > 0 ? 1 : 0
+}
+
+/**
+ * After an interruption (CONTRACT.md: 130, after cleaning up): machines of an order whose id this run made are collected, as nobody else
+ * knows of it; those of an id that the user gave stay, to be asked for again, and are named.
+ */
+async function cleanUp (c: Context, begun: VmId[], ours: boolean): Promise<Record<string, unknown>> {
+  if (!ours) return { machines: begun }
+  const limit = AbortSignal.timeout(CLEAN_UP_TIMEOUT_MS)
+  const left: VmId[] = []
+  await Promise.all(begun.map(async (vmId) => {
+    try {
+      await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'collect', vmId, body: {} }) }, () => {}, limit)
+    } catch (error) {
+      if (asPlantError(error).code !== 'VM_UNKNOWN') left.push(vmId) // Unknown: it was never begun.
+    }
+  }))
+  return left.length === 0 ? {} : { notCollected: left }
 }
 
 async function machineCall (c: Context, kind: 'query' | 'collect', vmid: string): Promise<MachineView> {
@@ -119,7 +146,9 @@ async function listMachines (c: Context, all: boolean): Promise<MachineView[]> {
 
 async function collect (c: Context, vmids: string[], all: boolean): Promise<number> {
   if (all === (vmids.length > 0)) throw new PlantError('USAGE', { problem: all ? 'VMIDs and --all together' : 'neither a VMID nor --all' })
-  const ids = all ? (await listMachines(c, false)).map((m) => m.vmid) : vmids.map(vmIdArgument)
+  // Machines that a grant lets us see are not ours to sweep away.
+  const owner = keyIdOf((await c.signer()).publicKey)
+  const ids = all ? (await listMachines(c, false)).filter((m) => m.attributes['Owner'] === owner).map((m) => m.vmid) : vmids.map(vmIdArgument)
   const collected: MachineView[] = []
   const failures: Array<{ vmid: string, error: ReturnType<PlantError['report']> }> = []
   for (const vmid of ids) {

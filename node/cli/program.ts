@@ -15,6 +15,7 @@ import { VERSION } from './version.ts'
 
 /** Wrong usage exits with 2 (CONTRACT.md); help and version are no errors. */
 function exitOn (error: CommanderError): never {
+  if (error.exitCode !== 0 && process.argv.includes('--json')) process.exit(printError(new PlantError('USAGE', { problem: error.message }), true))
   process.exit(error.exitCode === 0 ? 0 : 2)
 }
 

@@ -21,6 +21,7 @@ import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
 import { Ledger } from '../plant/ledger.ts'
+import { LIVE_STATES } from '../plant/instance.ts'
 import { Plant } from '../plant/plant.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
 import { adOfPlant } from '../plant/plant-ad.ts'
@@ -68,14 +69,18 @@ export async function runPlant (init: RunPlantInit, signal: AbortSignal): Promis
   const undo: Undo = []
   const unwind = async (): Promise<void> => { for (const step of undo.splice(0).reverse()) await step() }
   try {
-    const { plant, peerId, api, addresses } = await compose(init, signal, undo)
+    const { plant, peerId, api, addresses, closeDoors } = await compose(init, signal, undo)
     return {
       peerId,
       api,
       addresses,
       async stop (options) {
-        if (options.collect) await plant.collectAll()
-        await unwind()
+        try {
+          for (const step of closeDoors) await step() // No order comes in while the last machines go.
+          if (options.collect) await plant.collectAll()
+        } finally {
+          await unwind()
+        }
       }
     }
   } catch (error) {
@@ -84,7 +89,7 @@ export async function runPlant (init: RunPlantInit, signal: AbortSignal): Promis
   }
 }
 
-async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Promise<{ plant: Plant, peerId: PeerId, api: string, addresses: () => string[] }> {
+async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Promise<{ plant: Plant, peerId: PeerId, api: string, addresses: () => string[], closeDoors: Undo }> {
   const { log } = init
   const base = await openBase(init, signal, undo)
   const { dataDir, clock, random, crypto, key, self, records, warehouse, line, host } = base
@@ -94,7 +99,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   undo.push(async () => mesh.stop())
   const { pubsub, directory } = mesh
   const transport = withLoopback(mesh.transport, clock)
-  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.machines().some((r) => r.domain === domain && r.domainKey === domainKey) })
+  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.machines(LIVE_STATES).some((r) => r.domain === domain && r.domainKey === domainKey) })
   await membership.start()
   undo.push(async () => membership.stop())
   const view = capacity()({ clock, random, pubsub, transport: mesh.transport, signer: key, crypto, log })
@@ -125,8 +130,8 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     learn: (figure, value) => { desk.learn(figure, value) }
   })
   desk.restore()
-  await plant.recover(signal)
   undo.push(async () => plant.stop())
+  await plant.recover(signal)
   await serveMachines({ transport, clock, crypto, host: plant })
   await startClaims(claims, plant, base)
   undo.push(async () => claims.stop())
@@ -152,7 +157,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     log
   })
   undo.push(async () => served.stop())
-  return { plant, peerId: self, api, addresses: () => mesh.addresses() }
+  return { plant, peerId: self, api, addresses: () => mesh.addresses(), closeDoors: [async () => served.stop(), async () => bids.stop()] }
 }
 
 /** What the plant stands on: its directory, key, records, golden machines and VMM. */

@@ -21,6 +21,8 @@ const SAMPLE = fileURLToPath(new URL('./sample-order.yaml', import.meta.url))
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 /** A plant is up within a second; one that adopts many machines takes longer. */
 const READY_TIMEOUT_MS = 60_000
+/** A plant that collects some machines takes a second or two. */
+const STOP_TIMEOUT_MS = 30_000
 
 export function startCommand (program: Command): void {
   clientOptions(program.command('start').description('set everything up, run some plants on this machine, make a machine from the sample order'))
@@ -46,9 +48,11 @@ async function start (c: Context, options: { once?: boolean, plants: number }): 
     step(accelerator === 'tcg' ? 'KVM does not work here (plantmesh doctor says why): machines are emulated, some ten times slower' : `accelerator: ${String(accelerator)}`)
     await haveTiny(c, api, step)
     const first = plants[0] as PlantProcess
-    const rest = await Promise.all(Array.from({ length: count - 1 }, async (_, i) =>
+    const started = await Promise.allSettled(Array.from({ length: count - 1 }, async (_, i) =>
       startPlant(c, i + 2, count, ['--bootstrap', first.ready.addresses[0] ?? '', '--import', join(first.dataDir, 'warehouse')])))
-    plants.push(...rest)
+    // Those that did start are stopped again even when another did not.
+    for (const one of started) if (one.status === 'fulfilled') plants.push(one.value)
+    for (const one of started) if (one.status === 'rejected') throw one.reason
     await meshComplete(c, api, count)
     step(`${count} ${count === 1 ? 'plant' : 'plants'} found each other: ${plants.map((p) => p.ready.peerId.slice(-8)).join(', ')}`)
     const machine = await sampleMachine(c, api, step)
@@ -93,7 +97,9 @@ async function stopPlant (plant: PlantProcess): Promise<void> {
   if (plant.process.exitCode !== null || plant.process.signalCode !== null) return
   const gone = once(plant.process, 'exit')
   plant.process.kill('SIGTERM')
+  const timer = setTimeout(() => { plant.process.kill('SIGKILL') }, STOP_TIMEOUT_MS)
   await gone
+  clearTimeout(timer)
 }
 
 async function haveTiny (c: Context, api: ApiClient, step: (text: string) => void): Promise<void> {

@@ -46,6 +46,7 @@ export function upCommand (program: Command): void {
 
 async function up (options: UpOptions): Promise<void> {
   const stop = new AbortController()
+  let wasReady = false
   const onSignal = (): void => { stop.abort(new PlantError('INTERRUPTED')) }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
   if (options.withParent === true) process.stdin.on('end', onSignal).on('error', onSignal).resume()
@@ -55,6 +56,8 @@ async function up (options: UpOptions): Promise<void> {
     const log = pinoLog({ level: logLevel(options.logLevel ?? 'warn') })
     // Loaded only here: every other command starts faster without a plant's libraries.
     const { runPlant } = await import('./run-plant.ts')
+    // Whatever a library forgets to catch must not end a plant whose machines work.
+    process.on('unhandledRejection', (reason) => { log.error({ error: reason instanceof Error ? reason.stack : String(reason) }, 'an error that nobody waited for') })
     const plant = await runPlant({
       dataDir,
       listen: config.listen ?? [DEFAULT_LISTEN],
@@ -72,10 +75,11 @@ async function up (options: UpOptions): Promise<void> {
     }, stop.signal)
     process.stdout.write(`ready ${JSON.stringify({ peerId: plant.peerId, addresses: plant.addresses(), api: plant.api })}\n`)
     if (!stop.signal.aborted) await new Promise((resolve) => { stop.signal.addEventListener('abort', resolve, { once: true }) })
+    wasReady = true
     await plant.stop({ collect: config.collectOnExit ?? false })
     process.exit(0) // Nothing is left to do; a socket that some library keeps must not keep the process.
   } catch (error) {
-    process.exit(stop.signal.aborted ? 130 : printError(error, false))
+    process.exit(stop.signal.aborted && !wasReady ? 130 : printError(error, false))
   }
 }
 

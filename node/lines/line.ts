@@ -15,8 +15,11 @@ export interface ScriptRun {
   /** Absolute path and text, placed before the script runs; parent directories are made. */
   files: Record<string, string>
   timeoutMs: number
-  /** Called with each piece of output as it comes. */
-  onOutput?: (piece: Uint8Array, source: 'stdout' | 'stderr') => void
+  /**
+   * Called with each piece of output as it comes. While what it returns is pending for much output, the guest's output waits; when it
+   * rejects, the run ends with that error.
+   */
+  onOutput?: (piece: Uint8Array, source: 'stdout' | 'stderr') => void | Promise<void>
   /** Fed to the command's standard input, then closed; none by default. */
   stdin?: Uint8Array
 }

@@ -38,7 +38,10 @@ export function move (record: MachineRecord, transition: Transition, nowMs: numb
   return { ...record, ...changes, state: MOVES[transition].to, changedAtMs: nowMs }
 }
 
-/** States in which a machine holds capacity. */
+/** States in which a machine exists and holds capacity. */
+export const LIVE_STATES: MachineState[] = ['creating', 'running', 'suspended', 'migrating']
+
+/** Whether a machine in this state holds capacity. */
 export function holdsCapacity (state: MachineState): boolean {
-  return state !== 'failed' && state !== 'collected'
+  return LIVE_STATES.includes(state)
 }

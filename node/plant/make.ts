@@ -1,7 +1,7 @@
 /**
  * Makes one machine out of an order (VMPlants 3.2): plan, clone, identity, configure. On failure nothing of it is left but the error.
  */
-import { PlantError, asPlantError, type Clock, type Limiter, type Log, type Random, type VmId } from '../../protocols/kit/index.ts'
+import { PlantError, asPlantError, type Clock, type KeyId, type Limiter, type Log, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import { sortOutputs } from '../../protocols/order/index.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
@@ -36,6 +36,10 @@ export interface MakeHooks {
   learn: (figure: 'cloneMs' | 'bootMs' | 'actionMs', ms: number) => void
 }
 
+/** What is to be made, and for whom. */
+export interface MachineOrder { vmId: VmId, order: Order, domainKey: KeyId }
+
+/** A machine that was made. */
 export interface Made {
   live: LiveMachine
   golden: Golden
@@ -49,12 +53,12 @@ export interface Made {
 }
 
 /** Throws GOLDEN_*, VM_*, IDENTITY_FAILED, ACTION_*, DISK_FULL, or the signal's reason. */
-export async function makeMachine (vmId: VmId, order: Order, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
+export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
   hooks.onProgress('waiting for a free core', 0.01)
   return c.atOnce.run(async () => {
     const time = phases(c.clock, (phase) => { hooks.onProgress(phase, PHASE_SHARES[phase]) })
     time.begin('plan')
-    const chosen = plan(order, c.warehouse.list(), c.line.fingerprint, c.line.isa)
+    const chosen = plan(order, c.warehouse.list(), c.line.fingerprint, c.line.isa, domainKey)
     if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
     let golden = chosen.golden
     if (chosen.resize) {
@@ -90,7 +94,7 @@ export async function makeMachine (vmId: VmId, order: Order, c: MakeComponents, 
         phasesMs: time.ms
       }
     } catch (error) {
-      await live?.destroy()
+      await live?.destroy().catch((cause: unknown) => { c.log.error({ vmId, error: String(cause) }, 'what was made of a machine could not be cleared away') })
       unpin()
       throw error
     }
@@ -119,11 +123,25 @@ async function configureMachine (order: Order, chosen: Production, live: LiveMac
   )
 }
 
+/** Ends with ACTION_TIMEOUT or the signal's reason when the work does not end before. */
+async function timed<T> (action: Action, c: MakeComponents, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const over = Promise.withResolvers<never>()
+  const onAbort = (): void => { over.reject(signal.reason) }
+  const cancel = c.clock.after(action.timeoutMs, () => { over.reject(new PlantError('ACTION_TIMEOUT', { action: action.id, timeoutMs: action.timeoutMs })) })
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work(), over.promise])
+  } finally {
+    cancel()
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
 /** Configuration mostly waits (packages, daemons starting): some actions may overlap even on one processor. */
 const ACTIONS_AT_ONCE_PER_CPU = 4
 
 async function runAction (action: Action, live: LiveMachine, channel: ReturnType<LiveMachine['channel']>, c: MakeComponents, signal: AbortSignal): Promise<{ status: number, outputs: Record<string, string>, outputTail: string }> {
-  if (action.run === 'host') return { status: 0, outputs: await runHostAction(action, { machine: live, media: c.media }), outputTail: '' }
+  if (action.run === 'host') return { status: 0, outputs: await timed(action, c, signal, async () => runHostAction(action, { machine: live, media: c.media })), outputTail: '' }
   try {
     return await channel.run({ script: action.script ?? '', parameters: action.parameters, files: action.files, timeoutMs: action.timeoutMs }, signal)
   } catch (cause) {

@@ -2,7 +2,7 @@
  * The production process planner (VMPlants 3.2, P8): of all golden machines that match an order, the one that leaves the least to do, and
  * what is left of the configuration DAG.
  */
-import { PlantError, type ActionDigest } from '../../protocols/kit/index.ts'
+import { PlantError, type ActionDigest, type KeyId } from '../../protocols/kit/index.ts'
 import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
 import { matchActions, orderGraph, type Match, type MatchClause, type OrderGraph } from '../../protocols/order/matching.ts'
 import { digestPrefixes, QuickMatcher } from '../../protocols/order/quick-match.ts'
@@ -48,10 +48,11 @@ const NAMES_TOLD_MAX = 20
 const CLAUSES: readonly PlanClause[] = ['OS', 'ISA', 'DISK', 'SUBSET', 'PREFIX', 'PARTIAL_ORDER']
 
 /**
- * Plans a checked order. `fingerprint` is the production line's; `hostIsa` its instruction set, for orders that name none. The answer
+ * Plans a checked order. `fingerprint` is the production line's; `hostIsa` its instruction set, for orders that name none; `domainKey` speaks for the order's domain. The answer
  * depends on nothing else, and not on the order of `goldens`. One pass over them: nothing here is quadratic.
  */
-export function plan (order: Order, goldens: readonly Golden[], fingerprint: string, hostIsa?: string): Plan {
+export function plan (order: Order, all: readonly Golden[], fingerprint: string, hostIsa?: string, domainKey?: KeyId): Plan {
+  const goldens = all.filter((golden) => mayBase(order, golden, domainKey))
   const graph = orderGraph(order.software.actions)
   const quick = new QuickMatcher(graph)
   const isa = order.hardware.isa ?? hostIsa
@@ -95,6 +96,12 @@ function prefixesOf (golden: Golden): Uint32Array {
     knownPrefixes.set(golden, prefixes)
   }
   return prefixes
+}
+
+/** Whether this golden machine may be the base of an order of that domain: see `Golden.publishedBy`. */
+function mayBase (order: Order, golden: Golden, domainKey?: KeyId): boolean {
+  const by = golden.publishedBy
+  return by === undefined || order.software.os === golden.name || (by.domainKey === domainKey && by.domain === order.domain)
 }
 
 interface Candidate { golden: Golden, resize: boolean, nodes: (Match & { matches: true })['nodes'], left: number, bytes: number }

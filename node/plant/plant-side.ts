@@ -66,7 +66,7 @@ export class OrderDesk implements PlantSide {
     const decision = decideBid({
       order,
       domainId: domainIdOf(opened),
-      plan: this.#plan(order),
+      plan: this.#plan(order, opened.domainKey),
       requirements: (text) => requirementReasons(text, plantAd, orderAd),
       rank: (text) => rankNumberOf(text, plantAd, orderAd)
     }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures(), policy: {} })
@@ -98,6 +98,7 @@ export class OrderDesk implements PlantSide {
       this.#c.take(this.#recordOf(opened, award, ticket.signedOrder, leaseId, awardedAtMs, claim.provisional))
     } catch (error) {
       ledger.release(leaseId)
+      this.#c.claims.drop(award.vmId, opened.digest)
       throw error
     }
     return { kind: 'granted', leaseId, leasedAtMs: awardedAtMs, expiresInMs: ledger.leaseTtlMs }
@@ -130,8 +131,8 @@ export class OrderDesk implements PlantSide {
     return { call, order, vmId: vmIdOfOrder(call), digest: orderDigest(order), ...domainOfOrder(this.#c.crypto, call, this.#c.clock.nowMs()) }
   }
 
-  #plan (order: Order): PlanFinding {
-    const chosen = plan(order, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa)
+  #plan (order: Order, domainKey: KeyId): PlanFinding {
+    const chosen = plan(order, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa, domainKey)
     if (chosen.fits) return { found: true, outline: { goldenId: chosen.golden.goldenId, actionsLeft: chosen.remainder.length, fetchBytes: 0, resize: chosen.resize } }
     const { clause, found, wanted, change } = chosen.refusal
     const reason: Reason = { code: `GOLDEN_${clause}`, clause: 'software', have: found.slice(0, 1024), need: wanted.slice(0, 1024), waitHelps: false, smallestChange: { attribute: 'software', from: wanted.slice(0, 1024), to: change.slice(0, 1024) } }

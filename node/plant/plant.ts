@@ -7,7 +7,7 @@ import type { MachineHost, MachineView, Subject } from '../../protocols/machine/
 import type { Order } from '../../protocols/order/order.ts'
 import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import type { LiveMachine, MachineStats } from '../lines/line.ts'
-import { holdsCapacity, mayMove, move } from './instance.ts'
+import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
 import { publishMachine } from './publish.ts'
 import { viewOf } from './view.ts'
@@ -46,6 +46,8 @@ export class Plant implements MachineHost {
   readonly #c: PlantComponents
   readonly #jobs = new Map<VmId, Job>()
   readonly #live = new Map<VmId, { machine: LiveMachine, unpin: () => void, stats?: MachineStats }>()
+  /** Collections under way: who asks again waits for the same. */
+  readonly #collecting = new Map<VmId, Promise<void>>()
   #stopping = false
   #stopMonitor: () => void = () => {}
 
@@ -109,7 +111,9 @@ export class Plant implements MachineHost {
   }
 
   async collectAll (): Promise<void> {
-    await Promise.all(this.#c.records.machines().filter((r) => holdsCapacity(r.state)).map(async (r) => this.collect(r.vmId)))
+    const ends = await Promise.allSettled(this.#c.records.machines(LIVE_STATES).map(async (r) => this.collect(r.vmId)))
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   /** Lets go of the machines, which run on. */
@@ -153,7 +157,7 @@ export class Plant implements MachineHost {
     const sinceMs = this.#c.clock.monotonicMs()
     let made: Made
     try {
-      made = await makeMachine(vmId, this.#c.orderOf(record.signedOrder), this.#c, {
+      made = await makeMachine({ vmId, order: this.#c.orderOf(record.signedOrder), domainKey: record.domainKey }, this.#c, {
         onProgress: (step, share) => {
           job.last = { step, share }
           for (const follower of job.followers) follower(step, share)
@@ -215,6 +219,7 @@ export class Plant implements MachineHost {
 
   #monitor (): void {
     const round = async (): Promise<void> => {
+      this.#c.records.forget(this.#c.clock.nowMs() - ENDED_KEPT_MS)
       for (const [vmId, entry] of this.#live) {
         try {
           entry.stats = await entry.machine.stats()
@@ -231,7 +236,7 @@ export class Plant implements MachineHost {
 
   subject (vmId: VmId): Subject | undefined {
     const record = this.#c.records.machine(vmId)
-    return record && { owner: record.owner, domain: record.domain, domainKey: record.domainKey, state: record.state }
+    return record && { owner: record.owner, domain: record.domain, domainKey: record.domainKey, state: record.state, shop: record.shop }
   }
 
   async mayCall (subject: Subject, caller: KeyId, signal: AbortSignal): Promise<boolean> {
@@ -285,7 +290,8 @@ export class Plant implements MachineHost {
     const typing = (async () => {
       for await (const bytes of input) {
         if (port.destroyed) return
-        port.write(bytes)
+        // A guest that does not read its console stops who types, not the plant's memory.
+        if (!port.write(bytes)) await new Promise((resolve) => { port.once('drain', resolve).once('close', resolve) })
       }
       port.destroy() // Who types has left.
     })()
@@ -309,8 +315,19 @@ export class Plant implements MachineHost {
   }
 
   async collect (vmId: VmId): Promise<MachineView> {
+    let under = this.#collecting.get(vmId)
+    if (under === undefined) {
+      under = this.#collect(vmId).finally(() => { this.#collecting.delete(vmId) })
+      this.#collecting.set(vmId, under)
+    }
+    await under
+    return this.view(vmId)
+  }
+
+  async #collect (vmId: VmId): Promise<void> {
     const record = this.#record(vmId)
-    if (record.state === 'collected') return this.view(vmId)
+    // Collected before: whatever a failure left is swept again.
+    if (record.state === 'collected') return this.#c.line.sweep(vmId)
     // The record first: a crash from here on sweeps the rest.
     this.#put(move(record, 'collect', this.#c.clock.nowMs()), 'collected')
     const job = this.#jobs.get(vmId)
@@ -318,14 +335,16 @@ export class Plant implements MachineHost {
     await job?.done
     const entry = this.#live.get(vmId)
     this.#live.delete(vmId)
-    if (entry === undefined) await this.#c.line.sweep(vmId)
-    await entry?.machine.destroy()
-    entry?.unpin()
-    this.#c.directory.withdraw(`vm/${vmId}`)
-    if (holdsCapacity(record.state)) this.#c.release(record)
-    this.#c.collected(record)
-    this.#c.onChange()
-    return this.view(vmId)
+    try {
+      if (entry === undefined) await this.#c.line.sweep(vmId)
+      await entry?.machine.destroy()
+    } finally {
+      entry?.unpin()
+      this.#c.directory.withdraw(`vm/${vmId}`)
+      if (holdsCapacity(record.state)) this.#c.release(record)
+      this.#c.collected(record)
+      this.#c.onChange()
+    }
   }
 
   // Below: helpers

@@ -33,6 +33,7 @@ export async function publishMachine (
       lineFingerprint: c.line.fingerprint,
       actionsDone: actionsDoneOf(what.order, source?.actionsDone ?? [], record.plan?.actionsRun ?? [], record.attributes),
       createdAtMs: c.clock.nowMs(),
+      publishedBy: { domain: record.domain, domainKey: record.domainKey },
       ...(source !== undefined && { from: source.goldenId })
     }, signal)
     onStep('on the shelf', 1)

@@ -3,7 +3,7 @@
  * it (CONTRACT.md, Orders). Orders that need the same size at once wait for the one boot.
  */
 import type { Golden } from '../../protocols/order/golden.ts'
-import type { Clock, GoldenId, Log } from '../../protocols/kit/index.ts'
+import { PlantError, type Clock, type GoldenId, type Log } from '../../protocols/kit/index.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 
@@ -33,6 +33,7 @@ export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock:
           lineFingerprint: c.line.fingerprint,
           actionsDone: golden.actionsDone,
           createdAtMs: c.clock.nowMs(),
+          ...(golden.publishedBy !== undefined && { publishedBy: golden.publishedBy }),
           from: golden.goldenId
         }, signal)
       } catch (error) {
@@ -51,11 +52,17 @@ export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock:
       if (job === undefined) {
         const stop = new AbortController()
         job = { stop, waiters: 0, done: make(golden, { cpus, memoryMiB }, stop.signal) }
-        job.done.then(() => { underway.delete(key) }, () => { underway.delete(key) })
+        const mine = job
+        const ended = (): void => { if (underway.get(key) === mine) underway.delete(key) }
+        job.done.then(ended, ended)
         underway.set(key, job)
       }
       job.waiters++
-      const leave = (): void => { if (--job.waiters === 0) job.stop.abort(signal.reason) }
+      const leave = (): void => {
+        if (--job.waiters > 0) return
+        if (underway.get(key) === job) underway.delete(key) // Who comes now begins anew.
+        job.stop.abort(new PlantError('INTERRUPTED'))
+      }
       try {
         return await Promise.race([job.done, aborted(signal)])
       } finally {

@@ -41,7 +41,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   })
   orderRoutes(app, c)
   adminRoutes(app, c)
-  consoleRoute(app, c.shop)
+  const closeConsoles = consoleRoute(app, c.shop)
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   await app.ready()
   await rm(socketPath, { force: true }) // A plant that was killed left it; the data lock says that no other plant serves it.
@@ -55,6 +55,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   await chmod(socketPath, 0o600)
   return {
     stop: async () => {
+      closeConsoles() // Upgraded connections are no longer the server's to close.
       await app.close()
       await rm(socketPath, { force: true })
     }

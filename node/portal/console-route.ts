@@ -14,9 +14,12 @@ const FIRST_LINE_BYTES_MAX = 64 * 1024
  * `GET /v1/console` with `Upgrade: plantmesh-console`; the first line on the upgraded connection is the signed call in base64, the answer
  * to it a line `ok` or a line of JSON with the error; then raw bytes until either side ends.
  */
-export function consoleRoute (app: FastifyInstance, shop: Shop): void {
+export function consoleRoute (app: FastifyInstance, shop: Shop): () => void {
+  const open = new Set<Duplex>()
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => { socket.destroy() }) // The caller went; the console's end follows from `close`.
+    open.add(socket)
+    socket.on('close', () => { open.delete(socket) })
     if (request.url !== '/v1/console' || request.headers.upgrade !== 'plantmesh-console') {
       socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n')
       return
@@ -25,6 +28,7 @@ export function consoleRoute (app: FastifyInstance, shop: Shop): void {
     if (head.length > 0) socket.unshift(head)
     void serveConsole(shop, socket)
   })
+  return () => { for (const socket of open) socket.destroy() }
 }
 
 async function serveConsole (shop: Shop, socket: Duplex): Promise<void> {

@@ -156,7 +156,9 @@ class ShopService implements Shop {
   }
 
   async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
-    const queue = this.#c.capacity.plants().map(({ peer }) => peer).values()
+    const plants = this.#c.capacity.plants().map(({ peer }) => peer)
+    const queue = plants.values()
+    const failures: PlantError[] = []
     const worker = async (): Promise<void> => {
       for (const plant of queue) {
         const late = new AbortController()
@@ -166,8 +168,8 @@ class ShopService implements Shop {
         } catch (error) {
           signal.throwIfAborted()
           const { code } = asPlantError(error)
-          // A call that no plant can honour is the caller's affair; a plant that does not answer is left out.
-          if (!code.startsWith('STREAM_') && code !== 'PEER_UNREACHABLE') throw error
+          // One plant that is down or whose clock is off must not hide the machines of all others.
+          failures.push(asPlantError(error))
           this.#c.log.warn({ plant, code }, 'a plant did not list its machines')
         } finally {
           cancel()
@@ -175,6 +177,7 @@ class ShopService implements Shop {
       }
     }
     await Promise.all(Array.from({ length: LIST_AT_ONCE_MAX }, worker))
+    if (failures[0] !== undefined && failures.length === plants.length) throw failures[0]
     return { kind: 'done' }
   }
 

@@ -38,6 +38,7 @@ export class Whereabouts {
   /** Makes the call at the plant that has the machine. Throws VM_UNKNOWN when none that can be reached has it. */
   async ask (vmId: VmId, signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
     const unreachable: PeerId[] = []
+    let first: unknown
     for await (const plant of this.#likely(vmId, signal)) {
       try {
         const answer = await askPlant(this.#c.transport, plant, signedCall, traffic, signal)
@@ -47,10 +48,13 @@ export class Whereabouts {
         signal.throwIfAborted()
         const { code } = asPlantError(error)
         if (code === 'PEER_UNREACHABLE') unreachable.push(plant)
-        else if (code !== 'VM_UNKNOWN') throw error
+        else if (code !== 'VM_UNKNOWN') first ??= error
+        // Anybody may say in the directory that it has a machine: only the word of one that was seen to have it ends the search.
+        if (first === error && (plant === this.#c.transport.self || this.#known.get(vmId) === plant)) throw error
         if (this.#known.get(vmId) === plant) this.#known.delete(vmId)
       }
     }
+    if (first !== undefined) throw first
     throw new PlantError('VM_UNKNOWN', { vmid: vmId, ...(unreachable.length > 0 && { unreachable }) })
   }
 

@@ -7,8 +7,8 @@ export const MACHINE_PROTOCOL = '/plantmesh/machine/1.0.0'
 /** A signed order of 1 MiB, plus its envelope. */
 export const MACHINE_MESSAGE_BYTES_MAX = 1_200_000
 
-/** Machines in one `machines` message: a classad with its outputs is at most about 100 KiB, so ten fit the frame. */
-export const LIST_BATCH_MAX = 10
+/** Machines in one `machines` message: half a frame, so that one more of the largest still fits. */
+export const LIST_BATCH_BYTES_MAX = 600_000
 
 /** A piece of output or input in one message. */
 export const PIECE_BYTES_MAX = 64 * 1024

@@ -1,12 +1,12 @@
 /** The machine protocol's streams, both ends. Authority is checked here, at the plant that has the machine (README.md, Authority). */
 import { PlantError, asPlantError, errorFromReport, type Cancel, type Clock, type Crypto, type KeyId, type MessageStream, type PeerId, type Transport, type VmId } from '../kit/index.ts'
 import { CALL_FRESH_MS, checkFresh, openCall, vmIdOfOrder, type OpenedCall, type Ownership } from '../member/index.ts'
-import { CONSOLE_IDLE_TIMEOUT_MS, FOLLOW_HEARTBEAT_MS, LIST_BATCH_MAX, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
+import { CONSOLE_IDLE_TIMEOUT_MS, FOLLOW_HEARTBEAT_MS, LIST_BATCH_BYTES_MAX, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
 import { judgeCall, type MachineCallKind } from './core.ts'
 import { decodeAsk, decodeTell, encodeAsk, encodeTell, type CallAnswer, type CallEvent, type MachineStateName, type MachineView, type Tell } from './messages.ts'
 
 /** Whose a machine is, and its state. */
-export interface Subject extends Ownership { state: MachineStateName }
+export interface Subject extends Ownership { state: MachineStateName, shop: PeerId }
 
 type OnOutput = (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>
 
@@ -54,7 +54,10 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
   if (call.kind === 'order') {
     // Whoever holds the signed order may follow it; nothing is done but to tell, so it may be asked again and again.
     const vmId = vmIdOfOrder(call)
-    if (host.subject(vmId) === undefined) throw new PlantError('VM_UNKNOWN', { vmId })
+    const subject = host.subject(vmId)
+    if (subject === undefined) throw new PlantError('VM_UNKNOWN', { vmId })
+    // Plants that bid hold the signed order too: later than its client could have asked, only the machine's own shop is told.
+    if (stream.peer !== subject.shop) checkFresh(call, c.clock.nowMs())
     await tell(stream, { t: 0, machine: await withHeartbeat(c.clock, stream, (onProgress) => host.follow(vmId, onProgress, signal)) })
     return
   }
@@ -62,7 +65,7 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
   if (!host.firstSeen(call.nonce, call.issuedAtMs + 2 * CALL_FRESH_MS)) throw new PlantError('CALL_REPLAYED', {})
   if (call.kind === 'list') {
     const machines = await host.list(call.caller, call.body.all, signal)
-    for (let i = 0; i < machines.length; i += LIST_BATCH_MAX) await stream.send(encodeTell({ t: 1, machines: machines.slice(i, i + LIST_BATCH_MAX) }))
+    for (const batch of batches(machines)) await stream.send(encodeTell({ t: 1, machines: batch }))
     await tell(stream, { t: 6 })
     return
   }
@@ -87,6 +90,23 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
       return tell(stream, { t: 6 })
     case 'publish': return tell(stream, { t: 5, golden: await withHeartbeat(c.clock, stream, (onStep) => host.publish(vmId, call.body.name, onStep, signal)) })
   }
+}
+
+/** Machines in messages that stay within their bound, however much each has to say. */
+function * batches (machines: MachineView[]): Generator<MachineView[]> {
+  let batch: MachineView[] = []
+  let bytes = 0
+  for (const machine of machines) {
+    const size = encodeTell({ t: 1, machines: [machine] }).length
+    if (batch.length > 0 && bytes + size > LIST_BATCH_BYTES_MAX) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(machine)
+    bytes += size
+  }
+  if (batch.length > 0) yield batch
 }
 
 /** Runs work that may be silent for long, telling the caller of progress, or that it still goes on. */

@@ -1,5 +1,5 @@
 /** The description of a golden machine: what matching looks at (VMPlants 3.2, Warehouse) and what a clone must be started with. */
-import type { ActionDigest, GoldenId } from '../kit/index.ts'
+import type { ActionDigest, GoldenId, KeyId } from '../kit/index.ts'
 
 /** One action that was performed on a golden machine, in the order in which they were performed. */
 export interface ActionDone {
@@ -25,6 +25,11 @@ export interface Golden {
   /** Kernel, initrd, disk, ram and state; names are relative to the golden machine's directory. */
   files: GoldenFile[]
   createdAtMs: number
+  /**
+   * Whose machine it was published from. Orders of others get it only when they ask for it by its name: what somebody did to a machine
+   * must not come to others who merely ask for its family. Absent: built by the plant's administrator, for everybody.
+   */
+  publishedBy?: { domain: string, domainKey: KeyId }
   /** The golden machine that this one was published or resized from. */
   from?: GoldenId
 }

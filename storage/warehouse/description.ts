@@ -1,7 +1,7 @@
 /** A golden machine's description as it is kept on disk: checked when it is read, and named by its digest. */
 import { sha256 } from '@noble/hashes/sha2.js'
 import { z } from 'zod'
-import { PlantError, encode, toHex, type ActionDigest, type GoldenId } from '../../protocols/kit/index.ts'
+import { PlantError, encode, toHex, type ActionDigest, type GoldenId, publicKeyOf, type KeyId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 
 /** The file in a golden machine's directory that is no part of the machine. */
@@ -28,6 +28,7 @@ const goldenSchema = z.strictObject({
   })).max(10_000),
   files: z.array(z.strictObject({ name: z.string().regex(GOLDEN_FILE_NAME), bytes: size, sha256: z.string().regex(hex(64)) })).min(1).max(GOLDEN_FILES_MAX),
   createdAtMs: size,
+  publishedBy: z.strictObject({ domain: z.string().max(253), domainKey: z.custom<KeyId>((value) => typeof value === 'string' && publicKeyOf(value) !== undefined) }).exactOptional(),
   from: goldenId.exactOptional()
 })
 

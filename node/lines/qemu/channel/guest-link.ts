@@ -37,6 +37,7 @@ export class GuestLink {
   #over: Error | undefined
   #helloTimer: NodeJS.Timeout | undefined
   #nextId = 1
+  #holds = 0
   #bootId = ''
   #version = 0
 
@@ -79,7 +80,7 @@ export class GuestLink {
     await this.ready(takenWithinMs, signal)
     if (this.#runs.size >= RUNS_MAX) throw new PlantError('LIMIT', { bound: 'RUNS_MAX', max: RUNS_MAX })
     const id = this.#nextId++
-    const record = new RunRecord(run.onOutput)
+    const record = new RunRecord(run.onOutput, (held) => { this.#hold(held) })
     this.#runs.set(id, record)
     try {
       const silent = (): Error => new PlantError('AGENT_SILENT', { waitedMs: takenWithinMs })
@@ -92,10 +93,12 @@ export class GuestLink {
       const late = (): Error => new PlantError('ACTION_TIMEOUT', { timeoutMs: run.timeoutMs })
       return await within(record.ended, run.timeoutMs, late, signal)
     } catch (error) {
+      record.close()
       if (this.#runs.has(id) && this.#over === undefined) await this.#kill(id, record)
       if (error instanceof PlantError && error.code === 'ACTION_TIMEOUT') throw new PlantError('ACTION_TIMEOUT', { ...error.details, outputTail: record.outputTail, outputBytes: record.outputBytes })
       throw error
     } finally {
+      record.close()
       this.#runs.delete(id)
     }
   }
@@ -129,6 +132,13 @@ export class GuestLink {
   /** Lets go of the port; what is under way fails. The guest ends it when the next one says hello. Idempotent. */
   close (): void {
     this.#end(new PlantError('VM_DIED', { reason: 'the connection to the agent in the guest was let go' }))
+  }
+
+  /** Reads no more from the guest while any run's caller is behind. */
+  #hold (held: boolean): void {
+    this.#holds += held ? 1 : -1
+    if (this.#holds > 0) this.#socket.pause()
+    else this.#socket.resume()
   }
 
   #greet (againMs: number): void {

@@ -1,7 +1,7 @@
 /** What the host keeps of a command that runs in the guest: bounded, whatever the guest sends. */
-import { PlantError } from '../../../../protocols/kit/index.ts'
+import { PlantError, asPlantError } from '../../../../protocols/kit/index.ts'
 import type { ScriptResult, ScriptRun } from '../../line.ts'
-import { MESSAGE, OUTPUTS_BYTES_MAX, OUTPUT_TAIL_BYTES } from './constants.ts'
+import { MESSAGE, OUTPUTS_BYTES_MAX, OUTPUT_PENDING_BYTES_MAX, OUTPUT_TAIL_BYTES } from './constants.ts'
 import type { Frame } from './frames.ts'
 import { parseOutputs } from './request.ts'
 
@@ -12,14 +12,19 @@ export class RunRecord {
   #onTaken = Promise.withResolvers<void>()
   #onEnded = Promise.withResolvers<ScriptResult>()
   #onOutput: ScriptRun['onOutput']
+  readonly #hold: (held: boolean) => void
+  #pendingBytes = 0
+  #held = false
   #tail: Buffer[] = []
   #tailBytes = 0
   #outputBytes = 0
   #outputs: Buffer[] = []
   #outputsBytes = 0
 
-  constructor (onOutput?: ScriptRun['onOutput']) {
+  /** `hold` is told when the guest's output must wait for the caller, and when no longer. */
+  constructor (onOutput?: ScriptRun['onOutput'], hold: (held: boolean) => void = () => {}) {
     this.#onOutput = onOutput
+    this.#hold = hold
     this.taken = this.#onTaken.promise
     this.ended = this.#onEnded.promise
     // Whoever waits sees the rejection; nobody has to wait for both.
@@ -54,6 +59,32 @@ export class RunRecord {
     this.#onEnded.reject(error)
   }
 
+  /** The run is over for its caller: nothing is handed on any more, and the port waits for nobody. */
+  close (): void {
+    this.#onOutput = undefined
+    this.#setHeld(false)
+  }
+
+  #forward (piece: Buffer, source: 'stdout' | 'stderr'): void {
+    const taken = this.#onOutput?.(piece, source)
+    if (taken === undefined) return
+    this.#pendingBytes += piece.length
+    if (this.#pendingBytes > OUTPUT_PENDING_BYTES_MAX) this.#setHeld(true)
+    taken.then(() => {
+      this.#pendingBytes -= piece.length
+      if (this.#pendingBytes <= OUTPUT_PENDING_BYTES_MAX) this.#setHeld(false)
+    }, (error: unknown) => {
+      this.close()
+      this.fail(asPlantError(error)) // The caller has gone: so does the command.
+    })
+  }
+
+  #setHeld (held: boolean): void {
+    if (held === this.#held) return
+    this.#held = held
+    this.#hold(held)
+  }
+
   #onPiece (payload: Buffer): void {
     const piece = payload.subarray(1)
     this.#outputBytes += piece.length
@@ -66,7 +97,7 @@ export class RunRecord {
     }
     // Single bytes must not cost a buffer each.
     if (this.#tail.length > 64) this.#tail = [Buffer.concat(this.#tail)]
-    this.#onOutput?.(piece, payload[0] === 2 ? 'stderr' : 'stdout')
+    this.#forward(piece, payload[0] === 2 ? 'stderr' : 'stdout')
   }
 }
 
