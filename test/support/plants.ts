@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -122,20 +122,16 @@ export async function until (condition: () => boolean | Promise<boolean>, within
   }
 }
 
-/** Pids of VMMs whose command line names this directory. */
+/** Pids of VMMs that work in this directory or were started with files of it. */
 export function machinesOf (dir: string): number[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
     try {
       const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1')
-      return line.includes('qemu-system') && (line.includes(dir) || readlinkCwd(pid).startsWith(dir))
+      return line.includes('qemu-system') && (line.includes(dir) || readlinkSync(`/proc/${pid}/cwd`).startsWith(dir))
     } catch {
       return false // It ended meanwhile.
     }
   })
-}
-
-function readlinkCwd (pid: number): string {
-  try { return readFileSync(`/proc/${pid}/environ`, 'latin1').match(/(?:^|\0)PWD=([^\0]*)/)?.[1] ?? '' } catch { return '' }
 }
 
 let warehouse: Promise<string> | undefined
