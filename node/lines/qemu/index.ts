@@ -6,7 +6,7 @@ import type { Clock, Log } from '../../../protocols/kit/index.ts'
 import { findQemu, unpackedQemu } from '../../setup/qemu-find.ts'
 import { runTool } from '../../setup/run-tool.ts'
 import type { ProductionLine } from '../line.ts'
-import { accelerator } from './accelerator.ts'
+import { knownAccelerator } from './known-accelerator.ts'
 import { sweepHelpers } from './helper.ts'
 import { QemuLine } from './qemu-line.ts'
 
@@ -31,7 +31,7 @@ export async function qemuLine (init: QemuLineInit): Promise<ProductionLine> {
   if (qemu === undefined) throw new PlantError('VMM_MISSING', { looked: 'PATH, the cache and the data directory' })
   const said = await runTool(qemu.system, ['--version'], { env: qemu.env, failure: 'VMM_MISSING' })
   const version = /version (\d+\.\d+(?:\.\d+)?)/.exec(said)?.[1] ?? 'unknown'
-  const found = await accelerator(qemu)
+  const found = await knownAccelerator(qemu, version, init.cacheDir)
   init.log[found.name === 'kvm' ? 'info' : 'warn']({ accelerator: found.name, cpu: found.cpu, qemu: version }, found.why)
   if (!found.sandbox) init.log.warn({ qemu: version }, 'QEMU\'s seccomp filter does not work on this host: machines run without it')
   await mkdir(init.dataDir, { recursive: true, mode: 0o700 })

@@ -14,6 +14,7 @@ import { LazyIso } from './lazy-iso.ts'
 import { WATCH_EVERY_MS } from './limits.ts'
 import { OVERLAY, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
+import { NetworkPort } from './network-port.ts'
 import { cpuMsOf, endProcess, privateBytesOf } from './processes.ts'
 import { TakenSocket } from './sockets.ts'
 import type { Vmm } from './vmm.ts'
@@ -51,7 +52,7 @@ export class QemuMachine implements LiveMachine {
     this.drives = new Drives(vmm.qmp, vmm.dir, qemu)
     this.#iso = new LazyIso({ socketPath: join(vmm.dir, SOCKETS.iso), dir: join(vmm.dir, 'discs'), attachIso: async (path) => await this.attachIso(path) })
     this.#console = new TakenSocket(join(vmm.dir, SOCKETS.console))
-    this.#network = new TakenSocket(join(vmm.dir, SOCKETS.net))
+    this.#network = new TakenSocket(join(vmm.dir, SOCKETS.net), (socket) => new NetworkPort(socket))
     vmm.qmp.onEvent(({ name, data }) => {
       if (name === 'BLOCK_IO_ERROR') log.error({ vmId, noSpace: data['nospace'] === true, reason: data['reason'] }, 'a machine\'s disk could not be read or written; its guest was told so')
     })
