@@ -89,13 +89,14 @@ export async function runPlant (init: RunPlantInit, signal: AbortSignal): Promis
   }
 }
 
+/** Part by part. The mesh is not given the signal: what stops the plant must not end the mesh before the others were told goodbye. */
 async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Promise<{ plant: Plant, peerId: PeerId, api: string, addresses: () => string[], closeDoors: Undo }> {
   const { log } = init
   const base = await openBase(init, signal, undo)
   const { dataDir, clock, random, crypto, key, self, records, warehouse, line, host } = base
   const offered = init.capacity(host)
   const ledger = new Ledger(offered)
-  const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, signal, topics: [CAPACITY_TOPIC, GRANT_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
+  const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
   undo.push(async () => mesh.stop())
   const { pubsub, directory } = mesh
   const transport = withLoopback(mesh.transport, clock)

@@ -89,6 +89,7 @@ describe('a plant that is told to stop', () => {
     const again = await host.plant({ dataDir: other.dataDir, args: ['--collect-on-exit'] })
     expect((await again.cli(['query', made.vmid, '--json'])).json).toMatchObject({ state: 'running' })
     await again.kill('SIGTERM')
+    expect(again.process.exitCode, again.log()).toBe(0)
     expect(machinesOf(other.dataDir)).toEqual([])
   })
 
