@@ -10,6 +10,7 @@ import type { VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import type { LiveMachine, ProductionLine } from '../../node/lines/line.ts'
 import { until } from '../lines/tiny-machine.ts'
+import { sh } from './shell.ts'
 import { goldenOf, newMac, newVmId } from '../support/tiny.ts'
 
 export interface LineUnderTest {
@@ -288,14 +289,6 @@ export function describeLine (name: string, open: () => Promise<LineUnderTest>):
       })
     })
   })
-}
-
-/** Runs a script by the agent; its output when it ends well. */
-export async function sh (machine: LiveMachine | undefined, script: string, signal?: AbortSignal): Promise<string> {
-  if (machine === undefined) throw new Error('there is no machine')
-  const { status, outputTail } = await machine.channel('agent').run({ script, parameters: {}, files: {}, timeoutMs: 60_000 }, signal)
-  if (status !== 0) throw new Error(`${script}: ${status} ${outputTail}`)
-  return outputTail
 }
 
 /** The digest of each file of a golden machine. */

@@ -54,7 +54,8 @@ export class QemuMachine implements LiveMachine {
     this.#console = new TakenSocket(join(vmm.dir, SOCKETS.console))
     this.#network = new TakenSocket(join(vmm.dir, SOCKETS.net), (socket) => new NetworkPort(socket))
     vmm.qmp.onEvent(({ name, data }) => {
-      if (name === 'BLOCK_IO_ERROR') log.error({ vmId, noSpace: data['nospace'] === true, reason: data['reason'] }, 'a machine\'s disk could not be read or written; its guest was told so')
+      // `nospace` is only there when the machine is stopped for it; the reason is the C library's text.
+      if (name === 'BLOCK_IO_ERROR') log.error({ vmId, noSpace: /No space left|quota exceeded/i.test(String(data['reason'])), reason: data['reason'] }, 'a machine\'s disk could not be read or written; its guest was told so')
     })
     // Whoever waits for the guest must learn that it is gone.
     void vmm.died.then(() => { this.#letGo() })

@@ -60,7 +60,10 @@ export async function attachVmm (dir: string, process: ProcessId, signal?: Abort
 
 /** What an error that came up while a machine was starting really is: when QEMU is gone, its own last words say why. */
 export async function startFailure (dir: string, process: ProcessId, error: unknown): Promise<unknown> {
-  if (!(error instanceof PlantError) || isAlive(process)) return error
+  if (!(error instanceof PlantError)) return error
+  // The monitor goes a moment before its process.
+  for (let waitedMs = 0; error.code === 'VM_DIED' && isAlive(process) && waitedMs < WATCH_EVERY_MS; waitedMs += AFTER_MONITOR_MS) await pause(AFTER_MONITOR_MS)
+  if (isAlive(process)) return error
   const log = await logTail(dir)
   if (/No space left on device|Disk quota exceeded/.test(log)) return new PlantError('DISK_FULL', { path: dir, log }, { cause: error })
   return new PlantError('VM_START_FAILED', { problem: 'QEMU ended before the machine was ready', log }, { cause: error })
@@ -70,7 +73,7 @@ async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, st
   const log = await onDisk(dir, async () => await open(join(dir, LOG), 'a', 0o600))
   let state: FileHandle | undefined
   try {
-    if (statePath !== undefined) state = await open(statePath)
+    if (statePath !== undefined) state = await open(statePath).catch((cause: unknown) => { throw new PlantError('VM_START_FAILED', { problem: 'the suspended state cannot be read', path: statePath }, { cause }) })
     // Descriptor 3: STATE_FD.
     const child = spawn(qemu.system, qemuArgs(line), { cwd: dir, env: qemu.env, detached: true, stdio: ['ignore', log.fd, log.fd, ...(state === undefined ? [] : [state.fd])] })
     const ended = new Promise<string>((resolve) => {
