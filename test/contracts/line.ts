@@ -120,6 +120,7 @@ export function describeLine (name: string, open: () => Promise<LineUnderTest>):
       waiting.catch(() => {})
       process.kill(machine.pid, 'SIGKILL')
       await expect(waiting).rejects.toMatchObject({ code: 'VM_DIED' })
+      await machine.died
       await expect(machine.console()).rejects.toMatchObject({ code: 'VM_DIED' })
     })
 
