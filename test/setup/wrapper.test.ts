@@ -11,13 +11,11 @@ import { onPath } from '../../node/setup/qemu-find.ts'
 const ROOT = join(import.meta.dirname, '..', '..')
 /** Prints its pid, arguments and directory; waits for a signal when told to. */
 const PROGRAM = `
+process.on('SIGTERM', () => { process.exit(43) }) // Before the line that says it is ready.
 process.stdout.write(JSON.stringify({ pid: process.pid, args: process.argv.slice(2), cwd: process.cwd(), version: process.version }) + '\\n')
 const status = process.argv.indexOf('--status')
 if (status > 0) process.exit(Number(process.argv[status + 1]))
-if (process.argv.includes('--wait')) {
-  setInterval(() => {}, 1000)
-  process.on('SIGTERM', () => { process.exit(43) })
-}
+if (process.argv.includes('--wait')) setInterval(() => {}, 1000)
 `
 let dir = ''
 let command = ''
