@@ -17,6 +17,7 @@ test('what one plant provides any other finds, and a second provider as well', a
   await until('it is found', async () => (await b.directory.find('vm/0123', 1))[0] === a.transport.self)
   await until('it is found', async () => (await c.directory.find('vm/0123', 5))[0] === a.transport.self)
   await b.directory.provide('vm/0123')
+  await until('both are found', async () => (await c.directory.find('vm/0123', 5)).length === 2)
   expect(new Set(await c.directory.find('vm/0123', 5))).toEqual(new Set([a.transport.self, b.transport.self]))
   expect(await c.directory.find('vm/0123', 1)).toHaveLength(1)
   expect(new Set(await a.directory.find('vm/0123', 5))).toEqual(new Set([a.transport.self, b.transport.self]))
