@@ -6,7 +6,7 @@ import type { Golden } from '../../protocols/order/golden.ts'
 import { sortOutputs } from '../../protocols/order/index.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
-import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
+import type { CloneRequest, IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
 import { configure } from './configure.ts'
 import { runHostAction } from './host-actions.ts'
 import { hostNameOf, identityOf } from './identity.ts'
@@ -73,7 +73,7 @@ export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: 
       const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
       time.begin('clone')
       const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
-      live = await c.line.clone({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, signal)
+      live = await cloneTwice({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, c, signal)
       hooks.onLive(live)
       time.begin('identity')
       const taken = await live.identify(identity, signal)
@@ -99,6 +99,18 @@ export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: 
       throw error
     }
   }, signal)
+}
+
+/** A VMM that ends before its machine was ready (a host short of something for a moment) is started once more: it has left nothing. */
+async function cloneTwice (request: CloneRequest, c: MakeComponents, signal: AbortSignal): Promise<LiveMachine> {
+  try {
+    return await c.line.clone(request, signal)
+  } catch (error) {
+    const { code, details } = asPlantError(error)
+    if (signal.aborted || code !== 'VM_START_FAILED') throw error
+    c.log.warn({ vmId: request.vmId, ...details }, 'a clone could not be started; trying once more')
+    return await c.line.clone(request, signal)
+  }
 }
 
 async function configureMachine (order: Order, chosen: Production, live: LiveMachine, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<{ actionsRun: string[], outputs: Record<string, string> }> {
