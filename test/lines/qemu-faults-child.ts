@@ -1,5 +1,5 @@
 /** A line under another user or on a small disk: `node qemu-faults-child.ts DATA-DIR GOLDEN-DIR full|plain`. Says what happens, line by line. */
-import { mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { qemuLine } from '../../node/lines/qemu/index.ts'
@@ -10,7 +10,9 @@ import { goldenOf, newMac, newVmId } from '../support/tiny.ts'
 
 const [dataDir = '', goldenDir = '', what] = process.argv.slice(2)
 const log = fakeLog()
-const line = await qemuLine({ dataDir, cacheDir: join(tmpdir(), `plantmesh-child-${process.getuid?.() ?? 0}`), log })
+const cacheDir = await mkdtemp(join(tmpdir(), 'plantmesh-child-'))
+const line = await qemuLine({ dataDir, cacheDir, log })
+await rm(cacheDir, { recursive: true, force: true })
 const golden = goldenOf(line, 'tiny')
 const say = (text: string): void => { process.stdout.write(`${text}\n`) }
 const clone = async (): Promise<LiveMachine> => await line.clone({ vmId: newVmId(), golden, goldenDir, mac: newMac(), diskMiB: golden.hardware.diskMiB })
