@@ -85,8 +85,8 @@ export const goldens = z.array(golden).min(1).max(GOLDENS_MAX)
 export const timings = z.strictObject({
   /** `paper`: VMPlants' machines. `measured`: our own bench. `none`: everything takes 1 ms, for runs that look at other things. */
   set: z.enum(['paper', 'measured', 'none']).prefault('measured'),
-  /** Paper: `vmware` resumes from suspend, `uml` boots. Measured: `qemu`. */
-  line: z.enum(['vmware', 'uml', 'qemu']).exactOptional(),
+  /** Paper: `vmware` resumes from suspend, `uml` boots (VMPlants), `xen` starts on an incremental image (SO-MVDS). Measured: `qemu`. The first by default. */
+  line: z.enum(['vmware', 'uml', 'xen', 'qemu']).exactOptional(),
   /** `link`: copy-on-write (the default); `copy`: the golden machine's whole disk is copied (VMPlants 4.3). */
   clone: z.enum(['link', 'copy']).prefault('link'),
   /** Durations vary by chance; false gives each its mean. */
