@@ -11,13 +11,13 @@ export const GROUPS_MAX = 1_000
 export const LINKS_MAX = 10_000
 export const GOLDENS_MAX = 10_000
 export const SOURCES_MAX = 1_000
-export const FAULTS_MAX = 100_000
+export const FAULTS_MAX = 10_000
 /** Orders of one source. */
 export const ORDERS_MAX = 10_000_000
 /** Actions of one order of a scenario: what an order document may have. */
 export const ACTIONS_MAX = 500
 /** Points that cases and sweep make together. */
-export const POINTS_MAX = 10_000
+export const POINTS_MAX = 1_000
 export const RUNS_MAX = 100_000
 /** Times are kept as whole nanoseconds in doubles' 53 bits by some models: 90 days is 7.8e15, below 2^53 = 9.0e15. */
 export const TIME_MS_MAX = 90 * 86_400_000

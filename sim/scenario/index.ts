@@ -8,3 +8,6 @@ export type { MetricName, Policy, ScaleSpec, Scenario, ScenarioFile, UntilSpec }
 export type { Fault, FaultTarget } from './faults.ts'
 export type { HoldSpec, ListSource, MachineSpec, OrderSource, PoissonSource, SeriesSource, TraceJob, TraceSource } from './orders.ts'
 export type { GoldenSpec, LinkSpec, LinksSpec, PlantGroup, TimingsSpec } from './plants.ts'
+export { plantCount, plantsOf, type PlantSpec } from './plants-of.ts'
+export { parsePath, type Setting } from './points.ts'
+export { readScenario, scenarioTooLarge, withTraces, type Point, type ReadInit, type ScenarioSet } from './read.ts'

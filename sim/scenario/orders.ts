@@ -19,20 +19,40 @@ const hold = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('exponential'), meanMs: ms })
 ])
 
+const cpus = count(1, 1_024)
+const memoryMiB = count(8, 4 * 1024 * 1024)
+const diskMiB = count(1, 64 * 1024 * 1024)
+const actions = z.array(action).max(ACTIONS_MAX)
+const expression = z.string().max(8_192)
+
 /** The machine that an order asks for. */
 export const machine = z.strictObject({
   os: name,
-  cpus: count(1, 1_024).prefault(1),
-  memoryMiB: count(8, 4 * 1024 * 1024).prefault(256),
-  diskMiB: count(1, 64 * 1024 * 1024).prefault(2_048),
+  cpus: cpus.prefault(1),
+  memoryMiB: memoryMiB.prefault(256),
+  diskMiB: diskMiB.prefault(2_048),
   domain: name.prefault('default'),
   /** Asks for its domain's network by name. */
   network: name.exactOptional(),
-  actions: z.array(action).max(ACTIONS_MAX).prefault([]),
-  requirements: z.string().max(8_192).prefault('true'),
-  rank: z.string().max(8_192).exactOptional(),
+  actions: actions.prefault([]),
+  requirements: expression.prefault('true'),
+  rank: expression.exactOptional(),
   /** Fail rather than make a provisional machine while registrars cannot be reached. */
   strict: z.boolean().prefault(false)
+})
+
+/** What of a source's machine one order of a list has otherwise. */
+const machineChange = z.strictObject({
+  os: name.exactOptional(),
+  cpus: cpus.exactOptional(),
+  memoryMiB: memoryMiB.exactOptional(),
+  diskMiB: diskMiB.exactOptional(),
+  domain: name.exactOptional(),
+  network: name.exactOptional(),
+  actions: actions.exactOptional(),
+  requirements: expression.exactOptional(),
+  rank: expression.exactOptional(),
+  strict: z.boolean().exactOptional()
 })
 
 const common = {
@@ -62,7 +82,7 @@ const listed = z.strictObject({
   kind: z.literal('list'),
   ...common,
   /** Each asked `atMs` after the start, whatever became of those before; fields of `machine` may differ. */
-  orders: z.array(z.strictObject({ atMs: ms, holdMs: ms.exactOptional(), shop: name.exactOptional(), machine: machine.partial().exactOptional() })).min(1).max(100_000)
+  orders: z.array(z.strictObject({ atMs: ms, holdMs: ms.exactOptional(), shop: name.exactOptional(), machine: machineChange.exactOptional() })).min(1).max(10_000)
 })
 const series = z.strictObject({
   kind: z.literal('series'),
