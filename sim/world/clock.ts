@@ -1,7 +1,8 @@
 /** A plant's own clock: it may run fast or slow, and its wall time may be off and may jump. */
 import type { Cancel, Clock } from '../../protocols/kit/index.ts'
 import type { Life } from './life.ts'
-import { US_PER_MS, type Timeline } from './timeline.ts'
+import type { Timeline } from './timeline.ts'
+import { TICKS_PER_MS } from '../kernel/index.ts'
 
 /** A timer of the host never fires sooner than this after it was set, as Node's do not. */
 const TIMER_US_MIN = 1_000
@@ -26,7 +27,7 @@ export class HostClock {
 
   /** Time by this host since true time 0, in microseconds. */
   get shownUs (): number { return this.#shownUs + (this.#timeline.nowUs - this.#sinceUs) * this.#rate }
-  get wallMs (): number { return START_WALL_MS + this.#offsetMs + this.shownUs / US_PER_MS }
+  get wallMs (): number { return START_WALL_MS + this.#offsetMs + this.shownUs / TICKS_PER_MS }
 
   /** True microseconds until this clock has gone on by so many. */
   trueUs (shownUs: number): number { return Math.ceil(shownUs / this.#rate) }
@@ -57,11 +58,11 @@ export class SimClock implements Clock {
 
   nowMs (): number { return Math.floor(this.#host.wallMs) }
 
-  monotonicMs (): number { return Math.round(this.#host.shownUs - this.#bornUs) / US_PER_MS }
+  monotonicMs (): number { return Math.round(this.#host.shownUs - this.#bornUs) / TICKS_PER_MS }
 
   after (ms: number, fn: () => void): Cancel {
     if (this.#life.dead) return () => {}
-    const us = Number.isFinite(ms) ? Math.max(TIMER_US_MIN, ms * US_PER_MS) : Number.MAX_SAFE_INTEGER / 2
+    const us = Number.isFinite(ms) ? Math.max(TIMER_US_MIN, ms * TICKS_PER_MS) : Number.MAX_SAFE_INTEGER / 2
     return this.#timeline.after(this.#host.trueUs(us), fn, this.#life)
   }
 }

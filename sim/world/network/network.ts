@@ -2,7 +2,7 @@
 import type { Cancel, Clock, Crypto, Directory, Log, PeerId, PubSub } from '../../../protocols/kit/index.ts'
 import type { LinkSpec } from '../../scenario/index.ts'
 import type { Life } from '../life.ts'
-import { Rng } from '../rng.ts'
+import { RandomStream } from '../../kernel/index.ts'
 import type { Timeline } from '../timeline.ts'
 import { connect, type ConnectionEnd, type EndOwner } from './connection.ts'
 import { SimDirectory, type RecordRules } from './directory.ts'
@@ -53,7 +53,7 @@ export class NetProcess implements EndOwner {
     this.self = self
     this.life = life
     const links = network.links
-    const rng = new Rng(`${seed}/net/${self}/${life.incarnation}`)
+    const rng = new RandomStream(seed, 'net', self, life.incarnation)
     const parts = { timeline, links, rng }
     this.neighbours = new Neighbours({ ...parts, self, life, clock, random: rng, target: (peer) => network.target(this, peer), others: () => network.running() })
     const onNeighbour = (fn: (peer: PeerId, change: 'joined' | 'left') => void): Cancel => this.neighbours.onNeighbour(fn)
@@ -145,7 +145,7 @@ export class Network {
     if (to === undefined) return this.#up.has(peer) ? 'refused' : 'silent'
     return {
       connect: () => {
-        const rng = new Rng(`${this.#init.seed}/link/${from.self}/${peer}/${this.#init.timeline.nowUs}`)
+        const rng = new RandomStream(this.#init.seed, 'link', `${from.self}/${peer}`, this.#init.timeline.nowUs)
         const [near, far] = connect({ timeline: this.#init.timeline, links: this.links, rng }, from, to)
         to.neighbours.joined(far)
         from.neighbours.joined(near)

@@ -1,13 +1,13 @@
 /** One direction of a connection: what is sent arrives whole and in order, or not at all (TCP). Loss is delay; a cut is silence until it heals. */
 import type { PeerId } from '../../../protocols/kit/index.ts'
-import type { Rng } from '../rng.ts'
+import type { RandomStream } from '../../kernel/index.ts'
 import type { Life } from '../life.ts'
 import { usOf, type Timeline } from '../timeline.ts'
 import { LOSSES_IN_A_ROW_MAX, RTO_MS_MAX, RTO_MS_MIN, SEGMENT_BYTES } from './constants.ts'
 import type { Links } from './links.ts'
 
 /** What a pipe stands on. */
-export interface PipeParts { timeline: Timeline, links: Links, rng: Rng }
+export interface PipeParts { timeline: Timeline, links: Links, rng: RandomStream }
 
 interface Sent { dueUs: number, arrive: () => void }
 

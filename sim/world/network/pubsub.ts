@@ -5,7 +5,7 @@
  */
 import type { Cancel, PeerId, PubSub } from '../../../protocols/kit/index.ts'
 import { never, type Life } from '../life.ts'
-import type { Rng } from '../rng.ts'
+import type { RandomStream } from '../../kernel/index.ts'
 import { usOf, type Timeline } from '../timeline.ts'
 import type { ConnectionEnd } from './connection.ts'
 import { GOSSIP_DEGREE, GOSSIP_HEARTBEAT_MS, GOSSIP_SEEN_MS } from './constants.ts'
@@ -19,7 +19,7 @@ export interface PubSubParts {
   self: PeerId
   life: Life
   timeline: Timeline
-  rng: Rng
+  rng: RandomStream
   ends (): Iterable<ConnectionEnd>
   pubsubAt (end: ConnectionEnd): SimPubSub
   /** Topics that may be spoken of. */

@@ -14,8 +14,6 @@ import { MESSAGE_BASE_MS, MESSAGE_BYTES_PER_S_MIN, SEND_MARK_BYTES, STREAM_WINDO
 /** What the world sees of streams, for its trace; `bytes` are not copied. */
 export interface StreamWatch {
   sent (stream: SimStream, message: Uint8Array): void
-  /** A liar's own word instead of the plant's; the message itself where it does not lie. */
-  said (stream: SimStream, message: Uint8Array): Uint8Array
   received (stream: SimStream, message: Uint8Array): void
   ended (stream: SimStream, reason: Error): void
 }
@@ -66,14 +64,13 @@ export class SimStream implements MessageStream {
     this.#pump()
   }
 
-  async send (given: Uint8Array): Promise<void> {
+  async send (message: Uint8Array): Promise<void> {
     if (!this.end.owner.life.may('send')) return never()
-    if (given.length > this.limits.messageBytesMax) {
-      throw new PlantError('STREAM_TOO_LONG', { bytes: given.length, messageBytesMax: this.limits.messageBytesMax, protocol: this.protocol })
+    if (message.length > this.limits.messageBytesMax) {
+      throw new PlantError('STREAM_TOO_LONG', { bytes: message.length, messageBytesMax: this.limits.messageBytesMax, protocol: this.protocol })
     }
     this.#throwIfGone()
     if (this.#closing) throw new PlantError('STREAM_RESET', { ...this.#where(), problem: 'sent after it was closed' })
-    const message = this.#watch.said(this, given)
     this.#watch.sent(this, message)
     this.#outbox.push(message)
     this.#outboxBytes += message.length
