@@ -6,7 +6,7 @@ import type { Golden } from '../../protocols/order/golden.ts'
 import { sortOutputs } from '../../protocols/order/index.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
-import type { CloneRequest, IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
+import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
 import { configure } from './configure.ts'
 import { runHostAction } from './host-actions.ts'
 import { hostNameOf, identityOf } from './identity.ts'
@@ -30,8 +30,6 @@ export interface MakeHooks {
   onProgress: (step: string, share: number) => void
   /** Told before the clone exists, so that a crash finds what it was made from. */
   onPlanned: (made: { golden: Golden, plan: Production }) => void
-  /** Told once the clone exists, so that its death and its console are seen from the first moment on. */
-  onLive: (live: LiveMachine) => void
   /** How long things took, for the cost model. */
   learn: (figure: 'cloneMs' | 'bootMs' | 'actionMs', ms: number) => void
 }
@@ -73,8 +71,7 @@ export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: 
       const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
       time.begin('clone')
       const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
-      live = await cloneTwice({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, c, signal)
-      hooks.onLive(live)
+      live = await c.line.clone({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, signal)
       time.begin('identity')
       const taken = await live.identify(identity, signal)
       time.begin('configure')
@@ -99,18 +96,6 @@ export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: 
       throw error
     }
   }, signal)
-}
-
-/** A VMM that ends before its machine was ready (a host short of something for a moment) is started once more: it has left nothing. */
-async function cloneTwice (request: CloneRequest, c: MakeComponents, signal: AbortSignal): Promise<LiveMachine> {
-  try {
-    return await c.line.clone(request, signal)
-  } catch (error) {
-    const { code, details } = asPlantError(error)
-    if (signal.aborted || code !== 'VM_START_FAILED') throw error
-    c.log.warn({ vmId: request.vmId, ...details }, 'a clone could not be started; trying once more')
-    return await c.line.clone(request, signal)
-  }
 }
 
 async function configureMachine (order: Order, chosen: Production, live: LiveMachine, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<{ actionsRun: string[], outputs: Record<string, string> }> {

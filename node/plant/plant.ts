@@ -166,7 +166,6 @@ export class Plant implements MachineHost {
           const actionsDone = plan.skipped.map((a) => a.digest)
           this.#update(vmId, (r) => ({ ...r, plan: { goldenId: golden.goldenId, goldenName: golden.name, actionsDone, actionsRun: [] } }))
         },
-        onLive: () => {},
         learn: this.#c.learn
       }, job.stop.signal)
     } catch (error) {

@@ -103,10 +103,13 @@ export class Holder {
     return true
   }
 
-  /** What this plant says of a machine when it is asked. */
+  /** Whether a machine is confirmed or being confirmed here, or was lost and is being collected. */
+  has (vmId: VmId): boolean { return this.#held.has(vmId) }
+
+  /** What this plant says of a machine when it is asked. One that is being confirmed may never be: nobody is to give up theirs for it. */
   standing (vmId: VmId): Holding | { collected: string } | undefined {
     const held = this.#held.get(vmId)
-    if (held !== undefined) return held.state === 'lost' ? undefined : held
+    if (held !== undefined) return held.state === 'held' ? held : undefined
     const left = this.#left.get(vmId)
     return left?.collected === true ? { collected: left.orderDigest } : undefined
   }

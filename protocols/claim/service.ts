@@ -76,7 +76,7 @@ export class ClaimService implements Claiming {
     signal?.throwIfAborted()
     const { vmId, orderDigest, awardedAtMs, claimId, provisional } = request
     const holding = { vmId, orderDigest, awardedAtMs }
-    if (!this.#holder.begin(holding)) return this.#holder.standing(vmId) === undefined ? { kind: 'refused', code: 'LIMIT' } : { kind: 'refused', code: 'CLAIM_LOST', holder: this.#self }
+    if (!this.#holder.begin(holding)) return this.#holder.has(vmId) ? { kind: 'refused', code: 'CLAIM_LOST', holder: this.#self } : { kind: 'refused', code: 'LIMIT' }
     await this.#grown(this.#lifetime.signal)
     const end = await this.#confirmation(holding, claimId, provisional)
     if (end.kind === 'confirmed' && signal?.aborted !== true) {

@@ -219,6 +219,15 @@ describe('a holder', () => {
     expect(h.standing(vm(1))).toBeUndefined()
   })
 
+  test('says nothing of a machine that is still being confirmed, as it may never be made', () => {
+    const h = new Holder(peer('me'))
+    expect(h.begin(holding)).toBe(true)
+    expect(h.standing(vm(1))).toBeUndefined()
+    expect(h.has(vm(1))).toBe(true)
+    h.hold(holding, false)
+    expect(h.standing(vm(1))).toMatchObject(holding)
+  })
+
   test('is settled when a majority has heard and no rival was named', () => {
     const h = new Holder(peer('me'))
     h.hold(holding, true)

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { makeKey } from '../../node/drivers/key-file.ts'
 import type { Mesh } from '../../node/drivers/libp2p-mesh.ts'
 import { PlantError } from '../../protocols/kit/index.ts'
-import { meshNode, meshOf, until } from '../support/mesh.ts'
+import { fixedAddress, meshNode, meshOf, until } from '../support/mesh.ts'
 
 const neighboursOf = (mesh: Mesh): string[] => mesh.transport.connected().toSorted()
 const others = (all: Mesh[], self: Mesh): string[] => all.filter((mesh) => mesh !== self).map((mesh) => mesh.transport.self).toSorted()
@@ -36,19 +36,16 @@ test('gossip carries the author, and a handler that rejects stops its spread', a
 })
 
 test('a bootstrap peer that comes up late is joined', async () => {
-  const early = await meshNode()
-  const key = makeKey()
-  const port = early.addresses()[0]?.match(/tcp\/(\d+)/)?.[1]
-  await early.stop()
-  const waiting = await meshNode({ bootstrap: [`/ip4/127.0.0.1/tcp/${port}`] })
-  const late = await meshNode({ key, listen: [`/ip4/127.0.0.1/tcp/${port}`] })
+  const address = await fixedAddress()
+  const waiting = await meshNode({ bootstrap: [address] })
+  const late = await meshNode({ listen: [address] })
   await until('it is joined', () => waiting.transport.connected().includes(late.transport.self), 10_000)
 })
 
 test('a plant that restarts with the same key and port is found again by those it knew, without a bootstrap of its own', async () => {
   const key = makeKey()
-  const first = await meshNode({ key })
-  const address = first.addresses()[0]?.replace(/\/p2p\/.*/, '') ?? ''
+  const address = await fixedAddress()
+  const first = await meshNode({ key, listen: [address] })
   const [left, right] = await Promise.all([meshNode({ bootstrap: first.addresses() }), meshNode({ bootstrap: first.addresses() })])
   for (const mesh of [left, right]) await until('both joined', () => mesh.transport.connected().includes(first.transport.self))
   const changes: string[] = []

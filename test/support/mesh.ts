@@ -1,4 +1,5 @@
 /** Real meshes on loopback for tests: nodes are stopped after each test, whatever it did. */
+import { createServer } from 'node:net'
 import { afterEach } from 'vitest'
 import { makeKey } from '../../node/drivers/key-file.ts'
 import { startMesh } from '../../node/drivers/libp2p-mesh.ts'
@@ -46,6 +47,22 @@ export async function meshOf (count: number, init: Partial<MeshInit> = {}): Prom
   const first = await meshNode(init)
   const others = await Promise.all(Array.from({ length: count - 1 }, async () => meshNode({ ...init, bootstrap: first.addresses() })))
   return [first, ...others]
+}
+
+/**
+ * An address on loopback that is free and stays so: below the ports that the kernel gives to outgoing connections (32768 and up), one of
+ * which may otherwise take a port between two uses of it.
+ */
+export async function fixedAddress (): Promise<string> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => { resolve(false) })
+      server.listen(port, '127.0.0.1', () => { server.close(() => { resolve(true) }) })
+    })
+    if (free) return `/ip4/127.0.0.1/tcp/${port}`
+  }
 }
 
 /** Waits until the condition holds; fails with its description after `withinMs`. Returns how long it took. */

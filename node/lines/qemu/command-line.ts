@@ -19,6 +19,9 @@ export const STATE_FD = 3
 /** Sockets in the machine's directory, all served by QEMU: they take another client after one has gone. */
 export const SOCKETS = { qmp: 'qmp.sock', agent: 'agent.sock', iso: 'iso.sock', console: 'console.sock', net: 'net.sock' } as const
 
+/** The backend of the network card. */
+export const NETDEV = 'net0'
+
 /** The node of the machine's disk, and the bus that virtual CD-ROM drives are added to. */
 export const DISK_NODE = 'disk'
 export const SCSI_BUS = 'scsi0.0'
@@ -70,8 +73,8 @@ export function qemuArgs (line: MachineLine): string[] {
     '-device', `virtio-blk-pci,drive=${DISK_NODE},werror=report,rerror=report`,
     '-device', 'virtio-serial-pci',
     ...port('agent', 'org.plantmesh.agent', 1), ...port('iso', 'org.plantmesh.iso', 2),
-    '-netdev', `stream,id=net0,server=on,addr.type=unix,addr.path=${SOCKETS.net}`,
-    '-device', `virtio-net-pci,netdev=net0,mac=${line.mac},romfile=`,
+    '-netdev', `stream,id=${NETDEV},server=on,addr.type=unix,addr.path=${SOCKETS.net}`,
+    '-device', `virtio-net-pci,netdev=${NETDEV},mac=${line.mac},romfile=`,
     '-device', 'virtio-scsi-pci,id=scsi0',
     '-device', 'virtio-rng-pci',
     '-chardev', `socket,id=console,path=${SOCKETS.console},server=on,wait=off`, '-serial', 'chardev:console',

@@ -46,7 +46,7 @@ export async function withHelper<T> (c: HelperComponents, shape: HelperShape, wo
     try {
       return await work(vmm)
     } catch (error) {
-      throw await startFailure(dir, vmm.process, error)
+      throw await startFailure(dir, vmm, error)
     } finally {
       vmm.letGo()
       await endProcess(vmm.process)

@@ -13,8 +13,10 @@ export interface LazyIsoInit {
   attachIso: (path: string) => Promise<() => Promise<void>>
 }
 
-/** The ISO channel of a machine, connected on first use: few machines need it. */
-/** Fails as the ISO channel itself does; the next script tries anew after a connection that failed. */
+/**
+ * The ISO channel of a machine, connected on first use: few machines need it. Fails as the channel itself does; the next script tries anew
+ * after a connection that failed.
+ */
 export class LazyIso implements GuestChannel {
   readonly kind = 'iso'
   readonly #init: LazyIsoInit

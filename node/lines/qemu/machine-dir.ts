@@ -31,10 +31,8 @@ const DESCRIPTION = z.object({
 export type MachineDescription = z.output<typeof DESCRIPTION>
 
 /** File name of a machine's copy-on-write disk. */
-/** The machine's own disk, and what its QEMU prints. */
 export const OVERLAY = 'overlay.qcow2'
-/** File name of what a machine's VMM wrote. */
-/** See OVERLAY. */
+/** File name of what a machine's QEMU prints. */
 export const LOG = 'qemu.log'
 const FILE = 'machine.json'
 
@@ -94,7 +92,6 @@ export async function makeDir (dir: string): Promise<void> {
   await onDisk(dir, async () => { await mkdir(dir, { recursive: true, mode: 0o700 }) })
 }
 
-/** Removes a machine's directory and all in it; nothing happens when there is none. */
 /** Removes a directory or file and all that is in it; done when there is none. */
 export async function removeDir (dir: string): Promise<void> {
   await rm(dir, { recursive: true, force: true, maxRetries: 3 })
@@ -109,7 +106,6 @@ export async function onDisk<T> (path: string, step: () => Promise<T>): Promise<
   }
 }
 
-/** DISK_FULL where an error means that, with the directory; undefined for any other error. */
 /** DISK_FULL for a file system's ways of saying that there is no room; anything else stays what it is. */
 export function asDiskFull (path: string, cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined

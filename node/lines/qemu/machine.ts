@@ -31,8 +31,7 @@ export interface QemuMachineInit {
   log: Log
 }
 
-/** A machine under QEMU as `LiveMachine` describes it. */
-/** Holds the connections to one machine; all of them end with it, and whoever waits is told VM_DIED. */
+/** A machine under QEMU: holds the connections to it; all of them end with it, and whoever waits is told VM_DIED. */
 export class QemuMachine implements LiveMachine {
   readonly vmId: VmId
   readonly vmm: Vmm

@@ -41,8 +41,7 @@ export interface QemuLineParts {
   accelerator: Accelerator
 }
 
-/** The production line as `ProductionLine` describes it, over one QEMU and one data directory. */
-/** What a plant holds as its ProductionLine; made by `qemuLine`. Errors are those of the interface. */
+/** A production line over one QEMU and one data directory; made by `qemuLine`. Errors are those of the interface. */
 export class QemuLine implements ProductionLine {
   readonly kind = 'qemu'
   /** Of the guests, whatever the host's is. */
@@ -94,7 +93,7 @@ export class QemuLine implements ProductionLine {
       await writeDescription(dir, Object.assign(description, { made: true }))
       return new QemuMachine({ ...this.#parts, vmId, description, vmm, agent })
     } catch (error) {
-      const failure = vmm === undefined ? error : await startFailure(dir, vmm.process, error)
+      const failure = vmm === undefined ? error : await startFailure(dir, vmm, error)
       vmm?.letGo()
       await this.sweep(vmId)
       signal?.throwIfAborted()

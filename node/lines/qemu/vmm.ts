@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PlantError } from '../../../protocols/kit/index.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
+import { cardServed } from './card-served.ts'
 import { SOCKETS, qemuArgs } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import { WATCH_EVERY_MS } from './limits.ts'
@@ -19,6 +20,8 @@ export interface Vmm {
   readonly dir: string
   readonly process: ProcessId
   readonly qmp: Qmp
+  /** How the process ended, as its parent saw it; only that it is gone when another run of the plant started it. */
+  readonly ended: Promise<string>
   /** Resolves, once, with a sentence for people when the process is gone. Never rejects. */
   readonly died: Promise<{ reason: string }>
   /** Stops watching; the process goes on. */
@@ -33,10 +36,8 @@ export interface StartOptions {
   signal?: AbortSignal | undefined
 }
 
-type Ended = Promise<string>
-
 /**
- * Starts QEMU in `dir`; resolves when its monitor answers. Throws VM_START_FAILED with the end of its log, DISK_FULL, or the signal's
+ * Starts QEMU in `dir`; resolves when its monitor answers and its network card may be used. Throws VM_START_FAILED with the end of its log, DISK_FULL, or the signal's
  * reason; the process is gone then.
  */
 export async function startVmm (qemu: QemuCommands, dir: string, line: MachineLine, options: StartOptions = {}): Promise<Vmm> {
@@ -45,9 +46,10 @@ export async function startVmm (qemu: QemuCommands, dir: string, line: MachineLi
   try {
     await options.onProcess?.(process)
     const qmp = await connectQmp(join(dir, SOCKETS.qmp), { alive: () => isAlive(process), signal: options.signal })
+    await cardServed(qmp, dir, options.signal)
     return watched(dir, process, qmp, ended)
   } catch (error) {
-    const failure = await startFailure(dir, process, error)
+    const failure = await startFailure(dir, { process, ended }, error)
     await endProcess(process)
     throw failure
   }
@@ -55,21 +57,21 @@ export async function startVmm (qemu: QemuCommands, dir: string, line: MachineLi
 
 /** Attaches to a process that an earlier run of the plant started. Throws VM_START_FAILED when it does not answer. */
 export async function attachVmm (dir: string, process: ProcessId, signal?: AbortSignal): Promise<Vmm> {
-  return watched(dir, process, await connectQmp(join(dir, SOCKETS.qmp), { alive: () => isAlive(process), signal }))
+  return watched(dir, process, await connectQmp(join(dir, SOCKETS.qmp), { alive: () => isAlive(process), signal }), Promise.resolve('QEMU is gone'))
 }
 
 /** What an error that came up while a machine was starting really is: when QEMU is gone, its own last words say why. */
-export async function startFailure (dir: string, process: ProcessId, error: unknown): Promise<unknown> {
+export async function startFailure (dir: string, { process, ended }: Pick<Vmm, 'process' | 'ended'>, error: unknown): Promise<unknown> {
   if (!(error instanceof PlantError)) return error
   // The monitor goes a moment before its process.
   for (let waitedMs = 0; error.code === 'VM_DIED' && isAlive(process) && waitedMs < WATCH_EVERY_MS; waitedMs += AFTER_MONITOR_MS) await pause(AFTER_MONITOR_MS)
   if (isAlive(process)) return error
   const log = await logTail(dir)
   if (/No space left on device|Disk quota exceeded/.test(log)) return new PlantError('DISK_FULL', { path: dir, log }, { cause: error })
-  return new PlantError('VM_START_FAILED', { problem: 'QEMU ended before the machine was ready', log }, { cause: error })
+  return new PlantError('VM_START_FAILED', { problem: `${await ended} before the machine was ready`, log }, { cause: error })
 }
 
-async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, statePath?: string): Promise<{ process: ProcessId, ended: Ended }> {
+async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, statePath?: string): Promise<Pick<Vmm, 'process' | 'ended'>> {
   const log = await onDisk(dir, async () => await open(join(dir, LOG), 'a', 0o600))
   let state: FileHandle | undefined
   try {
@@ -90,7 +92,7 @@ async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, st
   }
 }
 
-function watched (dir: string, process: ProcessId, qmp: Qmp, ended?: Ended): Vmm {
+function watched (dir: string, process: ProcessId, qmp: Qmp, ended: Promise<string>): Vmm {
   let guestSaid: string | undefined
   qmp.onEvent(({ name, data }) => {
     if (name === 'SHUTDOWN') guestSaid = data['guest'] === true ? `the guest powered off (${String(data['reason'])})` : `QEMU was told to end (${String(data['reason'])})`
@@ -107,7 +109,7 @@ function watched (dir: string, process: ProcessId, qmp: Qmp, ended?: Ended): Vmm
       await Promise.race([waited, ...(monitor === undefined ? [] : [monitor])])
       await trimLog(dir)
     }
-    const how = guestSaid ?? await (ended ?? Promise.resolve('QEMU is gone'))
+    const how = guestSaid ?? await ended
     const lastLine = guestSaid === undefined ? (await logTail(dir)).split('\n').at(-1) ?? '' : ''
     death.resolve({ reason: lastLine === '' ? how : `${how}; its last words: ${lastLine}` })
   }
@@ -115,7 +117,7 @@ function watched (dir: string, process: ProcessId, qmp: Qmp, ended?: Ended): Vmm
     // Let go of: nobody waits any more. Anything else must not leave those who wait without an answer.
     if (!stop.signal.aborted) death.resolve({ reason: `QEMU can no longer be watched (${String(error)})` })
   })
-  return { dir, process, qmp, died: death.promise, letGo: () => { stop.abort(); qmp.close() } }
+  return { dir, process, qmp, ended, died: death.promise, letGo: () => { stop.abort(); qmp.close() } }
 }
 
 /** Between the monitor's end and the process's. */

@@ -22,9 +22,9 @@ export const BOOT_MARK = Buffer.from('PMGBOOT!')
 export const STALE_BYTES_MAX = 8 * 1024 * 1024
 /** Bytes that may come between a broken frame and the word that the guest has booted: one frame's worth of zeros and what was cut off. */
 export const RESYNC_BYTES_MAX = 4 * TO_HOST_PAYLOAD_BYTES_MAX
-/** How much of a command's output is kept (`ScriptResult.outputTail`). */
 /** Output that a caller has not taken yet; above, the guest's port is not read until it has. */
 export const OUTPUT_PENDING_BYTES_MAX = 4 * 1024 * 1024
+/** How much of a command's output is kept (`ScriptResult.outputTail`). */
 export const OUTPUT_TAIL_BYTES = 65_536
 /** Of `$PLANT_OUTPUT`: the rest is not read. */
 export const OUTPUTS_BYTES_MAX = 65_536

@@ -1,0 +1,163 @@
+/**
+ * One plant, composed from ports: the daemon gives them drivers of the real world (`node/cli/run-plant.ts`), the simulator virtual ones. Everything
+ * that a plant decides is in here (ARCHITECTURE.md, "One program, two worlds").
+ */
+import { Lifetime, PlantError, encode, limiter, withLoopback, type Clock, type Crypto, type Directory, type Log, type PubSub, type Random, type Signer, type Transport } from '../../protocols/kit/index.ts'
+import { bidding, type Bidding } from '../../protocols/bid/index.ts'
+import { capacity, type PlantAd } from '../../protocols/capacity/index.ts'
+import { claiming, type Claiming } from '../../protocols/claim/index.ts'
+import { serveMachines } from '../../protocols/machine/index.ts'
+import { grants, openCall } from '../../protocols/member/index.ts'
+import { checkOrder, type Order } from '../../protocols/order/index.ts'
+import type { Records } from '../../storage/records/records.ts'
+import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
+import type { ProductionLine } from '../lines/line.ts'
+import type { Capacity } from '../plant/capacity.ts'
+import { LIVE_STATES } from '../plant/instance.ts'
+import { Ledger } from '../plant/ledger.ts'
+import { adOfPlant } from '../plant/plant-ad.ts'
+import { OrderDesk } from '../plant/plant-side.ts'
+import { Plant } from '../plant/plant.ts'
+import { resizer } from '../plant/resizer.ts'
+import type { Shop } from '../shop/shop-face.ts'
+import { shop } from '../shop/shop.ts'
+
+export interface PlantNodeInit {
+  site: string
+  /** By name (`node/plant/cost`). */
+  costModel: string
+  /** What the plant offers. */
+  capacity: Capacity
+  /** Processors of the host: so many machines are made at once. */
+  cpus: number
+  /** Runnable work per CPU of the host when the plant starts. */
+  load: number
+}
+
+export interface PlantNodeComponents {
+  clock: Clock
+  random: Random
+  crypto: Crypto
+  /** The plant's key: its public half is the peer id of `transport`. */
+  signer: Signer
+  log: Log
+  /** Streams to other plants; those to itself are kept in memory here. */
+  transport: Transport
+  pubsub: PubSub
+  directory: Directory
+  records: Records
+  warehouse: Warehouse
+  line: ProductionLine
+  /** The path of an ISO image of the host by its name; undefined when there is none. */
+  media: (name: string) => Promise<string | undefined>
+}
+
+/** A plant that takes orders. */
+export interface PlantNode {
+  readonly plant: Plant
+  readonly shop: Shop
+  readonly ledger: Ledger
+  /** Takes in a grant that a domain's key signed, and tells the mesh. */
+  grant (signed: Uint8Array, signal: AbortSignal): Promise<void>
+  /** The host was looked at again: leases that ran out end, the advert tells the load. */
+  onHost (load: number): void
+  /** Takes no more orders from other shops; what was begun goes on. */
+  closeDoors (): Promise<void>
+  /** Stops all of it, last first; machines go on. May be called twice. */
+  stop (): Promise<void>
+}
+
+/** Orders that may wait for a free core before the plant says LIMIT. */
+const CREATIONS_WAITING_MAX = 4_096
+
+/** Starts a plant; resolves when its machines are accounted for and it can take orders. When a part fails, those started before are stopped. */
+export async function startPlantNode (init: PlantNodeInit, components: PlantNodeComponents, signal: AbortSignal): Promise<PlantNode> {
+  const lifetime = new Lifetime()
+  try {
+    return await compose(init, components, lifetime, signal)
+  } catch (error) {
+    await lifetime.end().catch(() => {}) // The failure to start is the one to report.
+    throw error
+  }
+}
+
+async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: Lifetime, signal: AbortSignal): Promise<PlantNode> {
+  const { clock, random, crypto, log, line, warehouse, records, directory, pubsub } = c
+  const transport = withLoopback(c.transport, clock)
+  const { self } = transport
+  const ledger = new Ledger(init.capacity)
+  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.machines(LIVE_STATES).some((r) => r.domain === domain && r.domainKey === domainKey) })
+  lifetime.own(async () => membership.stop())
+  await membership.start()
+  const view = capacity()({ clock, random, pubsub, transport: c.transport, signer: c.signer, crypto, log })
+
+  let { load } = init
+  const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
+  const advertise = (): void => { view.setOwn(ownAd()) }
+  const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
+  const orderOf = (signedOrder: Uint8Array): Order => orderIn(crypto, signedOrder)
+  const claims = claiming()({
+    transport, clock, random, log, crypto,
+    store: records,
+    peers: () => view.plants().map(({ peer }) => peer),
+    knowledge: (vmId) => {
+      const record = records.machine(vmId)
+      return record && encode(orderOf(record.signedOrder))
+    }
+  })
+  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record) => { plant.take(record) } }, init.costModel)
+  const plant = new Plant({
+    self, clock, random, log, line, warehouse, records, directory, atOnce, orderOf,
+    resizer: resizer({ warehouse, line, clock, log }),
+    media: c.media,
+    release: (record) => { ledger.release(record.lease.id) },
+    collected: (record) => { claims.collected(record.vmId, record.orderDigest) },
+    mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
+    onChange: advertise,
+    learn: (figure, value) => { desk.learn(figure, value) }
+  })
+  desk.restore()
+  lifetime.own(async () => plant.stop())
+  await plant.recover(signal)
+  await serveMachines({ transport, clock, crypto, host: plant })
+  lifetime.own(async () => claims.stop())
+  await startClaims(claims, plant, c)
+  const bids: Bidding = bidding()({ transport, clock, random, log })
+  lifetime.own(async () => bids.stop())
+  await bids.serve(desk)
+  advertise()
+  lifetime.own(warehouse.onChange(advertise))
+  lifetime.own(async () => view.stop())
+  await view.start()
+  return {
+    plant,
+    ledger,
+    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records }),
+    grant: async (signed, until) => membership.publish(signed, until),
+    onHost (loadNow) {
+      for (const lease of ledger.expire(clock.monotonicMs())) log.warn({ vmId: lease.vmId }, 'a lease ended before its machine was begun')
+      load = loadNow
+      advertise()
+    },
+    closeDoors: async () => bids.stop(),
+    stop: async () => lifetime.end()
+  }
+}
+
+/** The registrars learn of the machines of the records before anybody is told that they are not here. */
+async function startClaims (claims: Claiming, plant: Plant, { records, log }: Pick<PlantNodeComponents, 'records' | 'log'>): Promise<void> {
+  for (const record of records.machines()) {
+    if (record.state !== 'collected') claims.holds({ vmId: record.vmId, orderDigest: record.orderDigest, awardedAtMs: record.lease.awardedAtMs }, record.provisional)
+  }
+  claims.onLost((vmId) => {
+    plant.lost(vmId).catch((error: unknown) => { log.error({ vmId, error: String(error) }, 'a machine that another plant holds could not be collected') })
+  })
+  claims.onSettled((vmId) => { plant.settled(vmId) })
+  await claims.start()
+}
+
+function orderIn (crypto: Crypto, signedOrder: Uint8Array): Order {
+  const call = openCall(crypto, signedOrder)
+  if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
+  return checkOrder(call.body.order)
+}
