@@ -108,16 +108,20 @@ const traced = z.strictObject({
   ...common,
   /** The trace's file, relative to the scenario's. */
   file: filePath,
-  /** `swf`: Standard Workload Format 2.2; `vm-csv`: the VM trace format of `sim/traces/README.md`. */
-  format: z.enum(['swf', 'vm-csv']),
+  /** `swf`: Standard Workload Format 2.2; `opendc`: OpenDC's table of machines, as CSV or Parquet (`sim/traces/README.md`). */
+  format: z.enum(['swf', 'opendc']),
+  /** What a trace of machines counts memory in; `none`: it says nothing of use, and each order asks for `machine.memoryMiB`. */
+  memoryUnit: z.enum(['MiB', 'KiB', 'none']).prefault('MiB'),
   /** Jobs to leave out at the start, and to take at most. */
   skip: count(0, ORDERS_MAX).prefault(0),
   take: count(1, ORDERS_MAX).exactOptional(),
   /** Times between submissions, and run times, are multiplied by these; 0.1 is ten times the load. */
   intervalScale: z.number().gt(0).max(1e6).prefault(1),
   runScale: z.number().gt(0).max(1e6).prefault(1),
-  /** More processors than this in one job are cut down to it: a machine is on one plant. */
-  cpusMax: count(1, 1_024).prefault(1_024)
+  /** More processors than this in one job are cut down to it, as a machine is on one plant. */
+  cpusMax: count(1, 1_024).prefault(1_024),
+  /** And memory. */
+  memoryMiBMax: memoryMiB.prefault(4 * 1024 * 1024)
 })
 
 /** A source of orders as its file says it. */
