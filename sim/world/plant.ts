@@ -42,7 +42,7 @@ export class SimPlant {
   readonly host: SimHost
   readonly lies = new Set<Lie>()
   readonly #init: SimPlantInit
-  readonly #waiting = new Set<() => void>()
+  readonly #mourners = new Set<() => void>()
   #life: Life | undefined
   #lives = 0
   #process: NetProcess | undefined
@@ -95,7 +95,6 @@ export class SimPlant {
       if (life.dead) return
       this.#node = node
       this.#tell('plant.ready', { life: life.incarnation })
-      this.#wake()
       this.#probe(node, clock)
     }, (error: unknown) => {
       if (life.dead) return
@@ -123,11 +122,9 @@ export class SimPlant {
     this.#init.network.stoodStill(this.peer)
   }
 
-  /** Resolves when the plant can take orders, or its process has died. */
-  onTurn (fn: () => void): () => void {
-    this.#waiting.add(fn)
-    return () => { this.#waiting.delete(fn) }
-  }
+  /** Called when its process has died: what its clients notice. */
+  onDeath (fn: () => void): void { this.#mourners.add(fn) }
+  offDeath (fn: () => void): void { this.#mourners.delete(fn) }
 
   #onDeath (before: Effect | undefined): void {
     this.#tell('plant.died', { life: this.#lives - 1, ...(before !== undefined && { before }), ...(!this.host.up && { power: false }) })
@@ -137,7 +134,10 @@ export class SimPlant {
     this.#warehouse = undefined
     this.#init.network.gone(this.peer, !this.host.up)
     this.host.changed()
-    this.#wake()
+    // Never from within the process: it may be in the middle of something.
+    const mourners = [...this.#mourners]
+    this.#mourners.clear()
+    this.host.timeline.after(0, () => { for (const fn of mourners) fn() })
   }
 
   /** As the daemon does: looks at its host's load again and again. */
@@ -147,13 +147,6 @@ export class SimPlant {
       node.onHost(Math.round(cpu.users / init.cpus * 100) / 100)
       this.#probe(node, clock)
     })
-  }
-
-  /** Never from within the process: it may be in the middle of something. */
-  #wake (): void {
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    this.host.timeline.after(0, () => { for (const fn of waiting) fn() })
   }
 
   #tell (kind: string, fields: Record<string, unknown>): void { this.#init.onEvent(kind, this.name, fields) }

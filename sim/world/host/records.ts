@@ -69,7 +69,8 @@ export class SimRecords implements Records {
     }
   }
 
-  decision (owner: KeyId, orderId: string): DecisionRecord | undefined { return this.#store.decisions.get(decisionKey(owner, orderId)) }
+  /** A copy, as from a file: the reader may do with it what it likes. */
+  decision (owner: KeyId, orderId: string): DecisionRecord | undefined { return structuredClone(this.#store.decisions.get(decisionKey(owner, orderId))) }
 
   putGrant (grant: GrantRecord): void {
     if (this.#may()) this.#store.grants.set(`${grant.domainKey} ${grant.grantee} ${grant.domain}`, frozen(grant))

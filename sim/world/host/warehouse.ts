@@ -25,6 +25,9 @@ export class SimWarehouse implements Warehouse {
     this.#life = life
     this.#crypto = crypto
     host.drafts.clear()
+    // As the daemon does in the background: one after the other, so that no order waits for it later.
+    let shelf = Promise.resolve()
+    for (const { golden } of host.shelf.values()) shelf = this.#hash(golden, shelf)
   }
 
   /** Pins that were taken and not given back. */
@@ -39,14 +42,15 @@ export class SimWarehouse implements Warehouse {
     const item = this.#host.shelf.get(id)
     if (item === undefined || item.off) throw new PlantError('GOLDEN_UNKNOWN', { goldenId: id })
     signal?.throwIfAborted()
-    let hashing = this.#sound.get(id)
-    if (hashing === undefined) {
-      const takesMs = this.#host.timings.name.startsWith('none') ? 0 : bytesOf(item.golden.files) / HASHED_BYTES_PER_MS
-      hashing = new Promise((resolve) => { this.#host.timeline.after(Math.round(takesMs * 1_000), resolve, this.#life) })
-      this.#sound.set(id, hashing)
-    }
-    await raceAbort(hashing, signal)
+    await raceAbort(this.#sound.get(id) ?? this.#hash(item.golden, Promise.resolve()), signal)
     return `/golden/${id}`
+  }
+
+  #hash (golden: Golden, after: Promise<void>): Promise<void> {
+    const takesMs = this.#host.timings.name.startsWith('none') ? 0 : bytesOf(golden.files) / HASHED_BYTES_PER_MS
+    const hashing = after.then(async () => new Promise<void>((resolve) => { this.#host.timeline.after(Math.round(takesMs * 1_000), resolve, this.#life) }))
+    this.#sound.set(golden.goldenId, hashing)
+    return hashing
   }
 
   async draft (): Promise<GoldenDraft> {
