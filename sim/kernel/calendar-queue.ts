@@ -14,8 +14,8 @@ import { assertPushable, CANCELLED, EventStore } from './event-store.ts'
 import { KeyHeap } from './key-heap.ts'
 import { TICKS_MAX } from './ticks.ts'
 
-/** Measured on gossip at 10^3 to 10^6 plants: 2 and 16 are slower. */
-const DAY_EVENTS = 4
+/** Measured on gossip at 10^3 to 10^6 plants: 1 and 4 are a little slower, 8 clearly. */
+const DAY_EVENTS = 2
 const DAYS_MIN = 64
 /** Lists of 4 bytes each: with two for an event the heads take a quarter of what the events take. */
 const DAYS_MAX = 2 ** 24
@@ -201,7 +201,7 @@ export class CalendarQueue implements EventQueue {
   }
 }
 
-/** Two days for an event that is pending: with DAY_EVENTS a day, a year is eight times the mean time that an event waits (Little's law). */
+/** Two to four days for an event that is pending: with DAY_EVENTS a day, a year is at least four times the mean wait of an event (Little's law). */
 function daysFor (size: number): number {
   let days = DAYS_MIN
   while (days < size * 2 && days < DAYS_MAX) days *= 2

@@ -36,3 +36,18 @@ export function exactSqrt (x: number): number {
   for (let i = 0; i < 5; i++) root = 0.5 * (root + m / root)
   return root * scale
 }
+
+/** e to the power of x: 2^k e^r with r in [-ln 2 / 2, ln 2 / 2]; 0 and Infinity beyond the range of doubles. */
+export function exactExp (x: number): number {
+  if (!(x > -745)) return x <= -745 ? 0 : x
+  if (x > 709.7) return Infinity
+  const k = Math.floor(x / Math.LN2 + 0.5)
+  const r = x - k * LN2_HIGH - k * LN2_LOW
+  // |r| < 0.3466: r^14 / 14! is below 2^-56.
+  let sum = 1
+  for (let i = 14; i >= 1; i--) sum = 1 + sum * r / i
+  let power = 1
+  const step = k < 0 ? 0.5 : 2
+  for (let i = Math.abs(k); i > 0; i--) power *= step
+  return sum * power
+}

@@ -33,9 +33,9 @@ export class StreamTable {
     return Math.imul((product << 5) | (product >>> 27), 5) >>> 0
   }
 
-  /** A whole number in [0, below), `below` up to 2^21. Shares differ by less than below / 2^32, which no run can see. */
+  /** A whole number in [0, below), `below` up to 2^21 or a power of two up to 2^32. Shares differ by less than below / 2^32, which no run can see. */
   int (entity: number, below: number): number {
-    // The product is below 2^53 and so exact.
+    // The product needs at most 53 bits and so is exact.
     return Math.floor(this.next(entity) * below / 4_294_967_296)
   }
 

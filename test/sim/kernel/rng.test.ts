@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { exactLn, exactSqrt, RandomStream, StreamTable } from '../../../sim/kernel/index.ts'
+import { exactExp, exactLn, exactSqrt, RandomStream, StreamTable } from '../../../sim/kernel/index.ts'
 
 const draws = (random: RandomStream, count = 8): number[] => Array.from({ length: count }, () => random.next())
 
@@ -74,11 +74,14 @@ test('uniform, exponential and normal draws have their moments', () => {
   near(moments((i) => table.int(i % 10, 1_000)), 499.5, Math.sqrt((1e6 - 1) / 12))
 })
 
-test('own logarithm and root are within a few units in the last place of the platform\'s', () => {
+test('own exponential, logarithm and root are within a few units in the last place of the platform\'s', () => {
   const positive = fc.double({ min: 1e-300, max: 1e300, noNaN: true })
   fc.assert(fc.property(fc.oneof(positive, fc.double({ min: 2 ** -53, max: 1, noNaN: true })), (x) => {
     expect(Math.abs(exactLn(x) - Math.log(x))).toBeLessThanOrEqual(4 * Number.EPSILON * Math.max(Math.abs(Math.log(x)), Math.abs(x - 1) < 0.5 ? Math.abs(x - 1) : 0) + Number.MIN_VALUE)
     expect(Math.abs(exactSqrt(x) / Math.sqrt(x) - 1)).toBeLessThanOrEqual(4 * Number.EPSILON)
   }), { numRuns: 2_000 })
-  expect([exactLn(1), exactSqrt(0), exactSqrt(4)]).toEqual([0, 0, 2])
+  fc.assert(fc.property(fc.double({ min: -700, max: 700, noNaN: true }), (x) => {
+    expect(Math.abs(exactExp(x) / Math.exp(x) - 1)).toBeLessThanOrEqual(8 * Number.EPSILON)
+  }), { numRuns: 2_000 })
+  expect([exactExp(0), exactExp(-1e9), exactExp(1e9), exactLn(1), exactSqrt(0), exactSqrt(4)]).toEqual([1, 0, Infinity, 0, 0, 2])
 })
