@@ -24,7 +24,8 @@ export interface SimPlantInit {
   network: Network
   ring: KeyRing
   compose: Compose
-  costModel: string
+  /** What all plants of a world are told alike. */
+  policy: Pick<PlantNodeInit, 'costModel' | 'bidding' | 'candidatesMax'>
   /** Machines that a plant makes at once; as many as its host has processors by default. */
   creationsAtOnce?: number
   bootstrap: readonly PeerId[]
@@ -90,7 +91,7 @@ export class SimPlant {
       line: new SimLine(host, life, line),
       media: async () => undefined
     }
-    const init = { site: host.site, costModel: this.#init.costModel, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0 }
+    const init = { site: host.site, ...this.#init.policy, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0 }
     this.#init.compose(init, liarParts(honest, this.lies), new AbortController().signal).then((node) => {
       if (life.dead) return
       this.#node = node

@@ -1,7 +1,7 @@
 /** A whole world from a scenario and a seed: hosts, network, plants, and one timeline. What happens in it goes into its trace. */
 import type { PeerId, VmId } from '../../protocols/kit/index.ts'
 import { RandomStream } from '../kernel/index.ts'
-import type { LinkSpec, PlantGroup, Scenario, SimEvent } from '../scenario/index.ts'
+import type { LinkSpec, PlantGroup, PolicyModule, Scenario, SimEvent } from '../scenario/index.ts'
 import { FairShare, vmTimings } from '../timings/index.ts'
 import { HostClock } from './clock.ts'
 import { startPlantNode } from '../../node/composition/plant-node.ts'
@@ -10,6 +10,7 @@ import { SimHost, type GuestNature } from './host/host.ts'
 import type { LineWatch } from './host/line.ts'
 import { Network, type NetworkWatch } from './network/network.ts'
 import { goldenOf } from './orders.ts'
+import { policyOf } from './policy.ts'
 import { SimPlant, type Compose, type SimPlantInit } from './plant.ts'
 import { Timeline, usOf, type Quiet } from './timeline.ts'
 import { Trace } from './trace.ts'
@@ -29,6 +30,8 @@ export interface WorldInit {
   /** Every message, with its bytes: for diagrams. */
   onMessage?: (seen: StreamSeen) => void
   line?: Partial<LineWatch>
+  /** What a policy file decides instead of the daemon. */
+  policies?: PolicyModule
 }
 
 /** Plants start within this, drawn; those that others join by come first. */
@@ -116,7 +119,7 @@ export class World {
       network: this.network,
       ring: this.ring,
       compose: this.#init.compose ?? startPlantNode,
-      costModel: scenario.policy.costModel === 'file' ? 'time-to-done' : scenario.policy.costModel,
+      policy: policyOf(scenario.policy, this.#init.policies, (peer) => this.nameOf(peer)),
       ...(scenario.policy.creationsAtOnce !== undefined && { creationsAtOnce: scenario.policy.creationsAtOnce }),
       // Each joins by the first and by one before it, as an administrator would write it down; the first is told of the second.
       bootstrap: [...new Set([hosts[0], hosts[at === 0 ? Math.min(1, hosts.length - 1) : this.random.fork('bootstrap', host.name).int(at)]].flatMap((one) => one === undefined || one === host ? [] : [one.peer]))],
