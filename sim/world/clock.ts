@@ -38,6 +38,12 @@ export class HostClock {
     this.#rate = 1 + ppm / 1e6
   }
 
+  /** Wall time is made true, and runs at the right rate from now on. */
+  setRight (): void {
+    this.drift(0)
+    this.#offsetMs = (this.#timeline.nowUs - this.shownUs) / TICKS_PER_MS
+  }
+
   /** The wall clock jumps; monotonic time does not notice. */
   step (byMs: number): void { this.#offsetMs += byMs }
 }

@@ -13,6 +13,8 @@ export class Links {
   readonly #base: (from: PeerId, to: PeerId) => LinkSpec
   readonly #cuts = new Set<Sides>()
   readonly #slow = new Map<Sides, Worse>()
+  /** Changes whenever any link does: what was looked up before may be wrong. */
+  version = 0
   /** Worked out once for a pair, until something changes. */
   readonly #known = new Map<string, LinkSpec & { cut: boolean }>()
 
@@ -21,25 +23,30 @@ export class Links {
   /** No message passes from the one side to the other, until the returned function is called. */
   cut (sides: Sides): () => void {
     this.#cuts.add(sides)
-    this.#known.clear()
+    this.#changed()
     return () => {
       this.#cuts.delete(sides)
-      this.#known.clear()
+      this.#changed()
     }
   }
 
   slow (sides: Sides, worse: Worse): () => void {
     this.#slow.set(sides, worse)
-    this.#known.clear()
+    this.#changed()
     return () => {
       this.#slow.delete(sides)
-      this.#known.clear()
+      this.#changed()
     }
   }
 
   heal (): void {
     this.#cuts.clear()
     this.#slow.clear()
+    this.#changed()
+  }
+
+  #changed (): void {
+    this.version++
     this.#known.clear()
   }
 

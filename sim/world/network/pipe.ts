@@ -25,6 +25,7 @@ export class Pipe {
   #lastDueUs = 0
   #rtoMs = 0
   #closed = false
+  #known: { version: number, link: ReturnType<Links['of']> } | undefined
 
   /** `onBroken`: a segment was lost too often in a row. */
   constructor (parts: PipeParts, ends: { from: PeerId, to: PeerId, receiver: Life }, onBroken: () => void) {
@@ -41,8 +42,8 @@ export class Pipe {
   /** Sends; returns how long the bytes themselves take, in microseconds: what a slow link makes of a long message. */
   send (bytes: number, arrive: () => void): number {
     if (this.#closed) return 0
-    const { timeline, links, rng } = this.#parts
-    const link = links.of(this.from, this.to)
+    const { timeline, rng } = this.#parts
+    const link = this.#link()
     const fromUs = Math.max(timeline.nowUs, this.#busyUntilUs)
     const takesUs = Math.ceil(bytes * 8 / link.bandwidthMbit)
     this.#busyUntilUs = fromUs + takesUs
@@ -67,8 +68,8 @@ export class Pipe {
   #arrive (): void {
     const head = this.#underWay[0]
     if (head === undefined) return
-    const { timeline, links } = this.#parts
-    if (links.isCut(this.from, this.to)) {
+    const { timeline } = this.#parts
+    if (this.#link().cut) {
       this.#rtoMs = Math.min(RTO_MS_MAX, Math.max(RTO_MS_MIN, 2 * this.#rtoMs))
       this.#arm(timeline.nowUs + usOf(this.#rtoMs))
       return
@@ -78,6 +79,12 @@ export class Pipe {
     const next = this.#underWay[0]
     if (next !== undefined) this.#arm(next.dueUs)
     head.arrive()
+  }
+
+  #link (): ReturnType<Links['of']> {
+    const { links } = this.#parts
+    if (this.#known?.version !== links.version) this.#known = { version: links.version, link: links.of(this.from, this.to) }
+    return this.#known.link
   }
 
   /** How much later for lost segments: the last one waits for its timer, one in the middle is missed within a round trip. */

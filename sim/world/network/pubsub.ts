@@ -38,6 +38,7 @@ export class SimPubSub implements PubSub {
   constructor (parts: PubSubParts) { this.#parts = parts }
 
   get seen (): number { return this.#seen.size }
+  has (id: string): boolean { return this.#seen.has(id) }
 
   async publish (topic: string, message: Uint8Array): Promise<void> {
     const { life, self } = this.#parts
@@ -75,6 +76,8 @@ export class SimPubSub implements PubSub {
 
   #hand (end: ConnectionEnd, gossip: Gossip): void {
     const { self } = this.#parts
+    // What the other side has already it would drop: such copies are left out, and so is the bandwidth they would take.
+    if (this.#parts.pubsubAt(end.far).has(gossip.id)) return
     end.send(gossip.message.length + 150, (far) => { this.#parts.pubsubAt(far).take(self, gossip) })
   }
 

@@ -34,6 +34,8 @@ export class SimStream implements MessageStream {
   #outboxBytes = 0
   /** Sent and not taken by the peer yet, as far as is known here. */
   #unreadBytes = 0
+  /** Read here and not told to the peer yet. */
+  #taken = 0
   #closing = false
   #finSent = false
   #remoteEnded = false
@@ -123,8 +125,13 @@ export class SimStream implements MessageStream {
 
   #take (message: Uint8Array): Uint8Array {
     if (message.length > this.limits.messageBytesMax) throw this.#fail(new PlantError('STREAM_TOO_LONG', { ...this.#where(), announced: message.length }))
-    // The peer learns that there is room again.
-    this.end.send(0, () => { this.#far?.read(message.length) })
+    // The peer learns that there is room again once half of the window was read, as yamux does it.
+    this.#taken += message.length
+    if (this.#taken >= STREAM_WINDOW_BYTES_MAX / 2) {
+      const taken = this.#taken
+      this.#taken = 0
+      this.end.send(0, () => { this.#far?.read(taken) })
+    }
     return message
   }
 
