@@ -59,8 +59,9 @@ export class ClientOrder {
     this.#world = world
     this.plan = plan
     this.#random = world.random.fork('client', plan.sequence)
-    this.key = world.newKey(`client/${plan.sequence}`)
     const { machine } = plan
+    // One client a domain: plants tell domains apart by name and the key that speaks for them, and one without grants is its owner's.
+    this.key = world.newKey(`client/${machine.domain}`)
     this.#document = documentOf(machine, `m${plan.sequence}`)
     this.vmId = vmIdOfOrder(openCall(world.ring, this.#order()) as OpenedOrderCall)
     world.actionTimes.set(this.vmId, actionTimes(machine))
