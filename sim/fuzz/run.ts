@@ -52,6 +52,8 @@ export class FuzzRun implements Seen {
   readonly orders: ClientOrder[] = []
   readonly excused = new Set<VmId>()
   readonly liars = new Set<string>()
+  /** Told of each order before it is placed. */
+  onOrder: ((order: ClientOrder) => void) | undefined
   readonly #case: FuzzCase
   readonly #checkers: Checker[] = allCheckers()
   readonly #faults: Faults
@@ -170,6 +172,7 @@ export class FuzzRun implements Seen {
         ...(patienceMs !== undefined && { patienceMs })
       })
       this.orders.push(order)
+      this.onOrder?.(order)
       order.place()
     }
     for (const { order, atMs } of this.#case.twins) {
