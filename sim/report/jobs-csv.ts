@@ -12,15 +12,23 @@ const STATES: Record<JobEnd, string> = { running: 'COMPLETED_SUCCESSFULLY', refu
 /** The header line. */
 export const JOBS_HEADER = csvLine([...BATSIM, ...OURS])
 
-export interface JobsOf { point: string, run: number, seed: number, plantIndex: (name: string) => number | undefined }
+export interface JobsOf {
+  point: string
+  run: number
+  seed: number
+  /** When the run ended: until then a machine ran that nobody collected. */
+  runEndedMs: number
+  plantIndex: (name: string) => number | undefined
+}
 
 /**
  * One job. Times are seconds as Batsim has them, -1 where there is none. Starting is when the machine runs; execution lasts until it is collected,
  * lost, or the run ends. Resources are plants by number, from 0.
  */
-export function jobLine (job: JobResult, { point, run, seed, plantIndex }: JobsOf): string {
+export function jobLine (job: JobResult, { point, run, seed, runEndedMs, plantIndex }: JobsOf): string {
   const s = (ms: number | undefined): number => ms === undefined ? -1 : Math.round(ms * 1_000) / 1e6
-  const { runningMs, endedMs } = job
+  const { runningMs } = job
+  const endedMs = job.endedMs ?? (runningMs === undefined ? undefined : runEndedMs)
   const ran = runningMs !== undefined && endedMs !== undefined
   const waitingMs = runningMs === undefined ? undefined : runningMs - job.submittedMs
   const executionMs = ran ? endedMs - runningMs : undefined
@@ -30,6 +38,9 @@ export function jobLine (job: JobResult, { point, run, seed, plantIndex }: JobsO
     String(job.sequence), point, `${job.os}_${job.memoryMiB}MiB`, s(job.submittedMs), job.cpus, s(job.requestedMs), job.end === 'running' ? 1 : 0, STATES[job.end],
     s(runningMs), s(executionMs), s(endedMs), s(waitingMs), s(turnaroundMs), stretch, job.plant === undefined ? '' : plantIndex(job.plant), -1, '',
     point, run, seed, job.id, job.plant, job.shop, job.domain, job.memoryMiB, job.end, job.error, job.provisional === true ? 1 : 0, job.asked, job.bids, job.cost, job.machinesBefore,
-    ...PHASES.map((phase) => job.phasesMs[phase])
+    ...PHASES.map((phase) => roundedMs(job.phasesMs[phase]))
   ])
 }
+
+/** To the nanosecond: what is beyond is rounding of sums. */
+function roundedMs (ms: number | undefined): number | undefined { return ms === undefined ? undefined : Math.round(ms * 1e6) / 1e6 }
