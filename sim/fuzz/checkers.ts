@@ -1,5 +1,6 @@
 /** What must hold in every run, whatever goes wrong. Each checker looks for itself and knows nothing of how plants decide. */
 import type { VmId } from '../../protocols/kit/index.ts'
+import type { ClientOrder } from '../world/client.ts'
 import { isLive, placesOf, problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 /** No order has two machines that are not marked provisional; and one at most once all is mended. */
@@ -152,8 +153,7 @@ export function nothingLeaks (): Checker {
 export function nothingLost (): Checker {
   const name = 'acknowledged'
   const check = (seen: Seen): Problem | undefined => {
-    for (const { acknowledged, vmId, plan } of seen.orders) {
-      if (!acknowledged || seen.excused.has(vmId)) continue
+    for (const { vmId, plan } of promised(seen)) {
       const places = placesOf(seen.world, vmId)
       if (places.some(({ record }) => record !== undefined && isLive(record))) continue
       return problem(name, seen, `order ${plan.sequence} was acknowledged, and no plant has its machine any more`, vmId)
@@ -165,10 +165,19 @@ export function nothingLost (): Checker {
     afterEvent: check,
     atRest: (seen) => {
       const lost = check(seen)
-      const dead = seen.orders.filter(({ acknowledged, vmId }) => acknowledged && !seen.excused.has(vmId) && !placesOf(seen.world, vmId).some(({ alive }) => alive))
+      const dead = promised(seen).filter(({ vmId }) => !placesOf(seen.world, vmId).some(({ alive }) => alive))
       return [...lost === undefined ? [] : [lost], ...dead.map(({ vmId, plan }) => problem(name, seen, `order ${plan.sequence} was acknowledged, and its machine does not run`, vmId))]
     }
   }
+}
+
+/**
+ * Orders whose machine must be there. A provisional one goes for that of the earlier award, also where that one has failed since: `protocols/claim` does
+ * not know what became of it.
+ */
+function promised (seen: Seen): ClientOrder[] {
+  return seen.orders.filter(({ acknowledged, vmId, result }) => acknowledged && !seen.excused.has(vmId) &&
+    !(result.provisional === true && seen.world.plants.some(({ host }) => host.records.machines.get(vmId)?.state === 'failed')))
 }
 
 /** Every plant that runs has every other in view. */

@@ -24,7 +24,7 @@ const ALWAYS = /^(?:fault\.|plant\.)/
 const NOISE = /^(?:progress|noted)$/
 
 /** What a diagram is about. */
-export interface Subject { vmId: VmId, sequence: number, publicKey: Uint8Array, nameOf: (peer: string) => string }
+export interface Subject { vmId: VmId, sequence: number, orderId: string, nameOf: (peer: string) => string }
 
 /** One line of the diagram, with its time and place in the trace for the order of things. */
 interface Step { atMs: number, order: number, text: string }
@@ -42,7 +42,8 @@ export class DiagramBook {
 
   constructor (subject: Subject) {
     this.#subject = subject
-    this.#needles = [subject.vmId, this.#latin.decode(subject.publicKey)]
+    // CBOR writes a short text's length in front of it (0x60 + length), so that order-1 is not found in order-12.
+    this.#needles = [subject.vmId, `${String.fromCharCode(0x60 + subject.orderId.length)}${subject.orderId}`]
   }
 
   onMessage (seen: StreamSeen): void {

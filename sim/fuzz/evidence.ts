@@ -32,7 +32,7 @@ export async function evidenceOf (first: FuzzOutcome, options: FuzzOptions): Pro
   })
   const about = first.problem?.vmId
   run.onOrder = (order) => {
-    if (order.vmId === about) books.push(new DiagramBook({ vmId: order.vmId, sequence: order.plan.sequence, publicKey: order.key.publicKey, nameOf: (peer) => run.world.nameOf(peer as never) }))
+    if (order.vmId === about) books.push(new DiagramBook({ vmId: order.vmId, sequence: order.plan.sequence, orderId: order.orderId, nameOf: (peer) => run.world.nameOf(peer as never) }))
   }
   const outcome = await run.run()
   const [book] = books

@@ -197,7 +197,7 @@ export class FuzzRun implements Seen {
   #askAgain (): void {
     const { world } = this
     for (const order of this.orders) {
-      if (!order.acknowledged || this.excused.has(order.vmId)) continue
+      if (!order.acknowledged || this.excused.has(order.vmId) || !world.plants.some(({ host }) => host.machines.has(order.vmId))) continue
       const shop = world.random.fork('again', order.plan.sequence).pick(world.plants)
       const life = shop?.life
       if (shop === undefined || life === undefined) continue

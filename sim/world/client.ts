@@ -73,6 +73,8 @@ export class ClientOrder {
     }
   }
 
+  get orderId (): string { return `order-${this.plan.sequence}` }
+
   /** The order was refused, has failed, or runs; nothing more is asked. */
   get answered (): boolean { return this.result.end !== 'open' }
 
@@ -106,7 +108,7 @@ export class ClientOrder {
   }
 
   #order (): Uint8Array {
-    return this.#sign({ kind: 'order', body: { orderId: `order-${this.plan.sequence}`, documentIndex: 0, copyIndex: 0, order: this.#document } })
+    return this.#sign({ kind: 'order', body: { orderId: this.orderId, documentIndex: 0, copyIndex: 0, order: this.#document } })
   }
 
   #sign (call: Omit<Call, 'issuedAtMs' | 'nonce'>): Uint8Array {
@@ -216,7 +218,7 @@ export class ClientOrder {
 
   /** What the shop wrote down of its decision. */
   #decided (shop: SimPlant | undefined): void {
-    const kept = shop?.host.records.decisions.get(decisionKey(this.key.id, `order-${this.plan.sequence}`))?.decision['attempts'] as Array<{ decision: Decision }> | undefined
+    const kept = shop?.host.records.decisions.get(decisionKey(this.key.id, this.orderId))?.decision['attempts'] as Array<{ decision: Decision }> | undefined
     const decision = kept?.at(-1)?.decision
     if (decision === undefined) return
     const won = decision.attempts.findLast((attempt) => attempt.outcome === 'granted')

@@ -16,6 +16,7 @@ import { columns, shown } from './screen.ts'
 
 type CompareOptions = RunOptions & { a: string[], b: string[] }
 
+/** Adds `sim compare`. */
 export function compareCommand (sim: Command): void {
   runOptions(sim.command('compare').description('put two policies side by side').argument('<a>', 'a scenario, or a directory of results').argument('<b>', 'another'))
     .option('--a <path=value>', 'set a field of the first only; may be repeated', gather, [])

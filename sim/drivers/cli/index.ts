@@ -1,6 +1,7 @@
 /** The commands of `plantmesh sim`. */
 import type { Command } from 'commander'
 import { compareCommand } from './compare.ts'
+import { fuzzCommand } from './fuzz.ts'
 import { checkCommand, listCommand } from './look.ts'
 import { runCommand, sweepCommand } from './run.ts'
 
@@ -23,4 +24,5 @@ One seed fixes everything: the same seed gives the same trace hash, on any machi
   compareCommand(sim)
   checkCommand(sim)
   listCommand(sim)
+  fuzzCommand(sim)
 }

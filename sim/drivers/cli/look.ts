@@ -7,6 +7,7 @@ import { columns, shown } from './screen.ts'
 import { gather } from './options.ts'
 import { settings } from './run.ts'
 
+/** Adds `sim check`. */
 export function checkCommand (sim: Command): void {
   sim.command('check').description('check a scenario without running it').argument('<scenario>', 'a scenario file, or the name of a shipped one')
     .option('--set <path=value>', 'set a field first; may be repeated', gather, [])
@@ -18,6 +19,7 @@ export function checkCommand (sim: Command): void {
     }))
 }
 
+/** Adds `sim list`. */
 export function listCommand (sim: Command): void {
   sim.command('list').description('scenarios that are shipped, and numbers of the sets of timings')
     .option('--timings', 'list the numbers of VMM timings with their sources instead', false)

@@ -29,8 +29,11 @@ export function wholeNumber (option: string, min: number, max: number): (text: s
   }
 }
 
+/** Reads `--seed`. */
 export const seedOption = wholeNumber('--seed', 0, SEED_MAX)
+/** Reads `--runs`. */
 export const runsOption = wholeNumber('--runs', 1, RUNS_MAX)
+/** Reads `--workers`. */
 export const workersOption = wholeNumber('--workers', 1, WORKERS_MAX)
 
 /** Gathers an option that may be given again and again. */

@@ -20,6 +20,7 @@ export function runOptions (command: Command): Command {
     .option('--json', 'one JSON document on stdout', false)
 }
 
+/** Adds `sim run`. */
 export function runCommand (sim: Command): void {
   runOptions(sim.command('run').description('run a scenario and write a report').argument('<scenario>', 'a scenario file, or the name of a shipped one (plantmesh sim list)'))
     .option('--out <dir>', 'where results go (default: sim-results/NAME)')
@@ -38,6 +39,7 @@ Examples:
     .action(async (name: string, options: RunOptions) => shown(options.json, async () => execute(name, options, { set: settings(options.set) })))
 }
 
+/** Adds `sim sweep`. */
 export function sweepCommand (sim: Command): void {
   runOptions(sim.command('sweep').description('run a scenario over all combinations of values, on all cores').argument('<scenario>', 'a scenario file, or the name of a shipped one'))
     .requiredOption('--over <path=v1,v2,…>', 'values of a field; repeated: every combination', gather, [])
