@@ -4,11 +4,15 @@ import type { Summary } from '../stats/index.ts'
 /** `25.1 ± 0.4 s` from milliseconds. */
 export function seconds (summary: Summary): string { return interval(summary, 1_000, 's') }
 
-/** A mean with its interval, in units of `per`; `-` where no run gave the number. */
+/** A mean with its interval, in units of `per`; `-` where no run gave the number. Both to the second digit of the interval that is not 0. */
 export function interval ({ count, mean, half }: Summary, per = 1, unit = ''): string {
   if (count === 0) return '-'
   const suffix = unit === '' ? '' : ` ${unit}`
-  return Number.isNaN(half) ? `${short(mean / per)}${suffix}` : `${short(mean / per)} ± ${short(half / per)}${suffix}`
+  if (Number.isNaN(half)) return `${short(mean / per)}${suffix}`
+  if (half === 0) return `${short(mean / per)} ± 0${suffix}`
+  const digits = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(half / per))))
+  const text = (value: number): string => value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  return `${text(mean / per)} ± ${text(half / per)}${suffix}`
 }
 
 /** Three to four digits that matter. */

@@ -1,5 +1,5 @@
 /** VMPlants, Figures 4 to 6, the copied disk, and the 13 machines. The paper prints plots and few numbers: the numbers are compared, the plots are ours. */
-import { binned, valueOf, type PointRuns, type Study } from '../stats/index.ts'
+import { binned, summarise, valueOf, type PointRuns, type Study } from '../stats/index.ts'
 import type { PaperFigure, PaperRow } from './paper-figure.ts'
 import type { LinePoint } from './plots.ts'
 import { interval, seconds, short } from './text.ts'
@@ -92,15 +92,9 @@ function bySequence ({ runs }: PointRuns): LinePoint[] {
   const values = new Map<number, number[]>()
   for (const { clones } of runs) for (const [sequence, ms] of clones) values.set(sequence, [...values.get(sequence) ?? [], ms / S])
   return [...values].sort(([a], [b]) => a - b).map(([x, ys]) => {
-    const y = ys.reduce((sum, value) => sum + value, 0) / ys.length
-    return { x, y, ...spreadOf(ys, y) }
+    const { mean, half } = summarise(ys)
+    return { x, y: mean, ...(!Number.isNaN(half) && { low: mean - half, high: mean + half }) }
   })
-}
-
-function spreadOf (ys: number[], mean: number): { low: number, high: number } | undefined {
-  if (ys.length < 2) return undefined
-  const half = 1.96 * Math.sqrt(ys.reduce((sum, y) => sum + (y - mean) ** 2, 0) / (ys.length - 1) / ys.length)
-  return { low: mean - half, high: mean + half }
 }
 
 /** A clone against an explicit copy of its disk. */

@@ -13,13 +13,14 @@ const POINTS_SHOWN = 60
 /** The page of one study. */
 export function reportHtml (study: Study, manifest: Manifest, draw: Draw): string {
   const figures = paperFigures(study)
+  const drawn = new Set(figures.flatMap(({ plots }) => plots.map(({ title }) => title)))
   return page(study.file.title || study.file.name, [
     manifest.interrupted ? `<p class="warn">Interrupted: ${manifest.done} of ${manifest.of} runs are done, and these are what is shown.</p>` : '',
     study.file.description === '' ? '' : study.file.description.trim().split(/\n\s*\n/).map((text) => `<p>${escape(text)}</p>`).join(''),
     `<p class="made">${manifest.runs} runs a point, seeds ${manifest.seed} to ${manifest.seed + manifest.runs - 1}; commit ${escape(manifest.commit)}${manifest.dirty ? ' with changes' : ''}; mode ${study.file.mode}: ${study.file.mode === 'cores' ? 'the daemon\'s own code on a virtual clock' : 'typed-array models, compared with the daemon\'s code in tests'}. Numbers are means over runs with 95 % intervals (Student t).</p>`,
     ...figures.map((figure) => figureHtml(figure, draw)),
     '<h2>Numbers</h2>', numbers(study),
-    '<h2>Plots</h2>', ...plotsOf(study).map((plot) => plotHtml(plot, draw)),
+    '<h2>Plots</h2>', ...plotsOf(study).filter(({ title }) => !drawn.has(title)).map((plot) => plotHtml(plot, draw)),
     '<h2>How it was made</h2>', made(manifest)
   ].join('\n'))
 }
