@@ -7,6 +7,7 @@ import type { MachineHost, MachineView, Subject } from '../../protocols/machine/
 import type { Order } from '../../protocols/order/order.ts'
 import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import type { LiveMachine, MachineStats } from '../lines/line.ts'
+import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
 import { publishMachine } from './publish.ts'
@@ -215,20 +216,7 @@ export class Plant implements MachineHost {
     })
   }
 
-  /** What has happened must not be forgotten: while the records cannot be written it is tried again, until the plant stops. Other errors are thrown. */
-  async #insist (work: () => void | Promise<void>): Promise<void> {
-    while (!this.#stopping) {
-      try {
-        await work()
-        return
-      } catch (error) {
-        const { code, details } = asPlantError(error)
-        if (code !== 'DISK_FULL' && code !== 'RECORDS_BROKEN') throw error
-        this.#c.log.error({ code, ...details }, 'what happened to a machine cannot be written down; tried again')
-        await new Promise<void>((resolve) => { this.#c.clock.after(STATS_EVERY_MS, resolve) })
-      }
-    }
-  }
+  async #insist (work: () => void | Promise<void>): Promise<void> { await insist(this.#c, () => this.#stopping, work) }
 
   // Watching
 

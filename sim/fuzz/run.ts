@@ -47,6 +47,7 @@ export async function fuzzOne (seed: number, options: FuzzOptions): Promise<Fuzz
   return new FuzzRun(drawCase(seed), options).run()
 }
 
+/** One case under way, as checkers see it. To be run once. */
 export class FuzzRun implements Seen {
   readonly world: World
   readonly orders: ClientOrder[] = []

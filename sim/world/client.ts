@@ -39,6 +39,7 @@ const ASKS_MAX = 40
 /** What is worth asking again for: nothing was decided. */
 const AGAIN = ['STREAM_RESET', 'STREAM_TIMEOUT', 'STREAM_TRUNCATED', 'PEER_UNREACHABLE', 'API_UNREACHABLE', 'MESH_CUT', 'CLAIM_LOST', 'VM_UNKNOWN', 'INTERRUPTED', 'LIMIT', 'BID_EXPIRED']
 
+/** One order and the client that waits for it. */
 export class ClientOrder {
   readonly result: JobResult
   readonly vmId: VmId

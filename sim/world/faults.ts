@@ -15,6 +15,7 @@ export type ExtraFault =
   /** The plant tells this lie from then on, until all heals or for ever. */
   | { kind: 'lie', atMs: number, plant: string, lie: Lie, untilMs?: number }
 
+/** Carries faults out, and undoes what they began. */
 export class Faults {
   readonly results: FaultResult[] = []
   readonly #world: World
@@ -41,7 +42,8 @@ export class Faults {
   /** Everything that was begun and not ended is ended; processes that are down are started. Clocks stay as they are. */
   endAll (): void {
     this.#world.tell('fault.endAll', undefined)
-    for (const undo of [...this.#undo]) undo()
+    // Each takes itself off the list.
+    for (const undo of this.#undo) undo()
     this.#undo.clear()
     this.#world.network.links.heal()
     for (const plant of this.#world.plants) {

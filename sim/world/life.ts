@@ -9,6 +9,7 @@
 /** What a process does to the world; counted, so that a crash can be put in front of any one. */
 export type Effect = 'record' | 'line' | 'warehouse' | 'open' | 'send' | 'publish' | 'directory'
 
+/** Whether a process lives, stands still, and what it has done so far. */
 export class Life {
   /** Which life of its plant this is, from 0. */
   readonly incarnation: number

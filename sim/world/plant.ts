@@ -7,9 +7,10 @@ import { SimClock } from './clock.ts'
 import type { PlantNode, PlantNodeComponents, PlantNodeInit } from '../../node/composition/plant-node.ts'
 import type { KeyRing } from './crypto.ts'
 import type { SimHost } from './host/host.ts'
-import { SimLine, type LineWatch } from './host/line.ts'
+import { SimLine } from './host/line.ts'
 import { SimRecords } from './host/records.ts'
 import { SimWarehouse } from './host/warehouse.ts'
+import type { LineWatch } from './host/work.ts'
 import { liarParts, type Lie } from './liar.ts'
 import { Life, type Effect } from './life.ts'
 import type { Network, NetProcess } from './network/network.ts'
@@ -39,6 +40,7 @@ const START_AGAIN_MS = 5_000
 /** As in `node/cli/run-plant.ts`. */
 const PROBE_EVERY_MS = 5_000
 
+/** One plant of a world; its process may come and go. */
 export class SimPlant {
   readonly host: SimHost
   readonly lies = new Set<Lie>()

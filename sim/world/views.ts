@@ -9,6 +9,7 @@ const LOOKED_AT_MAX = 32
 /** A fault whose aftermath is watched: from when it is over. */
 interface Watched { result: FaultResult, fromMs: number, overMs: number }
 
+/** Samples views, and watches them come together after faults. */
 export class Views {
   readonly samples: ViewSample[] = []
   readonly #world: World

@@ -71,6 +71,7 @@ export interface SimHostInit {
   onEvent?: (kind: string, fields: Record<string, unknown>) => void
 }
 
+/** One host; outlives every process on it. */
 export class SimHost {
   readonly name: string
   readonly site: string
@@ -165,7 +166,7 @@ export class SimHost {
     if (!machine.alive) return
     machine.alive = false
     this.event('machine.died', { vmId: machine.vmId, reason })
-    for (const fn of [...machine.onDeath]) fn(reason)
+    for (const fn of machine.onDeath) fn(reason)
     machine.onDeath.clear()
   }
 
@@ -179,7 +180,7 @@ export class SimHost {
   /** Power is gone; the disk stays, or not. */
   powerOff (diskLost: boolean): void {
     this.up = false
-    for (const machine of [...this.machines.values()]) this.kill(machine, 'the host lost power')
+    for (const machine of this.machines.values()) this.kill(machine, 'the host lost power')
     if (!diskLost) return
     this.machines.clear()
     this.records = new RecordStore()

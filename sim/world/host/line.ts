@@ -10,6 +10,7 @@ import { runSteps, type Step } from '../../timings/index.ts'
 import { never, type Life } from '../life.ts'
 import type { HostMachine, SimHost } from './host.ts'
 import { SimMachine } from './machine.ts'
+import { wait, type LineWatch } from './work.ts'
 
 /** As in `node/lines/qemu/limits.ts`. */
 export const CLONE_ANSWERS_WITHIN_MS = 60_000
@@ -18,16 +19,7 @@ export const FINGERPRINT = 'sim/1'
 /** The instruction set of every simulated host. */
 export const SIM_ISA = 'x86_64'
 
-/** What the world knows of orders and the line does not. */
-export interface LineWatch {
-  /** How long an action takes in the guest; undefined: the timing set's own figure. */
-  actionMs (vmId: VmId, script: string): number | undefined
-  /** Where time went inside a clone, for reports. */
-  phases (vmId: VmId, ms: Partial<Record<Phase, number>>): void
-  /** How full the host was when a machine was begun. */
-  begun (host: SimHost, vmId: VmId): void
-}
-
+/** The line of one life of a plant. What it began when its process died is left as it is, for the next life to find. */
 export class SimLine implements ProductionLine {
   readonly kind = 'sim'
   readonly isa = SIM_ISA
@@ -135,20 +127,4 @@ export class SimLine implements ProductionLine {
   #roomIn (dir: string): void { if (this.#host.diskFull) throw new PlantError('DISK_FULL', { path: dir }) }
 
   async #wait (ms: number, signal?: AbortSignal): Promise<void> { await wait(this.#host, this.#life, ms, signal) }
-}
-
-/** Waits on behalf of a process; rejects with the signal's reason. */
-export async function wait (host: SimHost, life: Life, ms: number, signal?: AbortSignal): Promise<void> {
-  signal?.throwIfAborted()
-  await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => {
-      cancel()
-      reject(signal?.reason)
-    }
-    const cancel = host.timeline.after(Math.round(ms * 1_000), () => {
-      signal?.removeEventListener('abort', onAbort)
-      resolve()
-    }, life)
-    signal?.addEventListener('abort', onAbort, { once: true })
-  })
 }

@@ -5,7 +5,7 @@ import type { ChannelKind } from '../../../protocols/order/order.ts'
 import { runSteps, type Step } from '../../timings/index.ts'
 import { never, type Life } from '../life.ts'
 import type { HostMachine, SimHost } from './host.ts'
-import { wait, type LineWatch } from './line.ts'
+import { wait, type LineWatch } from './work.ts'
 
 /** What a clone has of its own, as shares: pages it wrote, blocks it wrote (VMM.md). */
 const PRIVATE_MEMORY_SHARE = 0.2

@@ -2,6 +2,7 @@
 import type { KeyId, VmId } from '../../../protocols/kit/index.ts'
 import type { DecisionRecord, GrantRecord, HistoryEntry, MachineRecord } from '../../../storage/records/records.ts'
 
+/** The records of one host's disk. */
 export class RecordStore {
   /** By VMID; frozen, so that nobody changes what is on a disk but by writing. */
   readonly machines = new Map<VmId, MachineRecord>()

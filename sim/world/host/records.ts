@@ -13,6 +13,7 @@ export const ORDERS_KEPT_MAX = 10_000
 export const HISTORY_PER_SUBJECT_MAX = 200
 export const NONCES_MAX = 200_000
 
+/** The port Records of one life. Throws DISK_FULL at a write while the disk is full. */
 export class SimRecords implements Records {
   readonly #host: SimHost
   readonly #life: Life

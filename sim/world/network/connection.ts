@@ -19,6 +19,7 @@ export interface EndOwner {
   onClosed (end: ConnectionEnd): void
 }
 
+/** One end of a connection, at its process. */
 export class ConnectionEnd {
   readonly owner: EndOwner
   readonly peer: PeerId
@@ -93,7 +94,7 @@ export class ConnectionEnd {
     if (!this.#open) return
     this.#open = false
     this.#pipe.close()
-    for (const stream of [...this.streams]) stream.connectionGone(reason)
+    for (const stream of this.streams) stream.connectionGone(reason)
     this.owner.onClosed(this)
   }
 }

@@ -35,6 +35,7 @@ export interface DirectoryParts {
 
 const PROVIDES_AT_ONCE_MAX = 8
 
+/** One process's part of the directory: what it asks, and what it keeps for others. */
 export class SimDirectory implements Directory {
   readonly #parts: DirectoryParts
   readonly #held = new Map<string, { told: boolean }>()

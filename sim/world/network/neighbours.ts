@@ -26,6 +26,7 @@ export interface NeighboursParts extends PipeParts {
 
 type Listener = (peer: PeerId, change: 'joined' | 'left') => void
 
+/** The connections of one process. */
 export class Neighbours {
   readonly #parts: NeighboursParts
   readonly #ends = new Map<PeerId, ConnectionEnd>()

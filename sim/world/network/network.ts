@@ -85,6 +85,7 @@ export class NetProcess implements EndOwner {
   onClosed (end: ConnectionEnd): void { this.neighbours.left(end) }
 }
 
+/** Hosts and processes that can be reached, and the links between them. */
 export class Network {
   readonly links: Links
   readonly #init: NetworkInit
@@ -119,7 +120,7 @@ export class Network {
     const process = this.#processes.get(peer)
     this.#processes.delete(peer)
     if (silent) this.#up.delete(peer)
-    for (const end of [...process?.neighbours.ends() ?? []]) end.processGone(silent)
+    for (const end of process?.neighbours.ends() ?? []) end.processGone(silent)
   }
 
   /** The host answers again, if only to refuse. */

@@ -14,6 +14,7 @@ interface Sent { dueUs: number, arrive: () => void }
 /** Losses of one segment that are drawn; a longer message draws for its first segments only, and for all when loss is rare. */
 const DRAWS_MAX = 16
 
+/** What is under way in one direction. */
 export class Pipe {
   readonly from: PeerId
   readonly to: PeerId

@@ -28,6 +28,7 @@ export interface PubSubParts {
   onTaken (gossip: Gossip, verdict: string): void
 }
 
+/** One process's part of gossip. */
 export class SimPubSub implements PubSub {
   readonly #parts: PubSubParts
   readonly #handlers = new Map<string, Handler>()

@@ -18,6 +18,7 @@ export interface StreamWatch {
   ended (stream: SimStream, reason: Error): void
 }
 
+/** One end of a stream; throws STREAM_* as the real one does. */
 export class SimStream implements MessageStream {
   readonly peer: PeerId
   readonly protocol: string

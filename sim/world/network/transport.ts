@@ -21,6 +21,7 @@ export interface TransportParts {
 
 interface Served { limits: StreamLimits, handler: StreamHandler, byPeer: Map<PeerId, number>, total: number }
 
+/** The port Transport of one process. */
 export class SimTransport implements Transport {
   readonly self: PeerId
   readonly #parts: TransportParts
