@@ -214,9 +214,9 @@ export class FuzzRun implements Seen {
     }
   }
 
-  /** Machines of orders that were never acknowledged: their clients gave up, and an administrator clears up. */
+  /** Machines that no client waits for (it gave up, or collected the other one of two that were made in a cut mesh): somebody clears up. */
   #collectOthers (): void {
-    for (const order of this.orders) if (!order.acknowledged && !order.collecting && this.world.plants.some(({ host }) => host.machines.has(order.vmId))) order.collect()
+    for (const order of this.orders) if (!order.acknowledged && this.world.plants.some(({ host }) => host.machines.has(order.vmId))) order.collect()
   }
 
   #note (event: SimEvent): void {
