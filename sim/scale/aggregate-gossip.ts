@@ -2,8 +2,8 @@
  * Gossip in aggregate: what message-gossip.ts comes to when there are too many plants to follow each message.
  *   spread  a rumour's first START_UP hearers are followed one by one (how long that takes is chance); from there the share of plants that have heard
  *           is logistic, with the rate r that a period T and a latency L give: r T e^(r L) = 1
- *   view    an entry is any other plant, each equally likely; what it says is as old as an exponential with mean VIEW_ENTRIES periods, and no older
- *           than the run: each hearing overwrites one of VIEW_ENTRIES entries, and a plant hears once a period on average
+ *   view    an entry is any other plant, each equally likely; what it says is as old as an exponential with a mean of as many periods as a view has entries, and no
+ *           older than the run: each hearing overwrites one entry, and a plant hears once a period on average
  * How far that is from message level is measured by gossip-check.ts.
  */
 import { ADVERT_EVERY_MS, ADVERT_JITTER_SHARE } from '../../protocols/capacity/constants.ts'
@@ -21,6 +21,8 @@ const QUANTILE_BITS = 12
 /** How a rumour spreads, and how old views are. */
 export class AggregateGossip {
   readonly periodMs: number
+  /** Mean age of an entry, once the run is much older. */
+  readonly meanAgeMs: number
   /** When the first `startUp` plants had heard the rumour, which one has at 0. */
   readonly startUpMs: number
   readonly startUp: number
@@ -32,12 +34,13 @@ export class AggregateGossip {
     const { plants } = init
     this.#plants = plants
     this.periodMs = init.periodMs ?? ADVERT_EVERY_MS
+    this.meanAgeMs = this.periodMs * (init.viewEntries ?? VIEW_ENTRIES)
     const latencyMs = init.latencyMs ?? GOSSIP_LATENCY_MS
     this.startUp = startUpOf(plants)
     this.startUpMs = startUpMs(init, this.startUp)
     this.#ratePerMs = spreadRate(this.periodMs, latencyMs)
     const quantiles = 2 ** QUANTILE_BITS
-    this.#agesMs = Int32Array.from({ length: quantiles }, (_, q) => Math.min(2 ** 31 - 1, Math.floor(-VIEW_ENTRIES * this.periodMs * exactLn((q + 0.5) / quantiles) + 0.5)))
+    this.#agesMs = Int32Array.from({ length: quantiles }, (_, q) => Math.min(2 ** 31 - 1, Math.floor(-this.meanAgeMs * exactLn((q + 0.5) / quantiles) + 0.5)))
   }
 
   get bytes (): number { return this.#agesMs.byteLength }
@@ -59,7 +62,7 @@ export class AggregateGossip {
 
   /** Share of entries that are at most so old at this time: what `ageMs` draws from. */
   ageShare (ageMs: number, nowMs: number): number {
-    return ageMs >= nowMs ? 1 : 1 - exactExp(-ageMs / (VIEW_ENTRIES * this.periodMs))
+    return ageMs >= nowMs ? 1 : 1 - exactExp(-ageMs / this.meanAgeMs)
   }
 }
 

@@ -3,11 +3,25 @@ import { BID_TTL_MS, BIDS_MAX, BIDS_PER_PEER_MAX, CANDIDATES_MAX } from '../../p
 import type { Capacity } from '../../node/plant/capacity.ts'
 import type { Seed } from '../kernel/index.ts'
 
-/** A size of machine that is ordered. */
-export interface NeedClass { cpus: number, memoryMiB: number, diskMiB: number, network: boolean }
+/** How long a machine runs. */
+export type Life = { kind: 'exponential', meanMs: number } | { kind: 'fixed', ms: number } | { kind: 'forever' }
 
-/** The cost models whose costs are whole numbers, and so equal in both forms to the last bit. */
-export type MarketCost = 'compute+network' | 'memory'
+/** A kind of machine that is ordered. */
+export interface NeedClass {
+  cpus: number
+  memoryMiB: number
+  diskMiB: number
+  network: boolean
+  /** How often it is ordered, against the others; 1 unless told otherwise. */
+  weight?: number
+  /** The market's `lifeMs`, exponential, unless told otherwise. */
+  life?: Life
+  /** Whose it is; drawn for each order unless told. */
+  domain?: number
+}
+
+/** The cost models whose costs are whole numbers here, and so equal in both forms to the last bit; `time-to-done` is the same at every idle plant. */
+export type MarketCost = 'compute+network' | 'memory' | 'time-to-done'
 
 /** Bounds of a plant's book of bids; the daemon's unless told otherwise. */
 export interface BookBounds { bidTtlMs: number, bidsMax: number, bidsPerPeerMax: number }
@@ -16,9 +30,10 @@ export interface BookBounds { bidTtlMs: number, bidsMax: number, bidsPerPeerMax:
 export interface MarketInit {
   seed: Seed
   plants: number
-  /** Kinds of plants, dealt out in turn: plant i is of kind i mod length. At most four networks each. */
+  /** Kinds of plants: dealt out in turn, or `counts[i]` of the i-th one after the other. */
   capacities?: readonly Capacity[]
-  /** Sizes of machines, each ordered equally often. */
+  counts?: readonly number[]
+  /** Kinds of machines, 256 at most. */
   needs?: readonly NeedClass[]
   /** How many domains order; each order is of a drawn one. */
   domains?: number
@@ -34,19 +49,24 @@ export interface MarketInit {
   lifeMs?: number
   /** One way. A round trip must be below the shop's deadline for bids. */
   latencyMs?: number
-  /** Of gossip: the mean age of a view's entry is VIEW_ENTRIES periods (aggregate-gossip.ts). */
+  /** Of gossip: the mean age of a view's entry is as many periods as the view has entries (aggregate-gossip.ts). */
   periodMs?: number
+  /** Views as the aggregate model draws them, or as gossip of messages makes them. */
+  gossip?: 'aggregate' | 'message'
   /** Every message an event, or one event for all calls of an order and one for all answers: the same decisions (a test says so). */
   fanOut?: 'one event' | 'message'
 }
 
 /** A market with everything said. */
-export interface Market extends Required<Omit<MarketInit, 'book'>> { book: BookBounds }
+export interface Market extends Required<Omit<MarketInit, 'book' | 'counts'>> { book: BookBounds, counts: readonly number[] | undefined }
 
-/** Networks of a plant, at most: the paper's four (VMPlants 3.4). */
-export const NETWORKS_MAX = 4
+/** Kinds of machines: a lease's number names one of so many. */
+export const NEED_CLASSES_MAX = 256
 
-const PAPER_PLANT: Capacity = { cpus: 32, memoryMiB: 1_536, diskMiB: 65_536, machines: 32, networks: NETWORKS_MAX }
+/** Networks of a plant: eight bytes each, of every plant. */
+export const NETWORKS_MAX = 64
+
+const PAPER_PLANT: Capacity = { cpus: 32, memoryMiB: 1_536, diskMiB: 65_536, machines: 32, networks: 4 }
 const PAPER_NEEDS: readonly NeedClass[] = [32, 64, 256].map((memoryMiB) => ({ cpus: 1, memoryMiB, diskMiB: 2_048, network: false }))
 
 /** Fills in what is not said: plants and machines of the paper (VMPlants 4.1), the daemon's bounds. */
@@ -62,10 +82,24 @@ export function marketOf (init: MarketInit): Market {
     lifeMs: 1_800_000,
     latencyMs: 50,
     periodMs: 10_000,
+    gossip: 'aggregate',
+    counts: undefined,
     fanOut: 'one event',
     ...init,
     book: { bidTtlMs: BID_TTL_MS, bidsMax: BIDS_MAX, bidsPerPeerMax: BIDS_PER_PEER_MAX, ...init.book }
   }
+}
+
+/** The kind of each plant, by its number. */
+export function kindsOf ({ plants, capacities, counts }: Pick<Market, 'plants' | 'capacities' | 'counts'>): Int32Array {
+  if (counts === undefined) return Int32Array.from({ length: plants }, (_, plant) => plant % capacities.length)
+  const kinds = new Int32Array(plants)
+  let next = 0
+  for (const [kind, count] of counts.entries()) {
+    kinds.fill(kind, next, next + count)
+    next += count
+  }
+  return kinds
 }
 
 /** Reasons of a refusal as bits; each is a code of the daemon's refusals. */

@@ -1,13 +1,14 @@
 /**
  * Bid rounds: query - bid - award - timer - release. Shops order at exponential intervals; an order goes to the plants that the desk chooses from
- * the shop's view, which is drawn by the aggregate gossip; all messages take one constant latency and none is lost; a granted machine runs an
- * exponential time. Everything that is drawn comes from the shop's stream, so both desks see the same.
+ * the shop's view, which the aggregate gossip draws or gossip of messages has made; all messages take one constant latency and none is lost; a granted machine runs for
+ * a time. Everything that is drawn comes from the shop's stream, so both desks see the same.
  */
 import { PlantError } from '../../protocols/kit/index.ts'
 import { DEADLINE_MS } from '../../protocols/bid/constants.ts'
 import { CalendarQueue, NONE, StreamTable, ticksOfMs, type EventQueue } from '../kernel/index.ts'
 import { AggregateGossip } from './aggregate-gossip.ts'
-import { GRANTED, REFUSED, WAIT, type BidDesk, type Market, type OrderDrawn, type View } from './bid-market.ts'
+import { MessageGossip } from './message-gossip.ts'
+import { GRANTED, REFUSED, WAIT, type BidDesk, type Life, type Market, type NeedClass, type OrderDrawn, type View } from './bid-market.ts'
 
 const ORDER = 0
 const CALLS = 1
@@ -37,10 +38,13 @@ export class BidRounds {
   readonly #queue: EventQueue
   readonly #draws: StreamTable
   readonly #gossip: AggregateGossip
+  readonly #messageGossip: MessageGossip | undefined
   readonly #tape: Tape | undefined
   readonly #latencyTicks: number
   readonly #orderEveryTicks: number
-  readonly #lifeTicks: number
+  readonly #lives: readonly Life[]
+  /** Where the share of each kind of machine ends in [0, 2^32]. */
+  readonly #classEnds: Float64Array
   readonly #view: View
   readonly #order: OrderDrawn = { shop: 0, needClass: 0, domain: 0 }
   #rounds = new Int32Array(64 * ROUND_WORDS)
@@ -58,17 +62,22 @@ export class BidRounds {
     this.#queue = queue
     this.#draws = new StreamTable(market.seed, 'orders', market.plants)
     this.#gossip = new AggregateGossip(market)
+    this.#messageGossip = market.gossip === 'message' ? new MessageGossip(market) : undefined
+    this.#classEnds = classEnds(market.needs)
     this.#tape = tape
     this.#latencyTicks = ticksOfMs(market.latencyMs)
     this.#orderEveryTicks = ticksOfMs(market.orderEveryMs)
-    this.#lifeTicks = ticksOfMs(market.lifeMs)
+    this.#lives = market.needs.map(({ life }) => life ?? { kind: 'exponential', meanMs: market.lifeMs })
     this.#view = { count: 0, plants: new Int32Array(market.viewEntries), agesMs: new Int32Array(market.viewEntries) }
     for (let shop = 0; shop < market.plants; shop++) queue.push(this.#draws.exponential(shop, this.#orderEveryTicks), ORDER, shop, 0)
   }
 
-  get counts (): RoundCounts { return { ...this.#counts } }
+  get counts (): RoundCounts { return { ...this.#counts, events: this.#counts.events + (this.#messageGossip?.events ?? 0) } }
+  /** Messages of gossip; in aggregate none are sent. */
+  get gossipMessages (): number { return this.#messageGossip?.messages ?? 0 }
+  get nowMs (): number { return this.#queue.nowTicks / 1_000 }
   /** Bytes of all arrays, the desk's included. */
-  get bytes (): number { return this.#queue.bytes + this.#draws.bytes * 2 + this.#gossip.bytes + this.#rounds.byteLength + this.#lifesTicks.byteLength + this.#desk.bytes }
+  get bytes (): number { return this.#queue.bytes + this.#draws.bytes * 2 + this.#gossip.bytes + (this.#messageGossip?.bytes ?? 0) + this.#rounds.byteLength + this.#lifesTicks.byteLength + this.#desk.bytes }
 
   /** Runs every event up to this time. */
   runUntil (untilMs: number): void {
@@ -106,14 +115,16 @@ export class BidRounds {
     this.#counts.orders++
     const order = this.#order
     order.shop = shop
-    order.needClass = draws.int(shop, this.#market.needs.length)
-    order.domain = draws.int(shop, this.#market.domains)
+    const drawn = draws.next(shop)
+    order.needClass = 0
+    while (drawn >= (this.#classEnds[order.needClass] as number)) order.needClass++
+    order.domain = (this.#market.needs[order.needClass] as NeedClass).domain ?? draws.int(shop, this.#market.domains)
     this.#look(shop, nowTicks)
     const round = this.#takeRound()
     const asked = this.#desk.open(round, order, this.#view, nowTicks)
     this.#rounds[round * ROUND_WORDS] = asked
     // Drawn with the order, so that an order is the same whatever is decided about others.
-    this.#lifesTicks[round] = 1 + draws.exponential(shop, this.#lifeTicks)
+    this.#lifesTicks[round] = this.#lifeOf(order)
     if (this.#tape !== undefined) for (let place = 0; place < asked; place++) this.#tape(TAPE.ASKED, nowTicks, round, this.#desk.plantAt(round, place), place)
     if (asked === 0) {
       this.#end(round, REFUSED, nowTicks)
@@ -156,7 +167,7 @@ export class BidRounds {
     const queue = this.#queue
     queue.push(nowTicks + this.#latencyTicks, AWARD_ANSWER, round, place)
     if (lease < 0) this.#counts.awardsRefused++
-    else queue.push(nowTicks + (this.#lifesTicks[round] as number), RELEASE, plant, lease)
+    else if ((this.#lifesTicks[round] as number) < Infinity) queue.push(nowTicks + (this.#lifesTicks[round] as number), RELEASE, plant, lease)
   }
 
   #onAwardAnswer (round: number, place: number, nowTicks: number): void {
@@ -181,8 +192,36 @@ export class BidRounds {
     this.#freeRound = round
   }
 
+  /** How long the order's machine will run, in ticks; Infinity for ever. */
+  #lifeOf ({ shop, needClass }: OrderDrawn): number {
+    const life = this.#lives[needClass] as Life
+    switch (life.kind) {
+      case 'exponential': return 1 + this.#draws.exponential(shop, ticksOfMs(life.meanMs))
+      case 'fixed': return Math.max(1, ticksOfMs(life.ms))
+      case 'forever': return Infinity
+    }
+  }
+
+  /** The shop's view at this moment, as gossip of messages has made it; of two entries that name one plant the first counts. */
+  #lookAtMessages (gossip: MessageGossip, shop: number, nowTicks: number): void {
+    gossip.runUntil(nowTicks / 1_000)
+    const view = this.#view
+    view.count = 0
+    for (let entry = 0; entry < this.#market.viewEntries; entry++) {
+      const plant = gossip.peerAt(shop, entry)
+      if (this.#seen(plant, view.count)) continue
+      view.plants[view.count] = plant
+      view.agesMs[view.count] = Math.floor(nowTicks / 1_000) - gossip.heardMsAt(shop, entry)
+      view.count++
+    }
+  }
+
   /** The shop's view at this moment: other plants, no two the same. */
   #look (shop: number, nowTicks: number): void {
+    if (this.#messageGossip !== undefined) {
+      this.#lookAtMessages(this.#messageGossip, shop, nowTicks)
+      return
+    }
     const { plants, viewEntries } = this.#market
     const draws = this.#draws
     const view = this.#view
@@ -221,4 +260,14 @@ export class BidRounds {
     }
     return this.#roundsUsed++
   }
+}
+
+function classEnds (needs: readonly NeedClass[]): Float64Array {
+  const weights = needs.map(({ weight }) => weight ?? 1)
+  const all = weights.reduce((sum, weight) => sum + weight, 0)
+  let sum = 0
+  const ends = Float64Array.from(weights, (weight) => (sum += weight) / all * 4_294_967_296)
+  // Whatever rounding has made of the sum: the last kind ends where the draws do.
+  ends[ends.length - 1] = 4_294_967_296
+  return ends
 }

@@ -2,7 +2,7 @@
  * Decides for a market with the daemon's own cores, as they are: whom to ask (protocols/capacity), the bidder and the cost model (node/plant),
  * the book and the auction (protocols/bid), the ledger (node/plant). For up to some 10^4 plants; above, typed-desk.ts decides the same.
  */
-import { computeNetworkCost, FIGURES_AT_FIRST, memoryCost, type CostModel } from '../../node/plant/cost/index.ts'
+import { costModel, FIGURES_AT_FIRST, type CostModel } from '../../node/plant/cost/index.ts'
 import { decideBid, type Bidder, type BidRequest } from '../../node/plant/bidder.ts'
 import { Ledger } from '../../node/plant/ledger.ts'
 import { Auction, type AuctionEffect, type Candidate } from '../../protocols/bid/auction.ts'
@@ -14,7 +14,7 @@ import type { PlantAd } from '../../protocols/capacity/messages.ts'
 import { PlantError, type LeaseId, type PeerId, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
 import type { StreamTable } from '../kernel/index.ts'
-import { GRANTED, REASON_BITS, REFUSED, WAIT, type BidDesk, type Market, type OrderDrawn, type View } from './bid-market.ts'
+import { GRANTED, kindsOf, REASON_BITS, REFUSED, WAIT, type BidDesk, type Market, type OrderDrawn, type View } from './bid-market.ts'
 
 interface Plant {
   id: PeerId
@@ -53,10 +53,10 @@ export class CoreDesk implements BidDesk {
   constructor (market: Market, ties: StreamTable) {
     this.#market = market
     this.#random = new ShopRandom(ties)
-    const cost = market.cost === 'memory' ? memoryCost() : computeNetworkCost()
-    this.#plants = Array.from({ length: market.plants }, (_, i) => plantOf(i, market, cost))
-    this.#orders = market.needs.map(({ network, ...hardware }) => orderOf(hardware, network))
-    this.#wanted = market.needs.map((need) => ({ ...need, network: need.network || cost.everyMachineOnNetwork }))
+    const cost = costModel(market.cost)
+    this.#plants = Array.from(kindsOf(market), (kind, i) => plantOf(i, kind, market, cost))
+    this.#orders = market.needs.map(({ cpus, memoryMiB, diskMiB, network }) => orderOf({ cpus, memoryMiB, diskMiB }, network))
+    this.#wanted = market.needs.map((need) => ({ cpus: need.cpus, memoryMiB: need.memoryMiB, diskMiB: need.diskMiB, network: need.network || cost.everyMachineOnNetwork }))
   }
 
   open (round: number, { shop, needClass, domain }: OrderDrawn, view: View, nowTicks: number): number {
@@ -182,9 +182,9 @@ class CountedBytes implements Random {
 
 const PLAN: BidRequest['plan'] = { found: true, outline: { goldenId: 'golden', actionsLeft: 0, fetchBytes: 0, resize: false } }
 
-function plantOf (number: number, market: Market, cost: CostModel): Plant {
+function plantOf (number: number, kind: number, market: Market, cost: CostModel): Plant {
   const id = idOf(number)
-  const ledger = new Ledger(market.capacities[number % market.capacities.length] as Ledger['capacity'])
+  const ledger = new Ledger(market.capacities[kind] as Ledger['capacity'])
   const ad = adOf(ledger)
   return { id, book: new BidBook(id, new CountedBytes(), market.book), bidder: { isa: ISA, ledger, cost, load: 0, learned: FIGURES_AT_FIRST, policy: {} }, ad, adBefore: ad, changedMs: 0 }
 }

@@ -1,6 +1,6 @@
 /**
  * Gossip message by message. Once a period, jittered as the daemon's adverts are, each plant tells one plant drawn from all of itself; after a
- * constant latency that one writes sender and time over a drawn entry of its view of VIEW_ENTRIES. A rumour that starts at one plant rides along.
+ * constant latency that one writes sender and time over a drawn entry of its view. A rumour that starts at one plant rides along.
  */
 import { ADVERT_EVERY_MS, ADVERT_JITTER_SHARE } from '../../protocols/capacity/constants.ts'
 import { CalendarQueue, NONE, StreamTable, ticksOfMs, type EventQueue, type Seed } from '../kernel/index.ts'
@@ -18,6 +18,8 @@ export interface GossipInit {
   /** Each period is drawn within this share of it, up and down. */
   jitterShare?: number
   latencyMs?: number
+  /** Entries of a view; VIEW_ENTRIES unless told otherwise. */
+  viewEntries?: number
 }
 
 /** Bins a period of the curve of who has heard the rumour. */
@@ -33,6 +35,7 @@ const ENTRY_WORDS = 2
 /** One run; `runUntil` goes on from where it stopped. Entries start as drawn plants, heard at 0. */
 export class MessageGossip {
   readonly #plants: number
+  readonly #entries: number
   readonly #queue: EventQueue
   readonly #streams: StreamTable
   readonly #view: Int32Array
@@ -48,22 +51,24 @@ export class MessageGossip {
   constructor (init: GossipInit, queue: EventQueue = new CalendarQueue()) {
     const { seed, plants } = init
     this.#plants = plants
+    this.#entries = init.viewEntries ?? VIEW_ENTRIES
     this.#queue = queue
     this.#periodTicks = ticksOfMs(init.periodMs ?? ADVERT_EVERY_MS)
     this.#jitterTicks = Math.floor(this.#periodTicks * (init.jitterShare ?? ADVERT_JITTER_SHARE))
     this.#latencyTicks = ticksOfMs(init.latencyMs ?? GOSSIP_LATENCY_MS)
     this.#streams = new StreamTable(seed, 'gossip', plants)
-    this.#view = new Int32Array(plants * VIEW_ENTRIES * ENTRY_WORDS)
+    this.#view = new Int32Array(plants * this.#entries * ENTRY_WORDS)
     this.#informed = new Uint8Array(plants)
     this.#informed[0] = 1
     for (let plant = 0; plant < plants; plant++) {
-      for (let entry = 0; entry < VIEW_ENTRIES; entry++) this.#view[(plant * VIEW_ENTRIES + entry) * ENTRY_WORDS] = this.#other(plant)
+      for (let entry = 0; entry < this.#entries; entry++) this.#view[(plant * this.#entries + entry) * ENTRY_WORDS] = this.#other(plant)
       queue.push(Math.floor(this.#streams.fraction(plant) * this.#periodTicks), SEND, plant, 0)
     }
   }
 
   /** Messages that arrived. */
   get messages (): number { return this.#messages }
+  /** Events that were handled: sends and arrivals. */
   get events (): number { return this.#messages + this.#sends }
   get informed (): number { return this.#informedCount }
   /** Bytes of all arrays. */
@@ -76,6 +81,7 @@ export class MessageGossip {
     const streams = this.#streams
     const view = this.#view
     const informed = this.#informed
+    const entries = this.#entries
     const least = this.#periodTicks - this.#jitterTicks
     const spread = 2 * this.#jitterTicks + 1
     for (;;) {
@@ -91,7 +97,7 @@ export class MessageGossip {
         continue
       }
       this.#messages++
-      const at = ((plant << 4) + (streams.next(plant) & (VIEW_ENTRIES - 1))) << 1
+      const at = (plant * entries + streams.int(plant, entries)) * ENTRY_WORDS
       view[at] = queue.b
       view[at + 1] = Math.floor(now / 1_000)
       if (kind === HEAR_RUMOUR && informed[plant] === 0) {
@@ -116,11 +122,15 @@ export class MessageGossip {
 
   /** Ages of all entries of the views of the first `plants` plants, in periods, unordered. */
   ages (plants: number = this.#plants): Float64Array {
-    const count = Math.min(plants, this.#plants) * VIEW_ENTRIES
+    const count = Math.min(plants, this.#plants) * this.#entries
     const nowMs = this.#queue.nowTicks / 1_000
     const periodMs = this.#periodTicks / 1_000
     return Float64Array.from({ length: count }, (_, entry) => (nowMs - (this.#view[entry * ENTRY_WORDS + 1] as number)) / periodMs)
   }
+
+  /** What an entry of a plant's view says: whom, and when it was heard. */
+  peerAt (plant: number, entry: number): number { return this.#view[(plant * this.#entries + entry) * ENTRY_WORDS] as number }
+  heardMsAt (plant: number, entry: number): number { return this.#view[(plant * this.#entries + entry) * ENTRY_WORDS + 1] as number }
 
   /** Another plant, each equally likely. */
   #other (plant: number): number {

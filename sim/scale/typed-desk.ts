@@ -4,7 +4,7 @@
  */
 import { CANDIDATES_RANDOM_SHARE } from '../../protocols/capacity/constants.ts'
 import type { StreamTable } from '../kernel/index.ts'
-import { GRANTED, REASON_BITS, REFUSED, WAIT, type BidDesk, type Market, type NeedClass, type OrderDrawn, type View } from './bid-market.ts'
+import { GRANTED, NEED_CLASSES_MAX, REASON_BITS, REFUSED, WAIT, type BidDesk, type Market, type NeedClass, type OrderDrawn, type View } from './bid-market.ts'
 import { Chooser } from './chooser.ts'
 import { TypedBook } from './typed-book.ts'
 import { TypedPlants, USED_MACHINES, USED_MEMORY, PLANT_WORDS } from './typed-plants.ts'
@@ -12,6 +12,8 @@ import { TypedPlants, USED_MACHINES, USED_MEMORY, PLANT_WORDS } from './typed-pl
 /** The paper's cost function; node/plant/cost/compute-network.ts has the same numbers. */
 const COMPUTE_PER_MACHINE = 4
 const NETWORK_ONCE = 50
+/** node/plant/cost/learned.ts, `cloneMs`: with nothing to fetch, no actions and no load, all that time-to-done counts. */
+const CLONE_MS = 1_000
 /** node/plant/cost/memory.ts, `ceilingMiB`. */
 const MEMORY_CEILING_MIB = 2 ** 24
 
@@ -27,9 +29,6 @@ const DOMAIN = SHOP + 2
 const ASKED = SHOP + 3
 const SILENT = SHOP + 4
 const OFFERS = SHOP + 5
-
-/** Need classes in a lease's number. */
-const NEED_CLASSES_MAX = 256
 
 /** See BidDesk. All answers to a round come at one time. */
 export class TypedDesk implements BidDesk {
@@ -48,7 +47,7 @@ export class TypedDesk implements BidDesk {
   constructor (market: Market, ties: StreamTable) {
     this.#market = market
     this.#everyMachineOnNetwork = market.cost === 'compute+network'
-    this.#plants = new TypedPlants(market.plants, market.capacities, this.#everyMachineOnNetwork || market.needs.some(({ network }) => network))
+    this.#plants = new TypedPlants(market, this.#everyMachineOnNetwork || market.needs.some(({ network }) => network))
     this.#book = new TypedBook(this.#plants.words, market.book)
     this.#ties = ties
     this.#from = new Int32Array(market.viewEntries)
@@ -146,6 +145,7 @@ export class TypedDesk implements BidDesk {
   #cost (plant: number, domain: number): number {
     const { words } = this.#plants
     const at = plant * PLANT_WORDS
+    if (this.#market.cost === 'time-to-done') return CLONE_MS
     if (!this.#everyMachineOnNetwork) return Math.max(0, MEMORY_CEILING_MIB - Math.max(0, this.#plants.capacity(plant, USED_MEMORY) - (words[at + USED_MEMORY] as number)))
     return COMPUTE_PER_MACHINE * (words[at + USED_MACHINES] as number) + (this.#plants.hasNetwork(plant, domain) ? 0 : NETWORK_ONCE)
   }

@@ -1,6 +1,6 @@
 /** The ledgers of all plants in typed arrays: what node/plant/ledger.ts decides, 64 bytes a plant and one cache line to look at. */
-import type { Capacity } from '../../node/plant/capacity.ts'
-import { NETWORKS_MAX, REASON_BITS, type NeedClass } from './bid-market.ts'
+import { PlantError } from '../../protocols/kit/index.ts'
+import { kindsOf, NETWORKS_MAX, REASON_BITS, type Market, type NeedClass } from './bid-market.ts'
 
 /** Words of a plant: what is used, what was used before the last change, when that was (ms), its kind, and its book of bids (typed-book.ts). */
 export const PLANT_WORDS = 16
@@ -29,12 +29,19 @@ export class TypedPlants {
   readonly words: Int32Array
   readonly #networks: Int32Array
   readonly #capacities: Float64Array
+  /** Words of one plant's networks. */
+  readonly #networkWords: number
 
-  constructor (plants: number, capacities: readonly Capacity[], withNetworks: boolean) {
+  /** Throws CONFIG_INVALID for more networks than NETWORKS_MAX where machines are put on any. */
+  constructor (market: Market, withNetworks: boolean) {
+    const { plants, capacities } = market
+    const networksMax = withNetworks ? Math.max(...capacities.map(({ networks }) => networks)) : 0
+    if (networksMax > NETWORKS_MAX) throw new PlantError('CONFIG_INVALID', { field: 'capacity.networks', found: networksMax, allowed: `at most ${NETWORKS_MAX} in a market at scale` })
+    this.#networkWords = networksMax * NETWORK_WORDS
     this.words = new Int32Array(plants * PLANT_WORDS)
-    this.#networks = new Int32Array(withNetworks ? plants * NETWORKS_MAX * NETWORK_WORDS : 0)
-    this.#capacities = Float64Array.from(capacities.flatMap(({ cpus, memoryMiB, diskMiB, machines, networks }) => [cpus, memoryMiB, diskMiB, machines, Math.min(networks, NETWORKS_MAX)]))
-    for (let plant = 0; plant < plants; plant++) this.words[plant * PLANT_WORDS + KIND] = plant % capacities.length
+    this.#networks = new Int32Array(plants * this.#networkWords)
+    this.#capacities = Float64Array.from(capacities.flatMap(({ cpus, memoryMiB, diskMiB, machines, networks }) => [cpus, memoryMiB, diskMiB, machines, networks]))
+    for (const [plant, kind] of kindsOf(market).entries()) this.words[plant * PLANT_WORDS + KIND] = kind
   }
 
   get bytes (): number { return this.words.byteLength + this.#networks.byteLength }
@@ -114,8 +121,8 @@ export class TypedPlants {
 
   /** Where the plant's network with this tag lies; -1 when it has none. */
   #network (plant: number, tag: number): number {
-    const first = plant * NETWORKS_MAX * NETWORK_WORDS
-    for (let at = first; at < first + NETWORKS_MAX * NETWORK_WORDS; at += NETWORK_WORDS) if (this.#networks[at] === tag) return at
+    const first = plant * this.#networkWords
+    for (let at = first; at < first + this.#networkWords; at += NETWORK_WORDS) if (this.#networks[at] === tag) return at
     return -1
   }
 }

@@ -28,7 +28,20 @@ const capacity: fc.Arbitrary<Capacity> = fc.record({
   machines: fc.integer({ min: 0, max: 6 }),
   networks: fc.integer({ min: 0, max: 4 })
 })
-const need = fc.record({ cpus: fc.integer({ min: 1, max: 4 }), memoryMiB: fc.integer({ min: 1, max: 512 }), diskMiB: fc.integer({ min: 1, max: 2_048 }), network: fc.boolean() })
+const life = fc.oneof(
+  fc.record({ kind: fc.constant('exponential' as const), meanMs: fc.integer({ min: 10, max: 20_000 }) }),
+  fc.record({ kind: fc.constant('fixed' as const), ms: fc.integer({ min: 0, max: 5_000 }) }),
+  fc.constant({ kind: 'forever' as const })
+)
+const need = fc.record({
+  cpus: fc.integer({ min: 1, max: 4 }),
+  memoryMiB: fc.integer({ min: 1, max: 512 }),
+  diskMiB: fc.integer({ min: 1, max: 2_048 }),
+  network: fc.boolean(),
+  weight: fc.integer({ min: 1, max: 5 }),
+  life,
+  domain: fc.integer({ min: 0, max: 3 })
+}, { requiredKeys: ['cpus', 'memoryMiB', 'diskMiB', 'network'] })
 
 /** Small plants, many orders, short books: so that every refusal happens. */
 const market: fc.Arbitrary<MarketInit> = fc.record({
@@ -37,14 +50,15 @@ const market: fc.Arbitrary<MarketInit> = fc.record({
   capacities: fc.array(capacity, { minLength: 1, maxLength: 4 }),
   needs: fc.array(need, { minLength: 1, maxLength: 4 }),
   domains: fc.integer({ min: 1, max: 8 }),
-  cost: fc.constantFrom('compute+network', 'memory'),
+  cost: fc.constantFrom('compute+network', 'memory', 'time-to-done'),
   asked: fc.integer({ min: 1, max: 16 }),
   viewEntries: fc.integer({ min: 1, max: 40 }),
   book: fc.record({ bidTtlMs: fc.integer({ min: 1, max: 4_000 }), bidsMax: fc.integer({ min: 1, max: 30 }), bidsPerPeerMax: fc.integer({ min: 1, max: 10 }) }, { requiredKeys: [] }),
   orderEveryMs: fc.integer({ min: 50, max: 4_000 }),
   lifeMs: fc.integer({ min: 10, max: 20_000 }),
   latencyMs: fc.integer({ min: 0, max: 740 }),
-  periodMs: fc.integer({ min: 1, max: 1_000 })
+  periodMs: fc.integer({ min: 1, max: 1_000 }),
+  gossip: fc.constantFrom('aggregate', 'message')
 })
 
 test('typed arrays decide as the daemon\'s cores do: whom to ask, bids and refusals, the winner, leases', () => {
