@@ -101,8 +101,8 @@ export class FuzzRun implements Seen {
       this.#rest('atRest')
     }
     if (this.#goesOn()) {
-      for (const order of this.orders) if (order.acknowledged) order.collect()
       this.#collectOthers()
+      for (const order of this.orders) if (order.acknowledged) order.collect()
       await this.#until(atMs += COLLECT_MS)
       this.#rest('atEnd')
     }
@@ -216,7 +216,12 @@ export class FuzzRun implements Seen {
 
   /** Machines that no client waits for (it gave up, or collected the other one of two that were made in a cut mesh): somebody clears up. */
   #collectOthers (): void {
-    for (const order of this.orders) if (!order.acknowledged && this.world.plants.some(({ host }) => host.machines.has(order.vmId))) order.collect()
+    for (const order of this.orders) {
+      if (order.acknowledged) continue
+      // Where it is: another shop may be answered by the plant that had the other one, that it was collected.
+      const there = this.world.plants.find(({ host }) => host.machines.has(order.vmId))
+      if (there !== undefined) order.collect(there)
+    }
   }
 
   #note (event: SimEvent): void {

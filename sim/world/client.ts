@@ -94,17 +94,17 @@ export class ClientOrder {
     return node.shop.create(this.#order(), { strict: this.plan.machine.strict }, {}, new AbortController().signal)
   }
 
-  /** Has the machine collected through one of its shops; tries until one has done it. */
-  collect (): void {
+  /** Has the machine collected through one of its shops, or the one that is named; tries until one has done it. */
+  collect (through?: SimPlant): void {
     this.collecting = true
     this.acknowledged = false
     const world = this.#world
-    const shop = this.#shop()
+    const shop = through ?? this.#shop()
     const call = (): Uint8Array => this.#sign({ kind: 'collect', vmId: this.vmId, body: {} })
     this.#through(shop, async (plant) => plant.node?.shop.call(call(), {}, this.#patience().signal), () => { this.#ended(world.timeline.nowMs) }, (error) => {
       const { code } = asPlantError(error)
       world.tell('order.collectFailed', shop?.name, { sequence: this.plan.sequence, code })
-      if (this.#asks++ < 2 * ASKS_MAX) world.timeline.after(usOf(ASK_AGAIN_MS), () => { this.collect() })
+      if (this.#asks++ < 2 * ASKS_MAX) world.timeline.after(usOf(ASK_AGAIN_MS), () => { this.collect(through) })
     })
   }
 
