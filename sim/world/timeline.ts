@@ -64,17 +64,15 @@ export class Timeline {
   after (us: number, fn: () => void, owner?: Life): Cancel { return this.at(this.#nowUs + us, fn, owner) }
 
   /**
-   * Lets events happen, up to and including that time. `settled` is called when all promises are quiet after each one, and ends the run by
-   * answering false. Rejects with what an event threw.
+   * Lets events happen, up to and including that time. `settled` is called when all promises are quiet, before the first and after each one, and ends
+   * the run by answering false. Rejects with what an event threw.
    */
   async run (untilUs: number, quiet: Quiet, settled: () => boolean = () => true): Promise<void> {
     const untilMs = untilUs / TICKS_PER_MS
     await new Promise<void>((resolve, reject) => {
-      let first = true
       const step = (): void => {
         try {
-          if (!first && !settled()) return resolve()
-          first = false
+          if (!settled()) return resolve()
           this.#happened = false
           while (!this.#happened) {
             if (this.#agenda.step(untilMs)) continue
