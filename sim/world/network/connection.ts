@@ -42,10 +42,10 @@ export class ConnectionEnd {
   get underWay (): number { return this.#pipe.underWay }
 
   /** Sends to the other end; what arrives at an end that has closed is dropped, and answered with a reset. */
-  send (bytes: number, arrive: (far: ConnectionEnd) => void): number {
-    if (!this.#open) return 0
-    return this.#pipe.send(bytes + FRAME_OVERHEAD_BYTES, () => {
-      if (this.far.#open) arrive(this.far)
+  send (bytes: number, arrive: (far: ConnectionEnd, takesUs: number) => void): void {
+    if (!this.#open) return
+    this.#pipe.send(bytes + FRAME_OVERHEAD_BYTES, (takesUs) => {
+      if (this.far.#open) arrive(this.far, takesUs)
       else this.far.#reset()
     })
   }

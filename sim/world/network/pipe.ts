@@ -3,16 +3,19 @@ import type { PeerId } from '../../../protocols/kit/index.ts'
 import type { RandomStream } from '../../kernel/index.ts'
 import type { Life } from '../life.ts'
 import { usOf, type Timeline } from '../timeline.ts'
-import { LOSSES_IN_A_ROW_MAX, RTO_MS_MAX, RTO_MS_MIN, SEGMENT_BYTES } from './constants.ts'
+import { LOSSES_IN_A_ROW_MAX, RTO_MS_MAX, RTO_MS_MIN, SEGMENT_BYTES, SILENCE_MS_MAX } from './constants.ts'
 import type { Links } from './links.ts'
 
 /** What a pipe stands on. */
 export interface PipeParts { timeline: Timeline, links: Links, rng: RandomStream }
 
-interface Sent { dueUs: number, arrive: () => void }
+interface Sent { dueUs: number, takesUs: number, arrive: (takesUs: number) => void }
+interface Waiting { bytes: number, sentUs: number, fromUs: number, arrive: (takesUs: number) => void }
 
 /** Losses of one segment that are drawn; a longer message draws for its first segments only, and for all when loss is rare. */
 const DRAWS_MAX = 16
+/** A message that takes longer is sent in pieces of this, so that what becomes of the link meanwhile counts. */
+const SLICE_US = 500_000
 
 /** What is under way in one direction. */
 export class Pipe {
@@ -22,13 +25,15 @@ export class Pipe {
   readonly #receiver: Life
   readonly #onBroken: () => void
   #underWay: Sent[] = []
+  /** What is being put on the line, and what waits behind it. */
+  #waiting: Waiting[] = []
   #busyUntilUs = 0
   #lastDueUs = 0
   #rtoMs = 0
   #closed = false
   #known: { version: number, link: ReturnType<Links['of']> } | undefined
 
-  /** `onBroken`: a segment was lost too often in a row. */
+  /** `onBroken`: a segment was lost too often in a row, or the line is stuck. */
   constructor (parts: PipeParts, ends: { from: PeerId, to: PeerId, receiver: Life }, onBroken: () => void) {
     this.#parts = parts
     this.from = ends.from
@@ -38,28 +43,59 @@ export class Pipe {
   }
 
   /** Messages that have not arrived. */
-  get underWay (): number { return this.#underWay.length }
+  get underWay (): number { return this.#underWay.length + this.#waiting.length }
 
-  /** Sends; returns how long the bytes themselves take, in microseconds: what a slow link makes of a long message. */
-  send (bytes: number, arrive: () => void): number {
-    if (this.#closed) return 0
+  /** Sends; `arrive` is told how long the bytes themselves took: what a slow link makes of a long message. */
+  send (bytes: number, arrive: (takesUs: number) => void): void {
+    if (this.#closed) return
+    const { timeline } = this.#parts
+    this.#waiting.push({ bytes, sentUs: timeline.nowUs, fromUs: 0, arrive })
+    if (this.#waiting.length > 1) return
+    if (this.#busyUntilUs <= timeline.nowUs) this.#transmit()
+    else timeline.at(this.#busyUntilUs, () => { this.#transmit() })
+  }
+
+  /** Puts what waits on the line, as long as the line takes it at once. */
+  #transmit (): void {
     const { timeline, rng } = this.#parts
-    const link = this.#link()
-    const fromUs = Math.max(timeline.nowUs, this.#busyUntilUs)
-    const takesUs = Math.ceil(bytes * 8 / link.bandwidthMbit)
-    this.#busyUntilUs = fromUs + takesUs
-    const jitterUs = link.jitterMs === 0 ? 0 : rng.int(usOf(link.jitterMs) + 1)
-    const dueUs = Math.max(this.#lastDueUs, this.#busyUntilUs + usOf(link.latencyMs) + jitterUs + this.#lossUs(bytes, link))
-    this.#lastDueUs = dueUs
-    this.#underWay.push({ dueUs, arrive })
-    if (this.#underWay.length === 1) this.#arm(dueUs)
-    return takesUs
+    for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
+      const nowUs = timeline.nowUs
+      if (this.#busyUntilUs > nowUs) {
+        timeline.at(this.#busyUntilUs, () => { this.#transmit() })
+        return
+      }
+      if (head.fromUs === 0) head.fromUs = nowUs
+      const link = this.#link()
+      const takesUs = Math.ceil(head.bytes * 8 / link.bandwidthMbit)
+      if (takesUs > SLICE_US) {
+        head.bytes -= Math.floor(SLICE_US * link.bandwidthMbit / 8)
+        this.#busyUntilUs = nowUs + SLICE_US
+        if (this.#isStuck(head.sentUs, this.#busyUntilUs)) return
+        continue
+      }
+      this.#waiting.shift()
+      this.#busyUntilUs = nowUs + takesUs
+      const jitterUs = link.jitterMs === 0 ? 0 : rng.int(usOf(link.jitterMs) + 1)
+      const dueUs = Math.max(this.#lastDueUs, this.#busyUntilUs + usOf(link.latencyMs) + jitterUs + this.#lossUs(head.bytes, link))
+      if (this.#closed || this.#isStuck(head.sentUs, dueUs)) return
+      this.#lastDueUs = dueUs
+      this.#underWay.push({ dueUs, takesUs: this.#busyUntilUs - head.fromUs, arrive: head.arrive })
+      if (this.#underWay.length === 1) this.#arm(dueUs)
+    }
+  }
+
+  /** The monitor's pings wait in the same line: what takes longer than its patience costs the connection. */
+  #isStuck (sentUs: number, untilUs: number): boolean {
+    if (untilUs - sentUs <= usOf(SILENCE_MS_MAX)) return false
+    this.#onBroken()
+    return true
   }
 
   /** Nothing more arrives. */
   close (): void {
     this.#closed = true
     this.#underWay = []
+    this.#waiting = []
   }
 
   #arm (atUs: number): void {
@@ -79,7 +115,7 @@ export class Pipe {
     this.#underWay.shift()
     const next = this.#underWay[0]
     if (next !== undefined) this.#arm(next.dueUs)
-    head.arrive()
+    head.arrive(head.takesUs)
   }
 
   #link (): ReturnType<Links['of']> {

@@ -151,8 +151,7 @@ export class SimStream implements MessageStream {
       this.#outboxBytes -= message.length
       this.#unreadBytes += message.length
       const whole = message
-      let takesMs = 0
-      takesMs = this.end.send(message.length, () => { far.deliver(whole, takesMs) }) / 1_000
+      this.end.send(message.length, (_far, takesUs) => { far.deliver(whole, takesUs / 1_000) })
     }
     if (this.#closing && !this.#finSent && this.#outbox.length === 0) {
       this.#finSent = true
