@@ -18,7 +18,7 @@ const SWEPT: Partial<Record<MetricName, string[]>> = {
   recovery: ['forgottenAfterMs', 'machinesLost', 'failed'],
   placement: ['machinesMost', 'plantsUsed'],
   events: ['events'],
-  memory: ['bytesPerPlant']
+  memory: ['bytesPerPlant', 'gossip.spreadDeviationShare', 'gossip.ageDeviationShare']
 }
 
 /** All plots, in the order of the metrics. */

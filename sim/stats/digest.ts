@@ -58,6 +58,11 @@ export const VALUES: Readonly<Record<string, { title: string, unit: string }>> =
   viewAgeMs: { title: 'age of view entries, mean over the run', unit: 'ms' },
   agreedAfterMs: { title: 'until all views agreed again', unit: 'ms' },
   forgottenAfterMs: { title: 'until no view held a plant that was gone', unit: 'ms' },
+  bytesPerPlant: { title: 'memory of the model a plant', unit: 'bytes' },
+  'gossip.sampledPlants': { title: 'plants whose gossip was also run message by message', unit: '' },
+  'gossip.spreadDeviationShare': { title: 'aggregate gossip against messages: spread, share that it is off', unit: '' },
+  'gossip.ageDeviationShare': { title: 'aggregate gossip against messages: age of entries, share that it is off', unit: '' },
+  'gossip.messages': { title: 'gossip messages', unit: '' },
   machinesLost: { title: 'machines that died of faults', unit: '' },
   events: { title: 'events', unit: '' },
   endedMs: { title: 'simulated time', unit: 'ms' }

@@ -43,10 +43,10 @@ test('a bad scenario is told problem by problem, with exit status 2', async () =
   const { dir } = await scenarioFile(SMALL + 'polcy: { k: 3 }\n')
   const told = await plantmesh(['sim', 'run', 'small.yaml'], dir)
   expect(told.status).toBe(2)
-  expect(told.stderr).toContain('line 13: polcy unknown field; did you mean policy?')
+  expect(told.stderr).toContain('line 14: polcy unknown field; did you mean policy?')
   const json = await plantmesh(['sim', 'check', 'small.yaml', '--json'], dir)
   expect(json.status).toBe(2)
-  expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'SCENARIO_INVALID', details: { problems: [{ path: 'polcy', line: 13 }] } } })
+  expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'SCENARIO_INVALID', details: { problems: [{ path: 'polcy', line: 14 }] } } })
 })
 
 test.each<[string[], RegExp]>([
@@ -76,7 +76,7 @@ test('compare puts two policies side by side, run now or read from results', asy
   const { dir } = await scenarioFile()
   const now = await plantmesh(['sim', 'compare', 'small.yaml', 'small.yaml', '--b', 'policy.k=1', '--runs', '3', '--out', 'now'], dir)
   expect(now.status).toBe(0)
-  expect(now.stdout).toMatch(/plants asked for an order +3 ± 0 +1 ± 0 +-2 +B is less/)
+  expect(now.stdout).toMatch(/plants asked for an order +3 ± 0 +1 ± 0 +-2 ± 0 +B is less/)
   expect(await readFile(join(dir, 'now', 'compare.html'), 'utf8')).toContain('<svg')
   for (const k of ['1', '3']) await plantmesh(['sim', 'run', 'small.yaml', '--set', `policy.k=${k}`, '--runs', '2', '--out', `k${k}`], dir)
   const read = await plantmesh(['sim', 'compare', 'k1', 'k3', '--json'], dir)
