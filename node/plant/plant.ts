@@ -140,8 +140,7 @@ export class Plant implements MachineHost {
 
   /** The mesh is whole again and no rival was found: the machine is this order's one. */
   settled (vmId: VmId): void {
-    this.#insist(() => { this.#update(vmId, (record) => ({ ...record, provisional: false })) })
-      .catch((error: unknown) => { this.#c.log.error({ vmId, error: String(error) }, 'a machine could not be marked as settled') })
+    void this.#insist(() => { this.#update(vmId, (record) => ({ ...record, provisional: false })) })
   }
 
   // Making
@@ -235,11 +234,7 @@ export class Plant implements MachineHost {
 
   #monitor (): void {
     const round = async (): Promise<void> => {
-      try {
-        this.#c.records.forget(this.#c.clock.nowMs() - ENDED_KEPT_MS)
-      } catch (error) {
-        this.#c.log.warn({ error: String(error) }, 'old records cannot be removed; tried again')
-      }
+      try { this.#c.records.forget(this.#c.clock.nowMs() - ENDED_KEPT_MS) } catch (error) { this.#c.log.warn({ error: String(error) }, 'old records cannot be removed; tried again') }
       for (const [vmId, entry] of this.#live) {
         try {
           entry.stats = await entry.machine.stats()

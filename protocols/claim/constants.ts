@@ -8,6 +8,8 @@ export const CLAIM_PROTOCOL = '/plantmesh/claim/1.0.0'
 export const REGISTRARS = 3
 /** A plant that fell silent is still counted a registrar for so long: after that a cut is taken for a departure. */
 export const RECENT_MS = 10 * 60_000
+/** A change of the known plants is written down no sooner after the last one: in a big mesh somebody always comes or goes. */
+export const KNOWN_SAVED_MS = 500
 /** Plants remembered; the view of the mesh is bounded well below. */
 export const KNOWN_PLANTS_MAX = 16_384
 

@@ -17,7 +17,13 @@ export { decodeAnswer, decodeAsk, decodeKept, encodeAnswer, encodeAsk, encodeKep
 export interface ClaimStore {
   saveClaims (changes: Array<{ vmId: VmId, entry: Uint8Array | undefined }>): void
   claims (): Array<{ vmId: VmId, entry: Uint8Array }>
+  /** Replaces what was kept of the plants that are counted among registrars, and when that was (wall-clock time). */
+  saveKnownPlants (known: KnownPlantsKept): void
+  knownPlants (): KnownPlantsKept
 }
+
+/** The plants of the mesh as this one knew them: one that starts again while it is cut off must not take itself for the whole of it. */
+export interface KnownPlantsKept { peers: PeerId[], atMs: number }
 
 export interface ClaimingComponents {
   /** May or may not reach this plant itself: what concerns it never goes through streams. */

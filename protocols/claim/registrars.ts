@@ -23,6 +23,9 @@ export class KnownPlants {
 
   get size (): number { return this.#plants.size }
 
+  /** All but this plant itself. */
+  others (): PeerId[] { return [...this.#plants.keys()].filter((peer) => peer !== this.#self) }
+
   /** What is in view now, in monotonic time. */
   update (view: Iterable<PeerId>, nowMs: number): void {
     const inView = new Set(view)

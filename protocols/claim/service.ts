@@ -2,7 +2,7 @@
 import { Lifetime, PlantError, type Cancel, type MessageStream, type PeerId, type VmId } from '../kit/index.ts'
 import { Asking } from './asking.ts'
 import { ClaimRun, type ClaimRequest } from './claim-run.ts'
-import { BYES_MAX, CLAIM_LIMITS, CLAIM_PROTOCOL, HOLD_BATCH_MAX, MESSAGES_PER_STREAM_MAX, REFRESH_LOOK_MS, REFRESH_SOON_MS, YOUNG_LOOK_MS, YOUNG_MS, YOUNG_QUIET_MS } from './constants.ts'
+import { BYES_MAX, CLAIM_LIMITS, CLAIM_PROTOCOL, HOLD_BATCH_MAX, KNOWN_SAVED_MS, MESSAGES_PER_STREAM_MAX, RECENT_MS, REFRESH_LOOK_MS, REFRESH_SOON_MS, YOUNG_LOOK_MS, YOUNG_MS, YOUNG_QUIET_MS } from './constants.ts'
 import { Registrar, isEarlier, type Now } from './core.ts'
 import { Confirmation, Holder, type Batch, type ConfirmEnd, type HolderNews } from './holder.ts'
 import type { ClaimOutcome, Claiming, ClaimingComponents, ConfirmOutcome } from './index.ts'
@@ -31,6 +31,8 @@ export class ClaimService implements Claiming {
   #startedMs: number | undefined
   /** When the known plants last changed, as far as was seen. */
   #changed = { version: -1, atMs: 0 }
+  /** Which known plants were written down, and when (monotonic). */
+  #kept = { version: -1, atMs: -Infinity }
 
   constructor (components: ClaimingComponents) {
     this.#c = components
@@ -49,6 +51,7 @@ export class ClaimService implements Claiming {
         this.#c.log.error({ vmId, error }, 'what was kept of a machine as its registrar cannot be read')
       }
     }
+    this.#recall()
     this.#lifetime.own(await this.#c.transport.handle(CLAIM_PROTOCOL, CLAIM_LIMITS, async (stream) => this.#serve(stream)))
     this.#lifetime.own(this.#c.transport.onNeighbour((_peer, change) => { if (change === 'joined') this.#lookIn(REFRESH_SOON_MS) }))
     this.#lifetime.own(() => { this.#cancelLook() })
@@ -124,10 +127,12 @@ export class ClaimService implements Claiming {
       signal.throwIfAborted()
       const nowMs = this.#c.clock.monotonicMs()
       if (nowMs - (this.#startedMs ?? nowMs) >= YOUNG_MS) return
-      this.#known.update(this.#c.peers(), nowMs)
-      const { version, size } = this.#known
+      this.#update()
+      const { version } = this.#known
       if (version !== this.#changed.version) this.#changed = { version, atMs: nowMs }
-      if (size > 1 && nowMs - this.#changed.atMs >= YOUNG_QUIET_MS) return
+      // Those of before the start do not count: they may be gone, and new ones have come.
+      const sees = [...this.#c.peers()].some((peer) => peer !== this.#self)
+      if (sees && nowMs - this.#changed.atMs >= YOUNG_QUIET_MS) return
       await new Promise<void>((resolve) => { this.#c.clock.after(YOUNG_LOOK_MS, resolve) })
     }
   }
@@ -135,8 +140,28 @@ export class ClaimService implements Claiming {
   #now (): Now { return { monotonicMs: this.#c.clock.monotonicMs(), wallMs: this.#c.clock.nowMs() } }
 
   #registrarsOf (vmId: VmId): PeerId[] {
-    this.#known.update(this.#c.peers(), this.#c.clock.monotonicMs())
+    this.#update()
     return this.#known.registrarsOf(vmId)
+  }
+
+  /** Plants known before a restart are counted for as long as if they had been seen when they were written down: some may be beyond a cut. */
+  #recall (): void {
+    const { peers, atMs } = this.#c.store.knownPlants()
+    if (this.#c.clock.nowMs() - atMs < RECENT_MS) this.#known.update(peers, this.#c.clock.monotonicMs())
+    this.#kept = { version: this.#known.version, atMs: this.#c.clock.monotonicMs() }
+  }
+
+  #update (): void {
+    const nowMs = this.#c.clock.monotonicMs()
+    this.#known.update(this.#c.peers(), nowMs)
+    const sinceMs = nowMs - this.#kept.atMs
+    if (sinceMs < RECENT_MS / 4 && (this.#known.version === this.#kept.version || sinceMs < KNOWN_SAVED_MS)) return
+    try {
+      this.#c.store.saveKnownPlants({ peers: this.#known.others(), atMs: this.#c.clock.nowMs() })
+      this.#kept = { version: this.#known.version, atMs: nowMs }
+    } catch (error) {
+      this.#c.log.warn({ error }, 'the plants of the mesh could not be written down; tried again')
+    }
   }
 
   async #confirmation (holding: Holding, claimId: string, provisional: boolean): Promise<ConfirmEnd> {
@@ -254,7 +279,7 @@ export class ClaimService implements Claiming {
 
   /** The registrars of held machines, computed once for each change of the known plants. */
   #placesNow (): (vmId: VmId) => PeerId[] {
-    this.#known.update(this.#c.peers(), this.#c.clock.monotonicMs())
+    this.#update()
     const changed = this.#places.version !== this.#known.version
     if (changed || this.#places.of.size > 2 * this.#holder.size + 1_024) this.#places = { version: this.#known.version, of: new Map() }
     const { of } = this.#places

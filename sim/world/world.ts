@@ -37,6 +37,7 @@ export interface WorldInit {
 /** Plants start within this, drawn; those that others join by come first. */
 const START_SPREAD_MS = 200
 
+/** One world: made, started, and let run; what happened is in its trace. Rejects with what an event threw. */
 export class World {
   readonly scenario: Scenario
   readonly seed: number

@@ -13,7 +13,8 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX nonces_by_expiry ON nonces (expires_at_ms);
    CREATE TABLE history (seq INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, at_ms INTEGER NOT NULL, event TEXT NOT NULL, details TEXT NOT NULL) STRICT;
    CREATE INDEX history_by_subject ON history (subject, seq);
-   CREATE TABLE claims (vm_id TEXT PRIMARY KEY, entry BLOB NOT NULL) STRICT, WITHOUT ROWID;`
+   CREATE TABLE claims (vm_id TEXT PRIMARY KEY, entry BLOB NOT NULL) STRICT, WITHOUT ROWID;`,
+  'CREATE TABLE known_plants (one INTEGER PRIMARY KEY CHECK (one = 1), at_ms INTEGER NOT NULL, peers TEXT NOT NULL) STRICT;'
 ]
 
 /** The version that this program writes; older files are migrated, newer ones refused. */

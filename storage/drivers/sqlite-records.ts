@@ -5,8 +5,8 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { PlantError, type Clock, type KeyId, type VmId } from '../../protocols/kit/index.ts'
-import type { ClaimChange, DecisionRecord, GrantRecord, HistoryEntry, MachineRecord, MachineState, Records } from '../records/records.ts'
+import { PlantError, type Clock, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
+import type { ClaimChange, DecisionRecord, GrantRecord, HistoryEntry, KnownPlantsRecord, MachineRecord, MachineState, Records } from '../records/records.ts'
 import { BUSY_TIMEOUT_MS, HISTORY_MAX, HISTORY_PER_SUBJECT_MAX, NONCES_MAX, ORDERS_KEPT_MAX, TRIM_EVERY } from './records-limits.ts'
 import { migrate } from './records-schema.ts'
 
@@ -136,6 +136,15 @@ class SqliteRecords implements Records {
 
   claims (): Array<{ vmId: VmId, entry: Uint8Array }> {
     return this.#all('SELECT vm_id, entry FROM claims').map((row) => ({ vmId: String(row['vm_id']) as VmId, entry: bytesOf(row['entry']) }))
+  }
+
+  saveKnownPlants ({ peers, atMs }: KnownPlantsRecord): void {
+    this.#run('INSERT INTO known_plants VALUES (1, ?, ?) ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms, peers = excluded.peers', atMs, JSON.stringify(peers))
+  }
+
+  knownPlants (): KnownPlantsRecord {
+    const row = this.#all('SELECT at_ms, peers FROM known_plants')[0]
+    return row === undefined ? { peers: [], atMs: 0 } : { peers: JSON.parse(String(row['peers'])) as PeerId[], atMs: Number(row['at_ms']) }
   }
 
   seenCall (nonce: string, expiresAtMs: number): boolean {

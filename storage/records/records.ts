@@ -44,6 +44,9 @@ export interface GrantRecord { domain: string, domainKey: KeyId, grantee: KeyId,
 
 export interface ClaimChange { vmId: VmId, entry: Uint8Array | undefined }
 
+/** The plants of the mesh as this one knew them, at a wall-clock time. */
+export interface KnownPlantsRecord { peers: PeerId[], atMs: number }
+
 export interface Records {
   putMachine (record: MachineRecord): void
   machine (vmId: VmId): MachineRecord | undefined
@@ -61,6 +64,10 @@ export interface Records {
   /** What this plant, as registrar, has promised about machines (`protocols/claim`): one transaction; an absent entry is removed. */
   saveClaims (changes: ClaimChange[]): void
   claims (): Array<{ vmId: VmId, entry: Uint8Array }>
+  /** Replaces what is kept of the plants that this one knows, and when that was. */
+  saveKnownPlants (known: KnownPlantsRecord): void
+  /** None, and the time 0, when nothing was kept. */
+  knownPlants (): KnownPlantsRecord
   /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when there is no room. */
   seenCall (nonce: string, expiresAtMs: number): boolean
   addHistory (entry: HistoryEntry): void

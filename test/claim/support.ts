@@ -1,6 +1,6 @@
 /** Plants that claim, on a fake network and clock; a plant can be killed and started again with what its store kept. */
 import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
-import { claiming, type ClaimStore, type Claiming } from '../../protocols/claim/index.ts'
+import { claiming, type ClaimStore, type Claiming, type KnownPlantsKept } from '../../protocols/claim/index.ts'
 import { PlantError, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { fakeLog, type FakeLog } from '../support/fake-log.ts'
@@ -21,6 +21,10 @@ export class FakeClaimStore implements ClaimStore {
       else this.entries.set(vmId, entry)
     }
   }
+
+  known: KnownPlantsKept = { peers: [], atMs: 0 }
+  saveKnownPlants (known: KnownPlantsKept): void { this.known = known }
+  knownPlants (): KnownPlantsKept { return this.known }
 
   claims (): Array<{ vmId: VmId, entry: Uint8Array }> { return [...this.entries].map(([vmId, entry]) => ({ vmId, entry })) }
 }
@@ -59,7 +63,12 @@ export async function startPlant (id: string, init: FakeMeshInit, before?: Pick<
     random: init.random,
     crypto: new NodeCrypto(),
     log,
-    store: { claims: () => store.claims(), saveClaims: (changes) => { if (!life.dead) store.saveClaims(changes) } },
+    store: {
+      claims: () => store.claims(),
+      saveClaims: (changes) => { if (!life.dead) store.saveClaims(changes) },
+      knownPlants: () => store.knownPlants(),
+      saveKnownPlants: (known) => { if (!life.dead) store.saveKnownPlants(known) }
+    },
     peers: init.view,
     knowledge: init.knowledge ?? ((vmId) => new TextEncoder().encode(`order of ${vmId}`))
   })

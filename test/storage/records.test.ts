@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { ClaimStore } from '../../protocols/claim/index.ts'
 import type { GrantStore, SeenCalls } from '../../protocols/member/index.ts'
-import type { KeyId } from '../../protocols/kit/index.ts'
+import type { KeyId, PeerId } from '../../protocols/kit/index.ts'
 import { HISTORY_PER_SUBJECT_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import type { Records } from '../../storage/records/records.ts'
@@ -27,6 +27,14 @@ const reopen = (): void => {
 const owner = 'owner' as KeyId
 
 describe('records', () => {
+  test('keep the plants that were known, the last word replacing the one before', () => {
+    expect(records.knownPlants()).toEqual({ peers: [], atMs: 0 })
+    records.saveKnownPlants({ peers: ['a', 'b'] as PeerId[], atMs: 1 })
+    records.saveKnownPlants({ peers: ['c'] as PeerId[], atMs: 2 })
+    reopen()
+    expect(records.knownPlants()).toEqual({ peers: ['c'], atMs: 2 })
+  })
+
   test('keep a machine whole when they are opened again', () => {
     const full = machineRecord(1, { plan: { goldenId: 'g', goldenName: 'tiny', actionsDone: ['a'], actionsRun: [] }, error: { code: 'VM_DIED', message: 'm', details: { a: [1, null] }, hint: '' } })
     records.putMachine(full)

@@ -1,6 +1,6 @@
 /** What lies on a plant's disk of its records: outlives the process that wrote it. */
 import type { KeyId, VmId } from '../../../protocols/kit/index.ts'
-import type { DecisionRecord, GrantRecord, HistoryEntry, MachineRecord } from '../../../storage/records/records.ts'
+import type { DecisionRecord, GrantRecord, HistoryEntry, KnownPlantsRecord, MachineRecord } from '../../../storage/records/records.ts'
 
 /** The records of one host's disk. */
 export class RecordStore {
@@ -10,6 +10,7 @@ export class RecordStore {
   readonly decisions = new Map<string, DecisionRecord>()
   readonly grants = new Map<string, GrantRecord>()
   readonly claims = new Map<VmId, Uint8Array>()
+  knownPlants: KnownPlantsRecord = { peers: [], atMs: 0 }
   readonly nonces = new Map<string, number>()
   readonly history = new Map<string, HistoryEntry[]>()
 }

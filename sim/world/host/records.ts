@@ -3,7 +3,7 @@
  * write is there when the call returns, and nothing of it when the process dies at it.
  */
 import { PlantError, type Clock, type KeyId, type VmId } from '../../../protocols/kit/index.ts'
-import type { ClaimChange, DecisionRecord, GrantRecord, HistoryEntry, MachineRecord, MachineState, Records } from '../../../storage/records/records.ts'
+import type { ClaimChange, DecisionRecord, GrantRecord, HistoryEntry, KnownPlantsRecord, MachineRecord, MachineState, Records } from '../../../storage/records/records.ts'
 import type { Life } from '../life.ts'
 import type { SimHost } from './host.ts'
 import { decisionKey, type RecordStore } from './record-store.ts'
@@ -89,6 +89,10 @@ export class SimRecords implements Records {
   }
 
   claims (): Array<{ vmId: VmId, entry: Uint8Array }> { return [...this.#store.claims].map(([vmId, entry]) => ({ vmId, entry })) }
+
+  saveKnownPlants (known: KnownPlantsRecord): void { if (this.#may()) this.#store.knownPlants = structuredClone(known) }
+
+  knownPlants (): KnownPlantsRecord { return structuredClone(this.#store.knownPlants) }
 
   seenCall (nonce: string, expiresAtMs: number): boolean {
     if (!this.#may()) return true

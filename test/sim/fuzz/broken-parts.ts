@@ -59,6 +59,8 @@ export const recordsThatLag: Compose = async (init, c, signal) => {
     grants: () => records.grants(),
     saveClaims: (changes) => { records.saveClaims(changes) },
     claims: () => records.claims(),
+    saveKnownPlants: (known) => { records.saveKnownPlants(known) },
+    knownPlants: () => records.knownPlants(),
     seenCall: (nonce, ms) => records.seenCall(nonce, ms),
     addHistory: (entry) => { records.addHistory(entry) },
     history: (subject, max) => records.history(subject, max),

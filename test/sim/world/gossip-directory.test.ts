@@ -17,7 +17,7 @@ async function mesh (rules = {}): Promise<BareNet> {
 test('plants find the neighbours they want, and gossip reaches every one once', async () => {
   const net = await mesh()
   for (const name of names) expect(net.network.process(name as PeerId)?.transport.connected().length).toBeGreaterThanOrEqual(8)
-  await net.settle(net.network.process('p5' as PeerId)!.pubsub.publish('news', Uint8Array.of(42)))
+  await net.settle(net.at('p5').pubsub.publish('news', Uint8Array.of(42)))
   await net.pass(2_000)
   expect(net.taken.sort()).toEqual(names.filter((name) => name !== 'p5').map((name) => `${name} 42`).sort())
 })
@@ -40,7 +40,7 @@ test('gossip that is not accepted goes no further', async () => {
 
 test('the directory tells who provides a key, over a cut of some, until it is withdrawn or its keepers forget', async () => {
   const net = await mesh()
-  const [one, two] = [net.network.process('p1' as PeerId)!, net.network.process('p2' as PeerId)!]
+  const [one, two] = [net.at('p1'), net.at('p2')]
   await net.settle(one.directory.provide('vm/1'))
   expect(await net.settle(two.directory.find('vm/1', 4))).toEqual(['p1'])
   expect(await net.settle(two.directory.find('vm/2', 4))).toEqual([])
@@ -58,7 +58,7 @@ test('the directory tells who provides a key, over a cut of some, until it is wi
 test('the directory keeps values that belong to their keys, and gives the best', async () => {
   const rules = { n: { validate: (key: string, value: Uint8Array) => { if (value[0] !== Number(key.slice(2))) throw new Error('not of this key') }, select: (_key: string, values: Uint8Array[]) => values.reduce((best, value, at) => (value[1] ?? 0) > (values[best]?.[1] ?? 0) ? at : best, 0) } }
   const net = await mesh(rules)
-  const [one, two] = [net.network.process('p1' as PeerId)!, net.network.process('p2' as PeerId)!]
+  const [one, two] = [net.at('p1'), net.at('p2')]
   await net.settle(one.directory.put('n/7', Uint8Array.of(7, 1)))
   await net.settle(one.directory.put('n/7', Uint8Array.of(7, 3)))
   await net.settle(one.directory.put('n/7', Uint8Array.of(7, 2)))

@@ -27,15 +27,15 @@ test('messages arrive whole and in order, and the end is told', async () => {
     for (let message = await stream.receive(); message !== undefined; message = await stream.receive()) got.push(message.length)
     await stream.send(bytes(7))
   })
-  const client = net.network.process('a' as PeerId)
-  const stream = await net.settle(client!.transport.open(b, '/p', limits))
+  const client = net.at('a')
+  const stream = await net.settle(client.transport.open(b, '/p', limits))
   for (const length of [1, 50_000, 3]) await net.settle(stream.send(bytes(length)))
   await net.settle(stream.close())
   expect((await net.settle(stream.receive()))?.length).toBe(7)
   expect(await net.settle(stream.receive())).toBeUndefined()
   expect(got).toEqual([1, 50_000, 3])
   await net.pass(1_000)
-  expect(client?.transport.streams.size).toBe(0)
+  expect(client.transport.streams.size).toBe(0)
   expect(net.network.process(b)?.transport.streams.size).toBe(0)
 })
 
@@ -47,7 +47,7 @@ test('a message takes latency and the time of its bytes', async () => {
     await stream.receive()
     arrivedMs = net.timeline.nowMs
   })
-  const stream = await net.settle(net.network.process('a' as PeerId)!.transport.open(b, '/p', limits))
+  const stream = await net.settle(net.at('a').transport.open(b, '/p', limits))
   const fromMs = net.timeline.nowMs
   await net.settle(stream.send(bytes(50_000)))
   await net.pass(2_000)
@@ -57,7 +57,7 @@ test('a message takes latency and the time of its bytes', async () => {
 test('what is too long, too late, too much or not served is refused as by the real driver', async () => {
   const net = new BareNet()
   await pair(net, async (stream) => { await stream.receive({ timeoutMs: 60_000 }) })
-  const { transport } = net.network.process('a' as PeerId)!
+  const { transport } = net.at('a')
   const stream = await net.settle(transport.open(b, '/p', limits))
   await expect(stream.send(bytes(limits.messageBytesMax + 1))).rejects.toMatchObject({ code: 'STREAM_TOO_LONG' })
   await expect(net.settle(stream.receive({ timeoutMs: 100 }))).rejects.toMatchObject({ code: 'STREAM_TIMEOUT' })
@@ -77,7 +77,7 @@ test('what is too long, too late, too much or not served is refused as by the re
 test('a sender is held back by one who does not read, and times out', async () => {
   const net = new BareNet()
   await pair(net, async (stream) => { await new Promise<void>((resolve) => { stream.signal.addEventListener('abort', () => { resolve() }) }) })
-  const stream = await net.settle(net.network.process('a' as PeerId)!.transport.open(b, '/p', limits))
+  const stream = await net.settle(net.at('a').transport.open(b, '/p', limits))
   const sent: number[] = []
   const all = (async () => {
     for (let n = 0; n < 40; n++) {
@@ -99,7 +99,7 @@ test('a cut holds messages up until it heals, or the connection is given up; the
       await stream.send(message)
     }
   })
-  const stream = await net.settle(net.network.process('a' as PeerId)!.transport.open(b, '/p', limits))
+  const stream = await net.settle(net.at('a').transport.open(b, '/p', limits))
   const heal = net.cut(['b'], ['a'], true)
   await net.settle(stream.send(bytes(1)))
   await net.pass(1_000)
@@ -121,7 +121,7 @@ test('a process that dies is noticed at once, a host that does after the monitor
     const net = new BareNet()
     let reached = 0
     await pair(net, async (stream) => { while (await stream.receive({ timeoutMs: 60_000 }) !== undefined) reached++ })
-    const { transport } = net.network.process('a' as PeerId)!
+    const { transport } = net.at('a')
     const stream = await net.settle(transport.open(b, '/p', limits))
     net.kill('b', silent)
     const fromMs = net.timeline.nowMs
@@ -141,7 +141,7 @@ test('loss is delay, and with much of it the connection breaks', async () => {
   const net = new BareNet()
   let got = 0
   await pair(net, async (stream) => { while (await stream.receive({ timeoutMs: 600_000 }) !== undefined) got++ })
-  const { transport } = net.network.process('a' as PeerId)!
+  const { transport } = net.at('a')
   net.link = { ...net.link, lossShare: 0.3 }
   net.network.links.heal() // Looks the links up anew.
   const stream = await net.settle(transport.open(b, '/p', { ...limits, idleTimeoutMs: 600_000 }))

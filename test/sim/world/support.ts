@@ -40,6 +40,13 @@ export class BareNet {
     return this.network.join({ self, life, clock: new SimClock(this.timeline, host, life), crypto: this.ring, log: quietLog, topics: ['news'], rules, bootstrap: bootstrap as PeerId[] })
   }
 
+  /** The process of that name, which runs. */
+  at (name: string): NetProcess {
+    const process = this.network.process(name as PeerId)
+    if (process === undefined) throw new Error(`${name} does not run`)
+    return process
+  }
+
   random (purpose: string): RandomStream { return this.#random.fork(purpose) }
 
   /** Lets so much time pass. */
