@@ -1,4 +1,5 @@
 /** The plots of any study: what its metrics ask for, and every swept number against its axis. */
+import { ADVERT_EVERY_MS } from '../../protocols/capacity/index.ts'
 import type { MetricName } from '../scenario/index.ts'
 import { binned, niceWidth, VALUES, valueOf, type PointRuns, type Study } from '../stats/index.ts'
 import type { LinePoint, PlotSpec } from '../figures/index.ts'
@@ -33,7 +34,7 @@ export function plotsOf (study: Study): PlotSpec[] {
     cloneBySequence: () => sequence(shown),
     placement: () => gantt(points),
     waiting: () => histogram(shown, 'creations', 'Waiting time', 'From submission until the machine runs, all runs.'),
-    agreement: () => views(shown, 'viewShare', 'Share of running plants in view', 'share'),
+    agreement: () => [...views(shown, 'viewShare', 'Share of running plants in view', 'share'), ...afterHealing(shown)],
     recovery: () => views(shown, 'machines', 'Machines that run', 'machines')
   }
   const metrics = study.file.metrics
@@ -115,5 +116,29 @@ function views (points: readonly PointRuns[], field: 'viewShare' | 'machines', t
     kind: 'line', title, caption: 'First run, over time; faults are marked.', xLabel: 'seconds', yLabel, yZero: true,
     series: points.map(({ point, runs }) => ({ name: point.name, points: (runs[0]?.views ?? []).map((view) => ({ x: view.atMs / S, y: view[field] })) })),
     rules: faults.slice(0, 20).map(({ atMs, kind }) => ({ x: atMs / S, label: kind }))
+  }]
+}
+
+/** Seconds after healing that are drawn. */
+const HEALING_S = 60
+
+/**
+ * How views fill again once a partition is over, beside the logistic curve of epidemic gossip: each plant that knows tells one other each period of
+ * adverts, dx/dt = x (1 - x) / T, from the share at healing.
+ */
+function afterHealing (points: readonly PointRuns[]): PlotSpec[] {
+  const healed = points.flatMap(({ point, runs }) => {
+    const ends = point.scenario.faults.flatMap((fault) => fault.kind === 'partition' && fault.untilMs !== undefined ? [fault.untilMs] : fault.kind === 'heal' ? [fault.atMs] : [])
+    const fromMs = ends.reduce((max, ms) => Math.max(max, ms), -Infinity)
+    const views = (runs[0]?.views ?? []).filter(({ atMs }) => atMs >= fromMs && atMs <= fromMs + HEALING_S * S)
+    return views.length < 2 ? [] : [{ name: point.name, points: views.map(({ atMs, viewShare }) => ({ x: (atMs - fromMs) / S, y: viewShare })) }]
+  })
+  const start = healed[0]?.points[0]?.y
+  if (start === undefined || start <= 0 || start >= 1) return []
+  const periodS = ADVERT_EVERY_MS / S
+  const logistic = Array.from({ length: HEALING_S + 1 }, (_, x) => ({ x, y: 1 / (1 + (1 / start - 1) * Math.exp(-x / periodS)) }))
+  return [{
+    kind: 'line', title: 'Views after healing', caption: `First run, from the end of the partition; dashed: the logistic curve of epidemic gossip with the period of adverts, ${periodS} s. The daemon is faster where neighbours hand over their whole view as they meet again, rather than word by word.`, xLabel: 'seconds since healing', yLabel: 'share of running plants in view', yZero: true,
+    series: [...healed, { name: 'logistic', dashed: true, points: logistic }]
   }]
 }
