@@ -17,6 +17,7 @@ import type { StreamTable } from '../kernel/index.ts'
 import { GRANTED, kindsOf, REASON_BITS, REFUSED, WAIT, type BidDesk, type Market, type OrderDrawn, type View } from './bid-market.ts'
 
 interface Plant {
+  number: number
   id: PeerId
   book: BidBook
   bidder: Bidder
@@ -29,8 +30,7 @@ interface Plant {
 interface Round {
   serial: number
   vmId: VmId
-  shop: PeerId
-  domainId: string
+  shop: Plant
   asked: Plant[]
   auction: Auction
   answers: CallAnswer[]
@@ -43,9 +43,14 @@ export class CoreDesk implements BidDesk {
   readonly bytes = 0
   readonly #market: Market
   readonly #random: ShopRandom
+  readonly #domains: number
   readonly #plants: Plant[]
   readonly #wanted: Wanted[]
   readonly #orders: Order[]
+  /** What is asked for by each kind of machine and domain, as far as it is the same for every plant. */
+  readonly #requests: BidRequest[]
+  readonly #seen: PlantSeen[] = []
+  readonly #seenPlants: Plant[] = []
   readonly #rounds: Array<Round | undefined> = []
   #serial = 0
 
@@ -53,19 +58,25 @@ export class CoreDesk implements BidDesk {
   constructor (market: Market, ties: StreamTable) {
     this.#market = market
     this.#random = new ShopRandom(ties)
+    this.#domains = domainsOf(market)
     const cost = costModel(market.cost)
-    this.#plants = Array.from(kindsOf(market), (kind, i) => plantOf(i, kind, market, cost))
+    const names = new CountedBytes()
+    this.#plants = Array.from(kindsOf(market), (kind, i) => plantOf(i, kind, market, cost, names))
     this.#orders = market.needs.map(({ cpus, memoryMiB, diskMiB, network }) => orderOf({ cpus, memoryMiB, diskMiB }, network))
+    this.#requests = market.needs.flatMap((_, needClass) => Array.from({ length: this.#domains }, (_unused, domain) => ({ order: this.#orders[needClass] as Order, domainId: `domain${domain}`, plan: PLAN, requirements: () => [], rank: () => 0 })))
     this.#wanted = market.needs.map((need) => ({ cpus: need.cpus, memoryMiB: need.memoryMiB, diskMiB: need.diskMiB, network: need.network || cost.everyMachineOnNetwork }))
   }
 
   open (round: number, { shop, needClass, domain }: OrderDrawn, view: View, nowTicks: number): number {
     const nowMs = Math.floor(nowTicks / 1_000)
-    const seen: PlantSeen[] = []
+    const seen = this.#seen
+    const plants = this.#seenPlants
+    seen.length = plants.length = view.count
     for (let entry = 0; entry < view.count; entry++) {
       const plant = this.#plant(view.plants[entry] as number)
       const ageMs = view.agesMs[entry] as number
-      seen.push({ peer: plant.id, ad: plant.changedMs > nowMs - ageMs ? plant.adBefore : plant.ad, ageMs })
+      plants[entry] = plant
+      seen[entry] = { peer: plant.id, ad: plant.changedMs > nowMs - ageMs ? plant.adBefore : plant.ad, ageMs }
     }
     this.#random.shop = shop
     const serial = this.#serial++
@@ -73,23 +84,22 @@ export class CoreDesk implements BidDesk {
     const chosen: Candidate[] = candidates(seen, this.#wanted[needClass] as Wanted, this.#market.asked, this.#random).map(({ peer, drawn }) => ({ plant: peer, why: drawn ? 'at random' : 'best by view' }))
     const auction = new Auction({ vmId, ranked: false }, chosen, this.#random, { monotonicMs: nowTicks / 1_000, wallMs: nowTicks / 1_000 })
     auction.start(nowTicks / 1_000)
-    const asked = auction.decision.candidates.map(({ plant }) => this.#plant(numberOf(plant)))
-    const domainId = `domain${domain}`
-    const request: BidRequest = { order: this.#orders[needClass] as Order, domainId, plan: PLAN, requirements: () => [], rank: () => 0 }
-    this.#rounds[round] = { serial, vmId, shop: this.#plant(shop).id, domainId, asked, auction, answers: [], awardAnswer: undefined, request }
+    const asked = auction.decision.candidates.map(({ plant }) => plants.find(({ id }) => id === plant) as Plant)
+    const request = this.#requests[needClass * this.#domains + domain] as BidRequest
+    this.#rounds[round] = { serial, vmId, shop: this.#plant(shop), asked, auction, answers: [], awardAnswer: undefined, request }
     return asked.length
   }
 
-  plantAt (round: number, place: number): number { return numberOf(this.#asked(round, place).id) }
+  plantAt (round: number, place: number): number { return this.#asked(round, place).number }
 
   call (round: number, place: number, nowTicks: number): number {
     const { vmId, shop, request, answers } = this.#round(round)
     const { id, book, bidder } = this.#asked(round, place)
     const nowMs = nowTicks / 1_000
-    let answer = book.onCall(shop, nowMs)
+    let answer = book.onCall(shop.id, nowMs)
     if (answer === undefined) {
       const decision = decideBid(request, bidder)
-      answer = book.onVerdict(shop, vmId, decision.kind === 'refusal' ? decision : { ...decision, vmId }, nowMs)
+      answer = book.onVerdict(shop.id, vmId, decision.kind === 'refusal' ? decision : { ...decision, vmId }, nowMs)
     }
     answers[place] = answer
     if (answer.t === 0) return answer.bid.total
@@ -98,8 +108,8 @@ export class CoreDesk implements BidDesk {
   }
 
   answer (round: number, place: number, nowTicks: number): number {
-    const { auction, answers } = this.#round(round)
-    this.#random.shop = numberOf(this.#round(round).shop)
+    const { auction, answers, shop } = this.#round(round)
+    this.#random.shop = shop.number
     return this.#next(round, auction.onAnswer(this.#asked(round, place).id, answers[place] as CallAnswer, nowTicks / 1_000))
   }
 
@@ -110,7 +120,7 @@ export class CoreDesk implements BidDesk {
     const call = open.answers[place]
     if (call?.t !== 0) throw new PlantError('INTERNAL', { problem: 'awarded where no bid was made', plant: plant.id })
     const nowMs = nowTicks / 1_000
-    const step = plant.book.onAward(shop, call.bid.bidId, vmId, vmId, nowMs)
+    const step = plant.book.onAward(shop.id, call.bid.bidId, vmId, vmId, nowMs)
     if ('answer' in step) open.awardAnswer = step.answer
     else {
       const { ledger } = plant.bidder
@@ -130,7 +140,7 @@ export class CoreDesk implements BidDesk {
 
   awardAnswer (round: number, _place: number, _lease: number, nowTicks: number): number {
     const { auction, awardAnswer, shop } = this.#round(round)
-    this.#random.shop = numberOf(shop)
+    this.#random.shop = shop.number
     return awardAnswer === undefined ? WAIT : this.#next(round, auction.onAwardAnswer(awardAnswer, nowTicks / 1_000))
   }
 
@@ -169,11 +179,17 @@ class ShopRandom implements Random {
 
 /** Names of bids: counted rather than drawn, as nobody in a market guesses. */
 class CountedBytes implements Random {
+  readonly #bytes = new Uint8Array(16)
   #count = 0
 
   bytes (count: number): Uint8Array {
-    const bytes = new Uint8Array(count)
-    new DataView(bytes.buffer).setFloat64(0, this.#count++)
+    // The book makes text of them at once.
+    const bytes = this.#bytes.length === count ? this.#bytes : new Uint8Array(count)
+    let rest = this.#count++
+    for (let i = 0; i < 8 && i < count; i++) {
+      bytes[i] = rest % 256
+      rest = Math.floor(rest / 256)
+    }
     return bytes
   }
 
@@ -182,14 +198,17 @@ class CountedBytes implements Random {
 
 const PLAN: BidRequest['plan'] = { found: true, outline: { goldenId: 'golden', actionsLeft: 0, fetchBytes: 0, resize: false } }
 
-function plantOf (number: number, kind: number, market: Market, cost: CostModel): Plant {
+function plantOf (number: number, kind: number, market: Market, cost: CostModel, names: CountedBytes): Plant {
   const id = idOf(number)
   const ledger = new Ledger(market.capacities[kind] as Ledger['capacity'])
   const ad = adOf(ledger)
-  return { id, book: new BidBook(id, new CountedBytes(), market.book), bidder: { isa: ISA, ledger, cost, load: 0, learned: FIGURES_AT_FIRST, policy: {} }, ad, adBefore: ad, changedMs: 0 }
+  return { number, id, book: new BidBook(id, names, market.book), bidder: { isa: ISA, ledger, cost, load: 0, learned: FIGURES_AT_FIRST, policy: {} }, ad, adBefore: ad, changedMs: 0 }
 }
 
 const ISA = 'x86_64'
+
+/** Domains of a market: those that are drawn, and those that kinds of machines name. */
+function domainsOf ({ domains, needs }: Market): number { return Math.max(domains, ...needs.map(({ domain }) => (domain ?? 0) + 1)) }
 
 /** As node/plant/plant-ad.ts has it, for a plant without a line or a warehouse. */
 function adOf (ledger: Ledger): PlantAd {
@@ -243,6 +262,5 @@ function bitsOf (refusal: Refusal): number {
 }
 
 function idOf (plant: number): PeerId { return `plant${plant}` as PeerId }
-function numberOf (id: PeerId): number { return Number(id.slice('plant'.length)) }
 function vmIdOf (serial: number): VmId { return serial.toString(16).padStart(32, '0') as VmId }
 function leaseIdOf (serial: number): LeaseId { return `lease${serial}` as LeaseId }
