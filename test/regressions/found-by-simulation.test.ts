@@ -1,6 +1,6 @@
 /** What drawn scenarios found in the daemon, each as small as it could be made; the seed is that of `plantmesh sim fuzz` at the time. */
 import { expect, test } from 'vitest'
-import { SmallWorld } from './small-world.ts'
+import { SmallWorld } from '../support/small-world.ts'
 
 test('a machine that dies while the disk is full is written down as failed once there is room, and holds nothing then (seed 91)', async () => {
   const small = new SmallWorld(1)
