@@ -59,7 +59,7 @@ const linkFields = {
   latencyMs: ms.prefault(0.2),
   /** Each message takes up to so much longer, drawn evenly. */
   jitterMs: ms.prefault(0),
-  /** Chance that a connection breaks while a message is on its way (streams) or that a gossip message is lost. */
+  /** Share of segments that are lost: each costs a retransmission (0.2 s and more), seven in a row the connection. */
   lossShare: share.prefault(0),
   bandwidthMbit: mbit.prefault(1_000)
 }

@@ -55,7 +55,7 @@ test('old adverts of others that are handed on as new are not believed', async (
   await small.pass(60_000)
   const views = small.world.plants.map(({ node }) => node?.shop.plants().length)
   expect(views).toEqual([4, 4, 4, 4])
-  const [holder] = small.world.plants.filter(({ host }) => host.machines.size > 0)
+  const holder = small.world.plants.find(({ host }) => host.machines.size > 0)
   const seen = small.plant('p2').node?.shop.plants().find(({ plant }) => plant === holder?.peer)
   expect(seen?.ad['FreeMachines']).toBe(31)
 })
