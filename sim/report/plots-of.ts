@@ -44,7 +44,7 @@ export function plotsOf (study: Study): PlotSpec[] {
 function isEmpty (plot: PlotSpec): boolean {
   switch (plot.kind) {
     case 'histogram': return plot.series.every(({ bins }) => bins.counts.length === 0)
-    case 'bars': return plot.bars.length === 0
+    case 'bars': return plot.bars.every(({ value }) => value === 0)
     case 'gantt': return plot.rows.length === 0
     default: return plot.series.every(({ points }) => points.length === 0)
   }
