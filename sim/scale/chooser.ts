@@ -8,9 +8,11 @@ export class Chooser {
   readonly #places: number
   readonly #drawnPlaces: number
   readonly #random: StreamTable
+  /** The best so far, sorted: places in `#plants` and `#ties`, and scores. The last place is the one that fell off. */
   readonly #best: Int32Array
   readonly #scores: Float64Array
-  readonly #ties: Float64Array
+  readonly #plants: Int32Array
+  readonly #ties: Int32Array
   readonly #rest: Int32Array
   readonly #others: Int32Array
   #shop = 0
@@ -25,7 +27,8 @@ export class Chooser {
     this.#random = random
     this.#best = new Int32Array(places + 1)
     this.#scores = new Float64Array(places + 1)
-    this.#ties = new Float64Array(places + 1)
+    this.#plants = new Int32Array(places + 1)
+    this.#ties = new Int32Array(places + 1)
     this.#rest = new Int32Array(drawnPlaces)
     this.#others = new Int32Array(places)
   }
@@ -33,6 +36,7 @@ export class Chooser {
   begin (shop: number): void {
     this.#shop = shop
     this.#bestCount = 0
+    this.#best[this.#places] = this.#places
     this.#restOffered = 0
     this.#othersOffered = 0
   }
@@ -43,19 +47,22 @@ export class Chooser {
     const scores = this.#scores
     const ties = this.#ties
     const tie = this.#random.int(this.#shop, TIES)
-    let at = this.#bestCount
-    // Sorted, the best first; the one that falls off the end goes to the rest.
-    while (at > 0 && ((scores[at - 1] as number) > score || (scores[at - 1] === score && (ties[at - 1] as number) > tie))) {
+    const count = this.#bestCount
+    const place = count < this.#places ? count : best[count] as number
+    let at = count
+    while (at > 0) {
+      const before = scores[at - 1] as number
+      if (before < score || (before === score && (ties[best[at - 1] as number] as number) <= tie)) break
       best[at] = best[at - 1] as number
-      scores[at] = scores[at - 1] as number
-      ties[at] = ties[at - 1] as number
+      scores[at] = before
       at--
     }
-    best[at] = plant
+    best[at] = place
     scores[at] = score
-    ties[at] = tie
-    if (this.#bestCount < this.#places) this.#bestCount++
-    else this.#offerRest(best[this.#places] as number)
+    this.#plants[place] = plant
+    ties[place] = tie
+    if (count < this.#places) this.#bestCount++
+    else this.#offerRest(this.#plants[best[count] as number] as number)
   }
 
   /** By its advert it is short of something. */
@@ -73,15 +80,17 @@ export class Chooser {
     let count = this.#bestCount
     if (this.#restOffered > 0) {
       count = this.#places - this.#drawnPlaces
-      for (let place = count; place < this.#bestCount; place++) this.#offerRest(this.#best[place] as number)
+      for (let place = count; place < this.#bestCount; place++) this.#offerRest(this.#bestAt(place))
     }
-    for (let place = 0; place < count; place++) out[at + place] = this.#best[place] as number
+    for (let place = 0; place < count; place++) out[at + place] = this.#bestAt(place)
     const drawn = Math.min(this.#restOffered, this.#drawnPlaces)
     for (let place = 0; place < drawn; place++) out[at + count++] = this.#rest[place] as number
     const others = Math.min(this.#othersOffered, this.#places, this.#places - count)
     for (let place = 0; place < others; place++) out[at + count++] = this.#others[place] as number
     return count
   }
+
+  #bestAt (place: number): number { return this.#plants[this.#best[place] as number] as number }
 
   #offerRest (plant: number): void {
     this.#restOffered++

@@ -39,6 +39,8 @@ export class TypedDesk implements BidDesk {
   readonly #chooser: Chooser
   readonly #everyMachineOnNetwork: boolean
   readonly #from: Int32Array
+  /** Read by nobody: without it the engine could leave the looking out. */
+  #fetched = 0
   #rounds = new Int32Array(64 * ROUND_WORDS)
   /** When the bids of a round's offers end, by the shop's count. */
   #offersEndMs = new Float64Array(64)
@@ -53,6 +55,8 @@ export class TypedDesk implements BidDesk {
     this.#from = new Int32Array(market.viewEntries)
     this.#chooser = new Chooser(market.asked, Math.floor(market.asked * CANDIDATES_RANDOM_SHARE), ties)
   }
+
+  get fetched (): number { return this.#fetched }
 
   get bytes (): number { return this.#plants.bytes + this.#book.bytes + this.#rounds.byteLength + this.#offersEndMs.byteLength }
 
@@ -90,6 +94,7 @@ export class TypedDesk implements BidDesk {
   call (round: number, place: number, nowTicks: number): number {
     const at = round * ROUND_WORDS
     const rounds = this.#rounds
+    if (place === 0) this.#fetch(at)
     const plant = rounds[at + place] as number
     const shop = rounds[at + SHOP] as number
     const domain = rounds[at + DOMAIN] as number
@@ -140,6 +145,15 @@ export class TypedDesk implements BidDesk {
     const need = this.#market.needs[lease % NEED_CLASSES_MAX] as NeedClass
     const domain = Math.floor(lease / NEED_CLASSES_MAX)
     this.#plants.add(plant, need, need.network || this.#everyMachineOnNetwork, domain, -1, Math.floor(nowTicks / 1_000))
+  }
+
+  /** Looks at all plants of a round, so that the processor fetches them at once rather than one after the other. */
+  #fetch (at: number): void {
+    const rounds = this.#rounds
+    const { words } = this.#plants
+    let sum = 0
+    for (let place = at + (rounds[at + ASKED] as number) - 1; place >= at; place--) sum += words[(rounds[place] as number) * PLANT_WORDS] as number
+    this.#fetched = sum
   }
 
   #cost (plant: number, domain: number): number {

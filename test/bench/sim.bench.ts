@@ -111,7 +111,7 @@ async function figureOf (line: Line, dir: string | undefined): Promise<Figure> {
 
 function print ({ name, unit, perSecond, eventsPerSecond, bytesPerPlant, maxRssBytes, simgridPerSecond, ratio, aim }: Figure, absent: boolean): void {
   const events = eventsPerSecond === undefined ? '' : `, ${short(eventsPerSecond)} events/s`
-  const memory = bytesPerPlant === undefined ? '' : `, ${bytesPerPlant.toFixed(0)} bytes a plant`
+  const memory = bytesPerPlant === undefined ? '' : `, ${bytesPerPlant.toFixed(0)} bytes ${name.startsWith('kernel') ? 'an event' : name.startsWith('fluid') ? 'a peer' : 'a plant'}`
   const theirs = ratio !== undefined && simgridPerSecond !== undefined ? `; SimGrid ${short(simgridPerSecond)}, ${ratio.toFixed(1)} times` : aim === undefined ? '' : absent ? '; SimGrid absent' : '; SimGrid skipped'
   console.log(`${name}: ${short(perSecond)} ${unit}/s${events}${memory}, at most ${mib(maxRssBytes)} resident${theirs}${aim === undefined ? '' : ` (aim ${aim})`}`)
 }
