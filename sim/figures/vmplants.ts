@@ -8,7 +8,7 @@ const S = 1_000
 const named = (study: Study, name: string): PointRuns | undefined => study.points.find(({ point }) => point.case === name)
 const [SMALL, MEDIUM, LARGE] = ['32 MB', '64 MB', '256 MB'] as const
 const FITTED = 'Fixed parts of resume and configuration, load and swap are fitted to the stated means and range (sim/timings); memory copies, the store and the number of machines are not.'
-const NO_FAILURES = 'The paper got 121, 124 and 40 machines of 128, 128 and 40 and does not say why the others failed. Here none fails: timings.failureShare is 0, and a plant tries a clone that did not start once more.'
+const NO_FAILURES = 'The paper got 121, 124 and 40 machines of 128, 128 and 40 and does not say why the others failed. Here none fails: timings.failureShare is 0.'
 
 function sampled (study: Study, what: 'creations' | 'clones', width: number): Array<{ name: string, bins: ReturnType<typeof binned> }> {
   return study.points.map((one) => ({ name: one.point.name, bins: binned(one.runs.flatMap((run) => run[what].map(([, ms]) => ms / S)), width) }))

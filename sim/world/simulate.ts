@@ -2,6 +2,7 @@
 import type { VmId } from '../../protocols/kit/index.ts'
 import type { BidResult, Fault, JobResult, RunResult, Scenario, Simulate, SimulateOptions } from '../scenario/index.ts'
 import type { ClientOrder } from './client.ts'
+import { ENDED_BY_PLANT } from './host/host.ts'
 import { Faults } from './faults.ts'
 import { Sources } from './sources.ts'
 import type { Quiet } from './timeline.ts'
@@ -25,6 +26,8 @@ class Run {
   readonly #views: Views
   readonly #fillBefore = new Map<VmId, { machines: number, memoryMiB: number, atMs: number }>()
   readonly #phases = new Map<VmId, JobResult['phasesMs']>()
+  /** When a machine of a plant died, by VMID and plant. */
+  readonly #died = new Map<string, number>()
   #endedOrdersMs: number | undefined
 
   constructor (scenario: Scenario, seed: number, options: SimulateOptions, quiet: Quiet, more: Pick<WorldInit, 'onLog'>) {
@@ -33,7 +36,10 @@ class Run {
     this.#world = new World({
       scenario, seed, quiet, ...more,
       ...(options.policies !== undefined && { policies: options.policies }),
-      ...(options.onEvent !== undefined && { onEvent: options.onEvent }),
+      onEvent: (event) => {
+        if (event.kind === 'machine.died' && event['reason'] !== ENDED_BY_PLANT) this.#died.set(`${String(event['vmId'])} ${event.plant ?? ''}`, event.atMs)
+        options.onEvent?.(event)
+      },
       line: {
         begun: (host, vmId) => {
           const { machines, memoryMiB } = host.inUse()
@@ -127,9 +133,13 @@ class Run {
       if (before !== undefined) result.phasesMs.wait = Math.max(0, before.atMs - result.awardedMs - fetch)
       const known = Object.values(result.phasesMs).reduce((sum, ms) => sum + ms, 0)
       result.phasesMs.reply = Math.max(0, result.runningMs - result.submittedMs - known)
-      if (!order.collecting && (awarded === undefined || awarded.state === 'failed')) {
+      // Its client may have had it collected since; that it died before is what became of the job.
+      const diedMs = this.#died.get(`${vmId} ${result.plant ?? ''}`)
+      const gone = !order.collecting && (awarded === undefined || awarded.state === 'failed')
+      if (gone || diedMs !== undefined) {
         result.end = 'lost'
-        result.error = awarded?.error?.code ?? 'VM_UNKNOWN'
+        result.error = awarded?.error?.code ?? (diedMs === undefined ? 'VM_UNKNOWN' : 'VM_DIED')
+        if (diedMs !== undefined) result.endedMs = diedMs
       }
     }
     return result

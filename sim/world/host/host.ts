@@ -71,6 +71,9 @@ export interface SimHostInit {
   onEvent?: (kind: string, fields: Record<string, unknown>) => void
 }
 
+/** Why a machine's VMM is gone when its plant wanted it so; any other reason is a loss. */
+export const ENDED_BY_PLANT = 'it was ended by its plant'
+
 /** One host; outlives every process on it. */
 export class SimHost {
   readonly name: string
@@ -172,7 +175,7 @@ export class SimHost {
 
   remove (machine: HostMachine): void {
     if (this.machines.get(machine.vmId) !== machine) return
-    this.kill(machine, 'it was ended by its plant')
+    this.kill(machine, ENDED_BY_PLANT)
     this.machines.delete(machine.vmId)
     this.event('machine.removed', { vmId: machine.vmId })
   }
