@@ -39,7 +39,7 @@ export function machineCommands (program: Command): void {
     .option('--all', 'collected ones too')
     .addHelpText('after', '\nExample:\n  plantmesh list --json')
     .action(async (options) => runCommand(options, async (c) => {
-      const machines = await listMachines(c, options.all === true)
+      const { machines } = await listMachines(c, options.all === true)
       c.out.answer(machines, machinesTable(machines))
     }))
 
@@ -136,19 +136,23 @@ async function machineCall (c: Context, kind: 'query' | 'collect', vmid: string)
   return answer.machine
 }
 
-async function listMachines (c: Context, all: boolean): Promise<MachineView[]> {
+/** Plants that do not answer are named on stderr: their machines may go on, unlisted. */
+async function listMachines (c: Context, all: boolean): Promise<{ machines: MachineView[], silent: string[] }> {
   const machines: MachineView[] = []
-  await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'list', body: { all } }) }, (event) => {
+  const { silent } = await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'list', body: { all } }) }, (event) => {
     if (event['event'] === 'machines') machines.push(...event['machines'] as MachineView[])
-  }, c.signal)
-  return machines.sort((a, b) => a.vmid < b.vmid ? -1 : 1)
+  }, c.signal) as { silent: Array<{ plant: string, code: string }> }
+  for (const { plant, code } of silent) c.out.note(`plant ${plant} did not answer (${code}): machines that it has are not in this list`)
+  return { machines: machines.sort((a, b) => a.vmid < b.vmid ? -1 : 1), silent: silent.map(({ plant }) => plant) }
 }
 
 async function collect (c: Context, vmids: string[], all: boolean): Promise<number> {
   if (all === (vmids.length > 0)) throw new PlantError('USAGE', { problem: all ? 'VMIDs and --all together' : 'neither a VMID nor --all' })
   // Machines that a grant lets us see are not ours to sweep away.
   const owner = keyIdOf((await c.signer()).publicKey)
-  const ids = all ? (await listMachines(c, false)).filter((m) => m.attributes['Owner'] === owner).map((m) => m.vmid) : vmids.map(vmIdArgument)
+  const listed = all ? await listMachines(c, false) : undefined
+  const ids = listed?.machines.filter((m) => m.attributes['Owner'] === owner).map((m) => m.vmid) ?? vmids.map(vmIdArgument)
+  const silent = listed?.silent ?? []
   const collected: MachineView[] = []
   const failures: Array<{ vmid: string, error: ReturnType<PlantError['report']> }> = []
   for (const vmid of ids) {
@@ -160,8 +164,8 @@ async function collect (c: Context, vmids: string[], all: boolean): Promise<numb
     }
   }
   const text = [...collected.map((m) => `${m.vmid} collected`), ...failures.map((f) => `${f.vmid} failed: ${f.error.message} (${f.error.code})`)].join('\n')
-  c.out.answer(ids.length === 1 && !all ? collected[0] : { machines: collected, failures }, text)
-  return failures.length > 0 ? 1 : 0
+  c.out.answer(ids.length === 1 && !all ? collected[0] : { machines: collected, failures, ...(silent.length > 0 && { silent }) }, text)
+  return failures.length + silent.length > 0 ? 1 : 0
 }
 
 /** The guest's shell gets the words quoted, so that they arrive as they were typed; one word alone is taken as shell text. */

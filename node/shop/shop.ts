@@ -6,12 +6,12 @@ import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type
 import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
 import { adAttributes, type Capacity, type Need } from '../../protocols/capacity/index.ts'
 import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
-import { askPlant, type CallAnswer, type MachineView } from '../../protocols/machine/index.ts'
+import { askPlant, type MachineView } from '../../protocols/machine/index.ts'
 import { checkFresh, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { Decisions } from './decisions.ts'
-import type { CallTraffic, PlantView, Shop } from './shop-face.ts'
+import type { CallTraffic, PlantView, Shop, ShopAnswer } from './shop-face.ts'
 import { encodeTicket } from './ticket.ts'
 import { Whereabouts } from './whereabouts.ts'
 
@@ -148,17 +148,17 @@ class ShopService implements Shop {
     }
   }
 
-  async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
+  async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const call = openCall(this.#c.crypto, signedCall)
     if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
     if (call.kind === 'order' || call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
     return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
   }
 
-  async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
+  async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const plants = this.#c.capacity.plants().map(({ peer }) => peer)
     const queue = plants.values()
-    const failures: PlantError[] = []
+    const failures = new Map<PeerId, PlantError>()
     const worker = async (): Promise<void> => {
       for (const plant of queue) {
         const late = new AbortController()
@@ -169,7 +169,7 @@ class ShopService implements Shop {
           signal.throwIfAborted()
           const { code } = asPlantError(error)
           // One plant that is down or whose clock is off must not hide the machines of all others.
-          failures.push(asPlantError(error))
+          failures.set(plant, asPlantError(error))
           this.#c.log.warn({ plant, code }, 'a plant did not list its machines')
         } finally {
           cancel()
@@ -177,8 +177,9 @@ class ShopService implements Shop {
       }
     }
     await Promise.all(Array.from({ length: LIST_AT_ONCE_MAX }, worker))
-    if (failures[0] !== undefined && failures.length === plants.length) throw failures[0]
-    return { kind: 'done' }
+    const [first] = failures.values()
+    if (first !== undefined && failures.size === plants.length) throw first
+    return { kind: 'listed', silent: [...failures].map(([plant, { code }]) => ({ plant, code })) }
   }
 
   why (signedCall: Uint8Array): Record<string, unknown> {
