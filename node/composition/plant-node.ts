@@ -3,7 +3,7 @@
  * that a plant decides is in here (ARCHITECTURE.md, "One program, two worlds").
  */
 import { Lifetime, PlantError, encode, limiter, withLoopback, type Clock, type Crypto, type Directory, type Log, type PubSub, type Random, type Signer, type Transport } from '../../protocols/kit/index.ts'
-import { bidding, type Bidding } from '../../protocols/bid/index.ts'
+import { bidding, type Bidding, type BiddingInit } from '../../protocols/bid/index.ts'
 import { capacity, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming, type Claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
@@ -13,6 +13,7 @@ import type { Records } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import type { Capacity } from '../plant/capacity.ts'
+import { costModel, type CostModel } from '../plant/cost/index.ts'
 import { LIVE_STATES } from '../plant/instance.ts'
 import { Ledger } from '../plant/ledger.ts'
 import { adOfPlant } from '../plant/plant-ad.ts'
@@ -24,14 +25,18 @@ import { shop } from '../shop/shop.ts'
 
 export interface PlantNodeInit {
   site: string
-  /** By name (`node/plant/cost`). */
-  costModel: string
+  /** By name (`node/plant/cost`), or one that was made with constants of its own. */
+  costModel: string | CostModel
   /** What the plant offers. */
   capacity: Capacity
   /** Processors of the host: so many machines are made at once. */
   cpus: number
   /** Runnable work per CPU of the host when the plant starts. */
   load: number
+  /** Times and bounds of auctions; those of `protocols/bid` by default. */
+  bidding?: BiddingInit
+  /** Plants that a shop asks for bids; `protocols/capacity` has the default. */
+  candidatesMax?: number
 }
 
 export interface PlantNodeComponents {
@@ -89,7 +94,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.machines(LIVE_STATES).some((r) => r.domain === domain && r.domainKey === domainKey) })
   lifetime.own(async () => membership.stop())
   await membership.start()
-  const view = capacity()({ clock, random, pubsub, transport: c.transport, signer: c.signer, crypto, log })
+  const view = capacity(init.candidatesMax === undefined ? {} : { candidatesMax: init.candidatesMax })({ clock, random, pubsub, transport: c.transport, signer: c.signer, crypto, log })
 
   let { load } = init
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
@@ -105,7 +110,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
       return record && encode(orderOf(record.signedOrder))
     }
   })
-  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record) => { plant.take(record) } }, init.costModel)
+  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record) => { plant.take(record) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
     self, clock, random, log, line, warehouse, records, directory, atOnce, orderOf,
     resizer: resizer({ warehouse, line, clock, log }),
@@ -122,7 +127,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   await serveMachines({ transport, clock, crypto, host: plant })
   lifetime.own(async () => claims.stop())
   await startClaims(claims, plant, c)
-  const bids: Bidding = bidding()({ transport, clock, random, log })
+  const bids: Bidding = bidding({ ...init.bidding, ...(init.candidatesMax !== undefined && { candidatesMax: init.candidatesMax }) })({ transport, clock, random, log })
   lifetime.own(async () => bids.stop())
   await bids.serve(desk)
   advertise()

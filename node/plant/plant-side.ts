@@ -14,7 +14,7 @@ import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import { decodeTicket } from '../shop/ticket.ts'
 import { decideBid, type PlanFinding } from './bidder.ts'
-import { costModel, learner, type CostModel, type Figures } from './cost/index.ts'
+import { learner, type CostModel, type Figures } from './cost/index.ts'
 import { holdsCapacity } from './instance.ts'
 import type { Ledger } from './ledger.ts'
 import { plan } from './planner.ts'
@@ -48,9 +48,9 @@ export class OrderDesk implements PlantSide {
   readonly #cost: CostModel
   readonly #learner = learner()
 
-  constructor (components: PlantSideComponents, costModelName: string) {
+  constructor (components: PlantSideComponents, cost: CostModel) {
     this.#c = components
-    this.#cost = costModel(costModelName)
+    this.#cost = cost
   }
 
   /** How long things take here, for the cost model. */

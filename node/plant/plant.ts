@@ -7,6 +7,7 @@ import type { MachineHost, MachineView, Subject } from '../../protocols/machine/
 import type { Order } from '../../protocols/order/order.ts'
 import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import type { LiveMachine, MachineStats } from '../lines/line.ts'
+import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
 import { publishMachine, type Publishing } from './publish.ts'
@@ -108,7 +109,7 @@ export class Plant implements MachineHost {
       unpin()
     }
     await line.sweep(record.vmId)
-    this.#fail(record.vmId, new PlantError('VM_DIED', { vmId: record.vmId, reason: problem }))
+    await this.#fail(record.vmId, new PlantError('VM_DIED', { vmId: record.vmId, reason: problem }))
   }
 
   async collectAll (): Promise<void> {
@@ -131,14 +132,17 @@ export class Plant implements MachineHost {
 
   /** Another plant was awarded the order before this one: its machine is the order's, and this plant knows of none. */
   async lost (vmId: VmId): Promise<void> {
-    if (this.#c.records.machine(vmId) === undefined) return
-    await this.collect(vmId)
-    this.#c.records.dropMachine(vmId)
+    await this.#insist(async () => {
+      if (this.#c.records.machine(vmId) === undefined) return
+      await this.collect(vmId)
+      this.#c.records.dropMachine(vmId)
+    })
   }
 
   /** The mesh is whole again and no rival was found: the machine is this order's one. */
   settled (vmId: VmId): void {
-    this.#update(vmId, (record) => ({ ...record, provisional: false }))
+    this.#insist(() => { this.#update(vmId, (record) => ({ ...record, provisional: false })) })
+      .catch((error: unknown) => { this.#c.log.error({ vmId, error: String(error) }, 'a machine could not be marked as settled') })
   }
 
   // Making
@@ -171,17 +175,25 @@ export class Plant implements MachineHost {
       }, job.stop.signal)
     } catch (error) {
       if (this.#stopping) return // The record says `creating`: the next start makes it.
-      if (this.#c.records.machine(vmId)?.state === 'creating') this.#fail(vmId, asPlantError(error))
+      if (this.#c.records.machine(vmId)?.state === 'creating') await this.#fail(vmId, asPlantError(error))
       return
     }
-    const current = this.#c.records.machine(vmId)
-    if (current === undefined || !mayMove(current.state, 'made') || job.stop.signal.aborted) {
-      await made.live.destroy()
-      made.unpin()
-      return
-    }
-    this.#watch(vmId, made.live, made.unpin, made.stats)
-    const totalMs = Math.round(this.#c.clock.monotonicMs() - sinceMs)
+    let watched = false
+    await this.#insist(async () => {
+      const current = this.#c.records.machine(vmId)
+      if (current === undefined || !mayMove(current.state, 'made') || job.stop.signal.aborted) {
+        this.#live.delete(vmId)
+        await made.live.destroy()
+        made.unpin()
+        return
+      }
+      if (!watched) this.#watch(vmId, made.live, made.unpin, made.stats)
+      watched = true
+      this.#made(current, made, Math.round(this.#c.clock.monotonicMs() - sinceMs))
+    })
+  }
+
+  #made (current: MachineRecord, made: Made, totalMs: number): void {
     this.#put(move(current, 'made', this.#c.clock.nowMs(), {
       plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun },
       attributes: {
@@ -195,13 +207,17 @@ export class Plant implements MachineHost {
     }), 'running')
   }
 
-  #fail (vmId: VmId, error: PlantError): void {
-    const record = this.#c.records.machine(vmId)
-    if (record === undefined || !mayMove(record.state, 'fail')) return
-    this.#put(move(record, 'fail', this.#c.clock.nowMs(), { error: error.report() }), 'failed')
-    this.#c.release(record)
-    this.#c.onChange() // Only now is there room again to tell of.
+  async #fail (vmId: VmId, error: PlantError): Promise<void> {
+    await this.#insist(() => {
+      const record = this.#c.records.machine(vmId)
+      if (record === undefined || !mayMove(record.state, 'fail')) return
+      this.#put(move(record, 'fail', this.#c.clock.nowMs(), { error: error.report() }), 'failed')
+      this.#c.release(record)
+      this.#c.onChange() // Only now is there room again to tell of.
+    })
   }
+
+  async #insist (work: () => void | Promise<void>): Promise<void> { await insist(this.#c, () => this.#stopping, work) }
 
   // Watching
 
@@ -211,15 +227,20 @@ export class Plant implements MachineHost {
     void machine.died.then(async ({ reason }) => {
       if (this.#stopping || this.#live.get(vmId) !== entry) return
       this.#live.delete(vmId)
-      this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason }))
+      const failed = this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason }))
       await machine.destroy()
       unpin()
+      await failed
     }).catch((error: unknown) => { this.#c.log.error({ vmId, error: String(error) }, 'a dead machine could not be cleared away') })
   }
 
   #monitor (): void {
     const round = async (): Promise<void> => {
-      this.#c.records.forget(this.#c.clock.nowMs() - ENDED_KEPT_MS)
+      try {
+        this.#c.records.forget(this.#c.clock.nowMs() - ENDED_KEPT_MS)
+      } catch (error) {
+        this.#c.log.warn({ error: String(error) }, 'old records cannot be removed; tried again')
+      }
       for (const [vmId, entry] of this.#live) {
         try {
           entry.stats = await entry.machine.stats()

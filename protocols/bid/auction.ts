@@ -17,7 +17,14 @@ import type { AwardAnswer, Bid, CallAnswer, Held, Refusal } from './messages.ts'
 /** A plant to ask, and why it was picked (`best by view`, `at random`): for `plantmesh why`. */
 export interface Candidate { plant: PeerId, why: string }
 
+/** The index of the offer to award, or undefined for none. Pure. */
+export type ChooseOffer = (offers: readonly Bid[], random: Random) => number | undefined
+
 export interface AuctionInit {
+  /** CANDIDATES_MAX by default. */
+  candidatesMax?: number
+  /** Rank and cost by default (`pickOffer`). */
+  choose?: ChooseOffer
   deadlineMs?: number
   lastDeadlineMs?: number
   /** End rather than try the next plant while an award's fate is unknown. */
@@ -88,6 +95,7 @@ export class Auction {
   readonly decision: Decision
   readonly #random: Random
   readonly #strict: boolean
+  readonly #choose: ChooseOffer | undefined
   readonly #startMs: number
   readonly #lastDeadlineMs: number
   readonly #silent: Set<PeerId>
@@ -96,11 +104,12 @@ export class Auction {
   #current: { offer: Offer, attempt: AttemptRecord } | undefined
 
   constructor (order: { vmId: VmId, ranked: boolean }, candidates: readonly Candidate[], random: Random, now: { monotonicMs: number, wallMs: number }, init: AuctionInit = {}) {
-    const distinct = [...new Map(candidates.map((candidate) => [candidate.plant, candidate])).values()].slice(0, CANDIDATES_MAX)
+    const distinct = [...new Map(candidates.map((candidate) => [candidate.plant, candidate])).values()].slice(0, init.candidatesMax ?? CANDIDATES_MAX)
     const deadlineMs = init.deadlineMs ?? DEADLINE_MS
     this.decision = { vmId: order.vmId, startedAtMs: now.wallMs, ranked: order.ranked, deadlineMs, candidates: distinct, answers: [], attempts: [] }
     this.#random = random
     this.#strict = init.strict ?? false
+    this.#choose = init.choose
     this.#startMs = now.monotonicMs
     this.#lastDeadlineMs = Math.max(deadlineMs, init.lastDeadlineMs ?? LAST_DEADLINE_MS)
     this.#silent = new Set(distinct.map((candidate) => candidate.plant))
@@ -209,9 +218,15 @@ export class Auction {
     return this.#awardNext(nowMs)
   }
 
+  #pick (): Offer | undefined {
+    if (this.#choose === undefined) return pickOffer(this.#offers, this.decision.ranked, this.#random)
+    const at = this.#offers.length === 0 ? undefined : this.#choose(this.#offers.map(({ bid }) => bid), this.#random)
+    return at === undefined ? undefined : this.#offers[at]
+  }
+
   #awardNext (nowMs: number): AuctionEffect[] {
     for (;;) {
-      const offer = pickOffer(this.#offers, this.decision.ranked, this.#random)
+      const offer = this.#pick()
       if (offer === undefined) return this.#end({ kind: 'refused' }, nowMs)
       this.#offers = this.#offers.filter((other) => other !== offer)
       const attempt: AttemptRecord = { plant: offer.bid.plant, bidId: offer.bid.bidId, fromMs: nowMs - this.#startMs }

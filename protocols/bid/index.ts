@@ -1,6 +1,6 @@
 /** Calls for bids, awards and leases: how an order finds its plant. The spec is in README.md. */
 import type { Cancel, Clock, LeaseId, Log, PeerId, Random, Transport, VmId } from '../kit/index.ts'
-import type { AuctionEnd, Candidate, Decision } from './auction.ts'
+import type { AuctionEnd, Candidate, ChooseOffer, Decision } from './auction.ts'
 import type { Award, BidBookInit, Grant, Verdict } from './core.ts'
 import type { Held } from './messages.ts'
 import { BiddingService } from './service.ts'
@@ -20,6 +20,10 @@ export interface BiddingInit {
   settleTimeoutMs?: number
   waitingPerPeerMax?: number
   book?: BidBookInit
+  /** How many plants an auction asks at most; CANDIDATES_MAX by default. */
+  candidatesMax?: number
+  /** Picks the offer to award instead of rank and cost; undefined: none of them. Called again, without those that were tried, when an award fails. */
+  choose?: ChooseOffer
 }
 
 export interface BiddingComponents { transport: Transport, clock: Clock, random: Random, log: Log }

@@ -50,10 +50,12 @@ export class BiddingService implements Bidding {
     this.#lifetime.signal.throwIfAborted()
     const { clock, random } = this.#c
     const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.nowMs() }
-    const { deadlineMs, lastDeadlineMs } = this.#init
+    const { deadlineMs, lastDeadlineMs, candidatesMax, choose } = this.#init
     const auction = new Auction(request, request.candidates, random, now, {
       ...(deadlineMs === undefined ? {} : { deadlineMs }),
       ...(lastDeadlineMs === undefined ? {} : { lastDeadlineMs }),
+      ...(candidatesMax === undefined ? {} : { candidatesMax }),
+      ...(choose === undefined ? {} : { choose }),
       ...(request.strict === undefined ? {} : { strict: request.strict })
     })
     const end = await new AuctionRun(this.#c, this.#init, auction, request, (plant, bidId) => { this.#cancelUntilAnswered(plant, bidId, request.vmId) })

@@ -3,7 +3,7 @@
  * wants to be called again. The simulator runs it as it is.
  *
  * A plant in the view:  unknown --advert--> seen --newer advert--> seen --goodbye or ADVERT_LIFE_MS of silence--> remembered
- *                       remembered --advert with a higher (epoch, seq)--> seen
+ *                       remembered --advert with a higher (epoch, seq), or by gossip from its author with a lower epoch--> seen
  */
 import { publicKeyOf } from '../kit/index.ts'
 import type { PeerId, Random } from '../kit/index.ts'
@@ -105,6 +105,7 @@ export class CapacityCore {
     if (!this.#spend(nowMs, from)) return { verdict: 'ignore', effects: [] }
     const signed = this.#checked(message)
     if (signed === undefined || signed.advert.by !== from) return { verdict: 'reject', effects: [] }
+    this.#forgiveClock(from, signed.advert)
     const effects = this.#take(nowMs, nowMs, signed.advert, message)
     return effects === undefined ? { verdict: 'ignore', effects: [] } : { verdict: 'accept', effects }
   }
@@ -214,6 +215,15 @@ export class CapacityCore {
       seen.bytes = bytes
     }
     return [{ do: 'changed' }]
+  }
+
+  /**
+   * Its author itself says so, now, and was silent for so long that it is off the view: it was started anew with a clock that went back, and nobody is left
+   * to tell it of its higher epoch. Views are not believed so far: they hand on what others said.
+   */
+  #forgiveClock (from: PeerId, advert: Advert): void {
+    const author = this.#authors.get(from)
+    if (author !== undefined && advert.epoch < author.epoch && !this.#seen.has(from)) Object.assign(author, { epoch: advert.epoch, seq: -1 })
   }
 
   /** Our own advert comes back. From before a restart with a clock that went back, it outranks us: take the next epoch. */

@@ -21,6 +21,8 @@ export interface CapacityInit {
   epoch?: number
   /** How many other plants the view holds; VIEW_PLANTS_MAX by default. */
   viewPlantsMax?: number
+  /** How many candidates `candidates` names at most, and unless told otherwise; CANDIDATES_MAX by default. */
+  candidatesMax?: number
 }
 
 export interface CapacityComponents {

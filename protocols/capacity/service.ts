@@ -20,6 +20,7 @@ const VIEW_LIMITS: StreamLimits = {
 export class CapacityService implements Capacity {
   readonly #c: CapacityComponents
   readonly #core: CapacityCore
+  readonly #candidatesMax: number
   readonly #lifetime = new Lifetime()
   readonly #listeners = new Set<() => void>()
   readonly #asks: Limiter = limiter(VIEW_ASKS_AT_ONCE_MAX, VIEW_ASKS_WAITING_MAX)
@@ -31,6 +32,7 @@ export class CapacityService implements Capacity {
 
   constructor (components: CapacityComponents, init: CapacityInit) {
     this.#c = components
+    this.#candidatesMax = init.candidatesMax ?? CANDIDATES_MAX
     const { random, signer, crypto, transport, clock } = components
     this.#core = new CapacityCore({
       random,
@@ -75,8 +77,8 @@ export class CapacityService implements Capacity {
     return () => { this.#listeners.delete(fn) }
   }
 
-  candidates (need: Need, k: number = CANDIDATES_MAX): Candidate[] {
-    return candidates(this.#core.plants(this.#nowMs()), need, Math.min(k, CANDIDATES_MAX), this.#c.random)
+  candidates (need: Need, k: number = this.#candidatesMax): Candidate[] {
+    return candidates(this.#core.plants(this.#nowMs()), need, Math.min(k, this.#candidatesMax), this.#c.random)
   }
 
   #nowMs (): number { return this.#c.clock.monotonicMs() }

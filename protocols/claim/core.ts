@@ -14,8 +14,10 @@ import type { PeerId, VmId } from '../kit/index.ts'
 import { CLAIM_TTL_MS, COLLECTED_KEPT_MS, COLLECTED_PER_PEER_MAX, ENTRIES_MAX, ENTRIES_PER_PEER_MAX, HELD_SILENT_MS } from './constants.ts'
 import type { ClaimAsk, ConfirmAsk, Gone, HeldAnswer, HoldAsk, Holding, Kept, NotedAnswer, Rival, UnclaimAsk, Verdict } from './messages.ts'
 
+/** A holder whose machine is to go for that of an earlier award, and has not said yet that it is gone. */
+interface Displaced { holder: PeerId, awardedAtMs: number }
 interface Claimed { kind: 'claimed', by: PeerId, claimId: string, orderDigest: string, round: number, untilMs: number }
-interface Held { kind: 'held', by: PeerId, orderDigest: string, awardedAtMs: number, settled: boolean, order: number, heardMs: number }
+interface Held { kind: 'held', by: PeerId, orderDigest: string, awardedAtMs: number, settled: boolean, order: number, heardMs: number, over?: Displaced }
 interface Collected { kind: 'collected', by: PeerId, orderDigest: string, order: number, untilMs: number }
 type Entry = Claimed | Held | Collected
 
@@ -42,7 +44,7 @@ export class Registrar {
   /** What was kept before a restart. */
   load (vmId: VmId, kept: Kept, now: Now): void {
     const { holder: by, orderDigest, order } = kept
-    if (kept.kind === 'held') this.#put(vmId, { kind: 'held', by, orderDigest, order, awardedAtMs: kept.awardedAtMs, settled: kept.settled, heardMs: now.monotonicMs })
+    if (kept.kind === 'held') this.#put(vmId, { kind: 'held', by, orderDigest, order, awardedAtMs: kept.awardedAtMs, settled: kept.settled, heardMs: now.monotonicMs, ...(kept.over !== undefined && { over: kept.over }) })
     else {
       // However the wall clock has jumped, it is kept for no longer than it should be.
       const leftMs = Math.min(COLLECTED_KEPT_MS, Math.max(0, kept.untilWallMs - now.wallMs))
@@ -113,8 +115,9 @@ export class Registrar {
     if (entry?.kind === 'held' && entry.by === from) {
       const same = entry.settled && entry.awardedAtMs === awardedAtMs && entry.orderDigest === orderDigest
       if (same) Object.assign(entry, { heardMs: now.monotonicMs, order: Math.max(entry.order, order) })
-      else if (entry.order <= order) this.#keep(vmId, held, now)
-      return undefined
+      else if (entry.order <= order) this.#keep(vmId, { ...held, ...(entry.over !== undefined && { over: entry.over }) }, now)
+      // Until the machine that was displaced is gone, this one is not alone.
+      return entry.over && { vmId, ...entry.over }
     }
     if (entry?.kind === 'held' && !isEarlier({ holder: from, awardedAtMs }, { holder: entry.by, awardedAtMs: entry.awardedAtMs })) {
       return { vmId, holder: entry.by, awardedAtMs: entry.awardedAtMs }
@@ -122,13 +125,20 @@ export class Registrar {
     // Sent before the same plant's word that it was collected, arrived after it.
     if (entry?.kind === 'collected' && entry.by === from && entry.order > order) return undefined
     if (!this.#hasRoom(from)) return 'full'
-    this.#keep(vmId, held, now)
-    return undefined
+    // A machine of a later award makes room, once its holder has heard of this one; what was never settled may never have been begun.
+    const over: Displaced | undefined = entry?.kind === 'held' && entry.settled ? { holder: entry.by, awardedAtMs: entry.awardedAtMs } : undefined
+    this.#keep(vmId, { ...held, ...(over !== undefined && { over }) }, now)
+    return over && { vmId, ...over }
   }
 
   #gone (from: PeerId, { vmId, orderDigest, collected }: Gone, order: number, now: Now): void {
     const entry = this.#live(vmId, now)
     if (entry?.kind === 'collected') return
+    if (entry?.kind === 'held' && entry.over?.holder === from) {
+      const { over: _gone, ...alone } = entry
+      this.#keep(vmId, alone, now)
+      return
+    }
     // Another's machine is not this plant's to end; a confirmation that came after this word stands.
     if (entry?.kind === 'held' && (entry.by !== from || entry.order > order)) return
     if (!collected) {
@@ -174,7 +184,7 @@ export class Registrar {
     this.#put(vmId, entry)
     const { by: holder, orderDigest, order } = entry
     const kept: Kept = entry.kind === 'held'
-      ? { kind: 'held', holder, orderDigest, order, awardedAtMs: entry.awardedAtMs, settled: entry.settled }
+      ? { kind: 'held', holder, orderDigest, order, awardedAtMs: entry.awardedAtMs, settled: entry.settled, ...(entry.over !== undefined && { over: entry.over }) }
       : { kind: 'collected', holder, orderDigest, order, untilWallMs: now.wallMs + COLLECTED_KEPT_MS }
     this.#changes.push({ vmId, kept })
   }

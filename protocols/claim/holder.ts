@@ -41,7 +41,8 @@ export class Confirmation {
   }
 }
 
-interface Held extends Holding { state: 'confirming' | 'held' | 'lost', provisional: boolean, told: Map<PeerId, number> }
+/** `told`: when each registrar heard of it last, and whether it knew of no rival then. */
+interface Held extends Holding { state: 'confirming' | 'held' | 'lost', provisional: boolean, told: Map<PeerId, { atMs: number, agreed: boolean }> }
 interface Left extends Gone { untilMs: number, told: Set<PeerId> }
 
 /** What one registrar is to be told now. */
@@ -76,13 +77,16 @@ export class Holder {
     else this.#held.set(holding.vmId, { ...holding, state: 'held', provisional, told: new Map() })
   }
 
-  /** Ends a holding; its registrars are told until all have heard. A machine lost to a rival is the rival's: nothing is said of it. */
+  /**
+   * Ends a holding; its registrars are told until all have heard. A machine lost to a rival is the rival's: that it was collected here says nothing
+   * of the order, only that the rival has none any more.
+   */
   end (vmId: VmId, orderDigest: string, collected: boolean, nowMs: number): void {
     const held = this.#held.get(vmId)
     this.#held.delete(vmId)
-    if (held?.state === 'lost') return
-    if (this.#left.size >= GONE_MAX && !this.#forgetLeft(collected)) return
-    this.#left.set(vmId, { vmId, orderDigest, collected, untilMs: nowMs + COLLECTED_KEPT_MS, told: new Set() })
+    const gone = collected && held?.state !== 'lost'
+    if (this.#left.size >= GONE_MAX && !this.#forgetLeft(gone)) return
+    this.#left.set(vmId, { vmId, orderDigest, collected: gone, untilMs: nowMs + COLLECTED_KEPT_MS, told: new Set() })
   }
 
   /** Someone was told that a machine is here which is not: whoever says so is to forget it. */
@@ -128,7 +132,7 @@ export class Holder {
       if (state !== 'held') continue
       for (const peer of registrarsOf(vmId)) {
         const { holdings } = batchOf(peer)
-        const toldMs = told.get(peer)
+        const toldMs = told.get(peer)?.atMs
         if ((toldMs === undefined || nowMs - toldMs >= REFRESH_MS) && holdings.length < HOLD_BATCH_MAX) holdings.push({ vmId, orderDigest, awardedAtMs })
       }
     }
@@ -155,10 +159,10 @@ export class Holder {
     for (const { vmId } of batch.holdings) {
       const held = this.#held.get(vmId)
       if (held?.state !== 'held' || full.includes(vmId)) continue
-      held.told.set(batch.peer, nowMs)
       const rival = rivals.find((one) => one.vmId === vmId)
+      held.told.set(batch.peer, { atMs: nowMs, agreed: rival === undefined })
       if (rival !== undefined) {
-        // Told of, but not acknowledged: it stays as provisional as it is. A rival of a later award will hear of us.
+        // Told of, but not acknowledged: it stays as provisional as it is. A rival of a later award hears of us, and goes first.
         if (rival.holder !== this.#self && isEarlier(rival, { holder: this.#self, awardedAtMs: held.awardedAtMs })) news.push({ kind: 'contest', rival })
         continue
       }
@@ -179,7 +183,10 @@ export class Holder {
   }
 
   #isSettled (held: Held, registrars: readonly PeerId[], nowMs: number): boolean {
-    const heard = registrars.filter((peer) => nowMs - (held.told.get(peer) ?? -Infinity) < 2 * REFRESH_MS).length
+    const heard = registrars.filter((peer) => {
+      const told = held.told.get(peer)
+      return told?.agreed === true && nowMs - told.atMs < 2 * REFRESH_MS
+    }).length
     return heard >= majorityOf(registrars.length)
   }
 }

@@ -65,7 +65,7 @@ export function decodeAnswer (bytes: Uint8Array): Answer { return decode(answerS
 
 /** What of a registrar's entries must outlive it; claims need not, as they lapse. `untilWallMs` is wall-clock time. */
 export const keptSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('held'), holder: peer, orderDigest: digest, awardedAtMs: count, settled: z.boolean(), order: count }),
+  z.strictObject({ kind: z.literal('held'), holder: peer, orderDigest: digest, awardedAtMs: count, settled: z.boolean(), order: count, over: z.strictObject({ holder: peer, awardedAtMs: count }).exactOptional() }),
   z.strictObject({ kind: z.literal('collected'), holder: peer, orderDigest: digest, order: count, untilWallMs: count })
 ])
 export type Kept = z.output<typeof keptSchema>

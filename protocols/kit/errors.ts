@@ -9,6 +9,8 @@ export const ERRORS = {
   ORDER_CONFLICT: { exit: 2, message: 'An order with this id was placed before with other content.', hint: 'Give the new order an id of its own (--id).' },
   CONFIG_INVALID: { exit: 2, message: 'The configuration is not valid.', hint: 'Mend the field named in details.' },
   EXPRESSION_INVALID: { exit: 2, message: 'A ClassAd expression does not parse.', hint: 'Mend it at the line and column in details.' },
+  SCENARIO_INVALID: { exit: 2, message: 'The scenario is not valid.', hint: 'Mend the fields named in details.problems; plantmesh sim check FILE checks without running.' },
+  TRACE_INVALID: { exit: 2, message: 'The trace cannot be read.', hint: 'details has the line, what was found and what is allowed.' },
 
   // Refused by every plant: exit status 3.
   ORDER_REFUSED: { exit: 3, message: 'No plant takes this order.', hint: 'details.refusals says for each plant which clause failed and the smallest change that would fit.' },

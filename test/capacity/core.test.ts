@@ -202,3 +202,19 @@ test('a host that slept for a day drops all at once and goes on', () => {
   expect(peersOf(core, dayMs)).toEqual([core.key.peerId])
   expect(core.wakeAtMs).toBeGreaterThan(dayMs)
 })
+
+test('a plant whose clock went back over a restart is seen again where nobody can tell it of its past any more', () => {
+  const key = makeKey()
+  const core = coreOf()
+  expect(core.onGossip(0, key.peerId, advertOf(coreOf({ key, epoch: 1_000 }), 0)).verdict).toBe('accept')
+  const restarted = coreOf({ key, epoch: 10 })
+  expect(core.onGossip(1_000, key.peerId, advertOf(restarted, 0)).verdict).toBe('ignore')
+  runTo(core, 100_000)
+  expect(peersOf(core, 100_000)).toEqual([])
+  const late = advertOf(restarted, 1_000, { freeCpus: 2 })
+  // A view may hand on what was said long ago: it is not believed.
+  expect(core.onViewPart(100_000, [{ advert: late, ageMs: 0 }]).effects).toEqual([])
+  expect(core.onGossip(100_001, key.peerId, late).verdict).toBe('accept')
+  expect(peersOf(core, 100_001)).toEqual([key.peerId])
+  expect(core.onGossip(100_002, key.peerId, late).verdict).toBe('ignore')
+})

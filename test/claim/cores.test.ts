@@ -3,7 +3,7 @@ import type { PeerId, VmId } from '../../protocols/kit/index.ts'
 import {
   CLAIM_TTL_MS, COLLECTED_KEPT_MS, COLLECTED_PER_PEER_MAX, Claimant, Confirmation, ENTRIES_PER_PEER_MAX, HELD_SILENT_MS, Holder, KnownPlants, RECENT_MS, REFRESH_MS, Registrar,
   type ClaimEffect, type Verdict
-} from '../../protocols/claim/index.ts'
+, decodeKept, encodeKept } from '../../protocols/claim/index.ts'
 import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
 import { FakeRandom } from '../support/fake-random.ts'
 
@@ -65,9 +65,17 @@ describe('a registrar', () => {
     const r = new Registrar()
     expect(r.onHold(b, holdOf(1, 50), at(0))).toEqual({ t: 6, rivals: [], full: [] })
     expect(r.onHold(c, holdOf(1, 50), at(0)).rivals).toEqual([{ vmId: vm(1), holder: b, awardedAtMs: 50 }])
-    expect(r.onHold(a, holdOf(1, 50), at(0)).rivals).toEqual([])
+    // The one that is displaced stands until it has said that it is gone.
+    expect(r.onHold(a, holdOf(1, 50), at(0)).rivals).toEqual([{ vmId: vm(1), holder: b, awardedAtMs: 50 }])
     expect(r.onHold(b, holdOf(2, 50), at(0)).rivals).toEqual([{ vmId: vm(1), holder: a, awardedAtMs: 50 }])
-    expect(r.onHold(c, holdOf(2, 49), at(0)).rivals).toEqual([])
+    expect(r.onHold(a, holdOf(2, 50), at(0)).rivals).toEqual([{ vmId: vm(1), holder: b, awardedAtMs: 50 }])
+    const again = new Registrar()
+    for (const { vmId, kept } of r.takeChanges()) if (kept !== undefined) again.load(vmId, decodeKept(encodeKept(kept)), at(0))
+    for (const one of [r, again]) {
+      expect(one.onHold(b, goneOf(3, false), at(0)).rivals).toEqual([])
+      expect(one.onHold(a, holdOf(3, 50), at(0)).rivals).toEqual([])
+    }
+    expect(r.onHold(c, holdOf(2, 49), at(0)).rivals).toEqual([{ vmId: vm(1), holder: a, awardedAtMs: 50 }])
     expect(r.onClaim(s1, claimOf('1'), at(0))).toMatchObject({ t: 2, holder: c, settled: true })
   })
 
@@ -238,7 +246,7 @@ describe('a holder', () => {
     expect(h.onTold(three, [], [], places, 0)).toEqual([{ kind: 'settled', vmId: vm(1) }])
   })
 
-  test('contests with rivals of an earlier award only, and says nothing of what it lost', () => {
+  test('contests with rivals of an earlier award only, and says of what it lost only that it is gone', () => {
     const h = new Holder(peer('me'))
     h.hold(holding, true)
     const [batch] = h.due(places, 0)
@@ -249,7 +257,20 @@ describe('a holder', () => {
     expect(h.lose(vm(1))).toBe(true)
     expect(h.standing(vm(1))).toBeUndefined()
     h.end(vm(1), digest, true, 0)
-    expect(h.due(places, 0)).toEqual([])
+    expect(h.standing(vm(1))).toBeUndefined()
+    expect(h.due(places, 0).map(({ gone }) => gone)).toEqual(Array(3).fill([{ vmId: vm(1), orderDigest: digest, collected: false }]))
+  })
+
+  test('is not settled by a registrar that named a rival, however often it is told', () => {
+    const h = new Holder(peer('me'))
+    h.hold(holding, true)
+    const [one, two, three] = h.due(places, 0)
+    if (one === undefined || two === undefined || three === undefined) throw new Error('three batches')
+    const rival = { vmId: vm(1), holder: s1, awardedAtMs: 49 }
+    expect(h.onTold(one, [rival], [], places, 0)).toHaveLength(1)
+    expect(h.onTold(two, [rival], [], places, 0)).toHaveLength(1)
+    expect(h.onTold(three, [], [], places, 0)).toEqual([])
+    expect(h.onTold(one, [], [], places, 1)).toEqual([{ kind: 'settled', vmId: vm(1) }])
   })
 })
 

@@ -1,0 +1,127 @@
+/** Scenarios from files: found by path or by the name of a shipped one, read within bounds, with their traces and policies. */
+import { createHash } from 'node:crypto'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parquetReadObjects } from 'hyparquet'
+import { PlantError } from '../../protocols/kit/index.ts'
+import { nearest } from '../../protocols/order/problems.ts'
+import { readScenario, scenarioTooLarge, SCENARIO_BYTES_MAX, withTraces, type Point, type ReadInit, type ScenarioSet, type TraceJob } from '../scenario/index.ts'
+import { constantsOf } from '../timings/index.ts'
+import { cutTrace, jobsOfRows, readOpendcCsv, readSwf } from '../traces/index.ts'
+
+/** Where the scenarios that are shipped lie. */
+export const SHIPPED_DIR = fileURLToPath(new URL('../scenarios/', import.meta.url))
+
+/** Traces are read whole; the largest logs of the archives have some hundred megabytes. */
+const TRACE_BYTES_MAX = 512 * 2 ** 20
+
+export interface LoadedScenario extends ScenarioSet {
+  path: string
+  text: string
+  /** SHA-256 of every file that the scenario names, by its name there. */
+  files: Record<string, string>
+  /** Absolute path of the policy file of each point that has one, by the point's place. */
+  policyPaths: Array<string | undefined>
+}
+
+/** What the command line adds to a file. */
+export type Added = Pick<ReadInit, 'set' | 'sweep'>
+
+/** Loads a scenario. Throws SCENARIO_INVALID or TRACE_INVALID with the file, and USAGE when there is none. */
+export async function loadScenario (nameOrPath: string, added: Added = {}): Promise<LoadedScenario> {
+  const path = await find(nameOrPath)
+  const text = await readBounded(path)
+  const set = inFile(path, () => readScenario(text, { constantsOf: (set) => Object.keys(constantsOf(set)), ...added }))
+  const files: Record<string, string> = {}
+  const traces = new Map<string, TraceJob[]>()
+  for (const source of set.points.flatMap(({ scenario }) => scenario.orders)) {
+    if (source.kind !== 'trace' || traces.has(traceKey(source))) continue
+    const bytes = await readNamed(dirname(path), source.file, 'orders[].file')
+    files[source.file] = createHash('sha256').update(bytes).digest('hex')
+    traces.set(traceKey(source), await jobsOf(bytes, source.format, source.file))
+  }
+  const points = set.points.map((point): Point => withTraces(point, (source) => {
+    // Cut and scaled here, once: what is run has nothing left to scale.
+    return { ...source, jobs: cutTrace(traces.get(traceKey(source)) ?? [], source), skip: 0, intervalScale: 1, runScale: 1 }
+  }))
+  for (const file of new Set(points.flatMap(({ scenario }) => scenario.policy.file ?? []))) files[file] = createHash('sha256').update(await readNamed(dirname(path), file, 'policy.file')).digest('hex')
+  const policyPaths = points.map(({ scenario: { policy } }) => policy.file === undefined ? undefined : resolve(dirname(path), policy.file))
+  return { file: set.file, points, path, text, files, policyPaths }
+}
+
+/** Names of the shipped scenarios with their titles. */
+export async function shippedScenarios (): Promise<Array<{ name: string, title: string, figures: string[] }>> {
+  const names = (await readdir(SHIPPED_DIR)).filter((name) => name.endsWith('.yaml')).sort()
+  return Promise.all(names.map(async (name) => {
+    const { file } = await loadScenario(join(SHIPPED_DIR, name))
+    return { name: name.replace(/\.yaml$/, ''), title: file.title, figures: file.figures }
+  }))
+}
+
+async function find (nameOrPath: string): Promise<string> {
+  const path = resolve(nameOrPath)
+  if (await isFile(path)) return path
+  const shipped = join(SHIPPED_DIR, `${nameOrPath}.yaml`)
+  if (/^[A-Za-z0-9-]+$/.test(nameOrPath) && await isFile(shipped)) return shipped
+  const names = (await readdir(SHIPPED_DIR)).filter((name) => name.endsWith('.yaml')).map((name) => name.replace(/\.yaml$/, ''))
+  const meant = nearest(nameOrPath, names)
+  throw new PlantError('USAGE', { problem: 'there is no such scenario', found: nameOrPath, allowed: `a file, or one that is shipped: ${names.join(', ')}`, ...(meant !== undefined && { meant }) })
+}
+
+async function isFile (path: string): Promise<boolean> {
+  return stat(path).then((found) => found.isFile() || found.isFIFO(), () => false)
+}
+
+/** Reads at most what a scenario may have: the size of a pipe is not known before. */
+async function readBounded (path: string): Promise<string> {
+  const file = await open(path, 'r')
+  try {
+    const buffer = Buffer.alloc(SCENARIO_BYTES_MAX + 1)
+    let length = 0
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, length, buffer.length - length)
+      if (bytesRead === 0) return new TextDecoder('utf-8', { fatal: false }).decode(buffer.subarray(0, length))
+      length += bytesRead
+      if (length > SCENARIO_BYTES_MAX) throw scenarioTooLarge()
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+async function readNamed (dir: string, name: string, field: string): Promise<Buffer> {
+  const path = resolve(dir, name)
+  try {
+    const { size } = await stat(path)
+    if (size > TRACE_BYTES_MAX) throw new PlantError('TRACE_INVALID', { file: path, found: `${size} bytes`, allowed: `at most ${TRACE_BYTES_MAX} bytes` })
+    return await readFile(path)
+  } catch (cause) {
+    if (cause instanceof PlantError) throw cause
+    throw new PlantError('SCENARIO_INVALID', { problems: [{ path: field, found: JSON.stringify(name), allowed: `the path of a file, relative to ${dir}`, message: `cannot be read: ${(cause as Error).message}` }] }, { cause })
+  }
+}
+
+const traceKey = ({ file, format }: { file: string, format: string }): string => `${format}\n${file}`
+
+async function jobsOf (bytes: Buffer, format: 'swf' | 'opendc', name: string): Promise<TraceJob[]> {
+  try {
+    if (format === 'swf') return readSwf(bytes.toString('utf8')).jobs
+    // Parquet files begin and end with PAR1.
+    if (bytes.subarray(0, 4).toString('latin1') !== 'PAR1') return readOpendcCsv(bytes.toString('utf8')).jobs
+    const rows = await parquetReadObjects({ file: new Uint8Array(bytes).buffer })
+    return jobsOfRows(rows.map((row, index) => ({ line: index + 1, get: (column) => row[column] as unknown }))).jobs
+  } catch (error) {
+    if (error instanceof PlantError) throw new PlantError(error.code, { file: name, ...error.details }, { cause: error })
+    throw new PlantError('TRACE_INVALID', { file: name, problem: (error as Error).message, allowed: 'CSV with a header, or Parquet without compression or with Snappy' }, { cause: error })
+  }
+}
+
+function inFile<T> (path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof PlantError) throw new PlantError(error.code, { file: path, ...error.details }, { cause: error })
+    throw error
+  }
+}

@@ -1,0 +1,166 @@
+/** Whole scenarios from seeds: how many plants, what they offer, what is ordered of them, and everything that goes wrong. */
+import { RandomStream } from '../kernel/index.ts'
+import { scenarioFile, type Fault, type ListSource, type Scenario } from '../scenario/index.ts'
+import type { ExtraFault } from '../world/faults.ts'
+import type { GuestNature } from '../world/host/host.ts'
+import { SOUND_GUEST } from '../world/host/host.ts'
+import { LIES } from '../world/liar.ts'
+
+/** Orders and faults fall into this time; then all that is broken is mended. */
+export const TROUBLE_MS = 90_000
+/** Plants are up and know each other by then. */
+const WARM_MS = 6_000
+
+/** One order that is asked for again while it is made, through another shop: a client in a hurry. */
+export interface Twin { order: number, atMs: number }
+
+/** One drawn case. */
+export interface FuzzCase {
+  seed: number
+  scenario: Scenario
+  /** Faults that scenario files do not know. */
+  extra: ExtraFault[]
+  twins: Twin[]
+  /** The patience of each order's client; undefined: it waits. */
+  patienceMs: Array<number | undefined>
+  /** The share of guests that are not sound. */
+  flawedShare: number
+}
+
+/** The case of a seed; the same on every machine. */
+export function drawCase (seed: number): FuzzCase {
+  const random = new RandomStream(seed, 'fuzz')
+  const sites = Array.from({ length: random.int(3) + 1 }, (_, at) => `site-${at + 1}`)
+  const plants = drawPlants(random.fork('plants'), sites)
+  const names = plants.map(({ name }) => name)
+  const orders = drawOrders(random.fork('orders'), names)
+  const faultCount = random.chance(0.1) ? 0 : 1 + random.int(7)
+  const faults: Fault[] = []
+  const extra: ExtraFault[] = []
+  const faultRandom = random.fork('faults')
+  for (let n = 0; n < faultCount; n++) drawFault(faultRandom, names, sites, faults, extra)
+  const file = scenarioFile.parse({
+    apiVersion: 'plantmesh-sim/v1',
+    kind: 'Scenario',
+    name: `fuzz-${seed}`,
+    sites: sites.map((name) => ({ name })),
+    plants,
+    links: drawLinks(random.fork('links')),
+    timings: { set: 'measured' },
+    golden: [{ name: 'linux', memoryMiB: 256, diskMiB: 512 }, { name: 'tools', os: 'linux', memoryMiB: 256, diskMiB: 512, actionsDone: ['tools'] }],
+    orders: [orders],
+    faults
+  })
+  const { apiVersion: _v, kind: _k, seed: _s, runs: _r, cases: _c, sweep: _w, figures: _f, orders: _o, ...scenario } = file
+  return {
+    seed,
+    scenario: { ...scenario, orders: [orders] },
+    extra,
+    twins: orders.orders.flatMap((order, at) => random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : []),
+    patienceMs: orders.orders.map(() => random.chance(0.15) ? 200 + random.int(8_000) : undefined),
+    flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0
+  }
+}
+
+/** How the next guest behaves. */
+export function drawNature (random: RandomStream, flawedShare: number): GuestNature {
+  if (!random.chance(flawedShare)) return SOUND_GUEST
+  switch (random.int(7)) {
+    case 0: return { ...SOUND_GUEST, start: 'fails' }
+    case 1: return { ...SOUND_GUEST, start: 'silent' }
+    case 2: return { ...SOUND_GUEST, lateMs: 1_000 + random.int(30_000) }
+    case 3: return { ...SOUND_GUEST, diesAfterMs: random.int(40_000) }
+    case 4: return { ...SOUND_GUEST, actions: 'fail' }
+    case 5: return { ...SOUND_GUEST, actions: 'hang' }
+    default: return { ...SOUND_GUEST, identity: 'refused' }
+  }
+}
+
+type DrawnPlant = { name: string } & Record<string, unknown>
+
+function drawPlants (random: RandomStream, sites: string[]): DrawnPlant[] {
+  const count = 2 + random.int(5)
+  const roomy = random.chance(0.5)
+  const offWall = random.chance(0.3)
+  return Array.from({ length: count }, (_, at) => ({
+    name: `p${at + 1}`,
+    site: sites[random.int(sites.length)] as string,
+    capacity: {
+      cpus: 2 + random.int(roomy ? 16 : 4),
+      memoryMiB: 256 * (1 + random.int(roomy ? 12 : 3)),
+      diskMiB: 1_024 * (1 + random.int(roomy ? 12 : 4)),
+      machines: 1 + random.int(roomy ? 8 : 3),
+      networks: random.int(3)
+    },
+    host: { cpus: 1 + random.int(4), memoryMiB: 4_096 },
+    clock: {
+      offsetMs: offWall ? random.int(240_000) - 120_000 : random.int(200) - 100,
+      driftPpm: random.int(200) - 100
+    }
+  }))
+}
+
+function drawLinks (random: RandomStream): Record<string, unknown> {
+  const far = random.pick([0.5, 5, 40, 150]) ?? 5
+  const lossShare = random.pick([0, 0, 0, 0.01, 0.05, 0.2]) ?? 0
+  return {
+    within: { latencyMs: 0.2, jitterMs: random.int(3), lossShare: lossShare / 4, bandwidthMbit: 1_000 },
+    default: { latencyMs: far, jitterMs: random.int(Math.ceil(far) + 1), lossShare, bandwidthMbit: random.pick([1, 10, 100, 1_000]) ?? 100 }
+  }
+}
+
+function drawOrders (random: RandomStream, names: string[]): ListSource {
+  const count = 1 + random.int(12)
+  const burst = random.chance(0.3)
+  const shop = random.chance(0.2) ? names[random.int(names.length)] : undefined
+  const machine = (): Record<string, unknown> => ({
+    os: 'linux',
+    cpus: 1,
+    memoryMiB: random.chance(0.15) ? 384 : 256,
+    diskMiB: 512 * (1 + random.int(3)),
+    domain: random.pick(['a', 'b', 'c']),
+    ...(random.chance(0.3) && { network: 'lan' }),
+    actions: [...random.chance(0.5) ? [{ id: 'tools' }] : [], ...random.chance(0.4) ? [{ id: 'user', takesMs: random.int(4_000) }] : []],
+    ...(random.chance(0.2) && { requirements: 'FreeMemoryMiB >= 256' }),
+    strict: random.chance(0.25)
+  })
+  const atMs = (): number => WARM_MS + random.int(burst ? 3_000 : TROUBLE_MS - WARM_MS - 20_000)
+  const orders = Array.from({ length: count }, () => ({
+    atMs: atMs(),
+    ...(shop !== undefined && { shop }),
+    ...(random.chance(0.4) && { holdMs: 2_000 + random.int(40_000) }),
+    machine: machine()
+  }))
+  const source = scenarioFile.shape.orders.parse([{ kind: 'list', machine: { os: 'linux' }, orders: orders.sort((a, b) => a.atMs - b.atMs) }])[0]
+  if (source?.kind !== 'list') throw new Error('bug: drew another source')
+  // `partial` leaves defaults out of what an order changes, so each order has its machine whole.
+  return { ...source, orders: source.orders.map((order, at) => ({ ...order, machine: { ...source.machine, ...orders[at]?.machine, actions: order.machine?.actions ?? [] } })) }
+}
+
+/** One more thing that goes wrong. */
+function drawFault (random: RandomStream, names: string[], sites: string[], faults: Fault[], extra: ExtraFault[]): void {
+  const atMs = WARM_MS - 4_000 + random.int(TROUBLE_MS - WARM_MS)
+  const untilMs = atMs + 500 + random.int(random.chance(0.5) ? 5_000 : 40_000)
+  const plant = names[random.int(names.length)] as string
+  const one = { plants: [plant], sites: [], groups: [] }
+  const some = random.shuffled(names).slice(0, 1 + random.int(Math.max(1, names.length - 1)))
+  const sides = { from: { plants: some, sites: [], groups: [] }, to: { plants: names.filter((name) => !some.includes(name)), sites: [], groups: [] } }
+  const restartAfterMs = random.int(random.chance(0.6) ? 4_000 : 40_000)
+  switch (random.int(14)) {
+    case 0: faults.push({ kind: 'crash', atMs, target: one, restartAfterMs }); break
+    case 1: case 2: case 3: extra.push({ kind: 'crashAtEffect', atMs, plant, effects: random.int(random.chance(0.5) ? 12 : 200), restartAfterMs }); break
+    case 4: faults.push({ kind: 'hostDown', atMs, target: one, diskLost: false, restartAfterMs }); break
+    case 5: case 6: if (sides.to.plants.length > 0) faults.push({ kind: 'partition', atMs, ...sides, oneWay: random.chance(0.4), untilMs }); break
+    case 7:
+      if (sides.to.plants.length > 0) faults.push({ kind: 'slowLink', atMs, ...sides, latencyTimes: 1 + random.int(20), addLatencyMs: random.int(2_000), lossShare: random.chance(0.5) ? 0 : random.fraction() * 0.4, bandwidthShare: random.chance(0.5) ? 1 : 0.001 + random.fraction() * 0.1, untilMs })
+      break
+    case 8: faults.push({ kind: 'clockDrift', atMs, target: one, driftPpm: random.int(100_000) - 50_000 }); break
+    case 9: faults.push({ kind: 'clockStep', atMs, target: one, byMs: (random.int(2) * 2 - 1) * random.int(random.chance(0.5) ? 10_000 : 600_000) }); break
+    case 10: faults.push({ kind: 'diskFull', atMs, target: one, untilMs }); break
+    case 11: faults.push({ kind: 'machineDeath', atMs, target: one, count: 1 + random.int(2) }); break
+    case 12: extra.push({ kind: 'standStill', atMs, plant, forMs: 500 + random.int(30_000) }); break
+    // One liar at most: with two among three registrars nothing is promised.
+    default: if (!extra.some(({ kind }) => kind === 'lie')) extra.push({ kind: 'lie', atMs: random.chance(0.5) ? 0 : atMs, plant, lie: LIES[random.int(LIES.length)] as typeof LIES[number] })
+  }
+  if (random.chance(0.05)) faults.push({ kind: 'siteOutage', atMs, site: sites[random.int(sites.length)] as string, restartAfterMs: 1_000 + restartAfterMs })
+}

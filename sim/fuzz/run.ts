@@ -1,0 +1,236 @@
+/** One drawn case, run and checked after every event; then all is mended and must come together, and then all is collected and must be gone. */
+import { asPlantError, type VmId } from '../../protocols/kit/index.ts'
+import type { SimEvent } from '../scenario/index.ts'
+import { ClientOrder } from '../world/client.ts'
+import { Faults } from '../world/faults.ts'
+import type { Compose } from '../world/plant.ts'
+import { usOf, type Quiet } from '../world/timeline.ts'
+import type { StreamSeen } from '../world/watch.ts'
+import { World } from '../world/world.ts'
+import { allCheckers } from './checkers.ts'
+import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
+import { problem, type Checker, type Problem, type Seen } from './seen.ts'
+
+export interface FuzzOptions {
+  quiet: Quiet
+  /** The daemon's own composition by default; tests swap parts. */
+  compose?: Compose
+  onEvent?: (event: SimEvent) => void
+  onMessage?: (seen: StreamSeen) => void
+  onLog?: (plant: string, level: string, fields: Record<string, unknown>, message: string) => void
+}
+
+/** What became of one seed. */
+export interface FuzzOutcome {
+  seed: number
+  /** The first that was found; the run ends with it. Undefined: all held. */
+  problem?: Problem
+  traceHash: string
+  /** Kernel events, and simulated time. */
+  events: number
+  endedMs: number
+  orders: number
+  /** Orders that came to run. */
+  running: number
+}
+
+/** From when all is mended until it must have come together: an advert's life, two rounds of holders, back-offs, and the longest creation begun last. */
+const REST_MS = 150_000
+/** Guests that hang or are silent hold a creation up for so long: two starts of a minute, or an action. */
+const LONGEST_CREATION_MS = 260_000
+/** For orders asked again, and for collecting all. */
+const ASK_MS = 40_000
+const COLLECT_MS = 60_000
+
+/** Runs the case of a seed. What it finds is in the outcome; it rejects only when the simulator itself is broken. */
+export async function fuzzOne (seed: number, options: FuzzOptions): Promise<FuzzOutcome> {
+  return new FuzzRun(drawCase(seed), options).run()
+}
+
+/** One case under way, as checkers see it. To be run once. */
+export class FuzzRun implements Seen {
+  readonly world: World
+  readonly orders: ClientOrder[] = []
+  readonly excused = new Set<VmId>()
+  readonly liars = new Set<string>()
+  /** Told of each order before it is placed. */
+  onOrder: ((order: ClientOrder) => void) | undefined
+  readonly #case: FuzzCase
+  readonly #checkers: Checker[] = allCheckers()
+  readonly #faults: Faults
+  #problem: Problem | undefined
+  #looked = -1
+
+  constructor (drawn: FuzzCase, options: FuzzOptions) {
+    this.#case = drawn
+    this.world = new World({
+      scenario: drawn.scenario,
+      seed: drawn.seed,
+      quiet: options.quiet,
+      nature: (_host, random) => drawNature(random, drawn.flawedShare),
+      onEvent: (event) => {
+        this.#note(event)
+        options.onEvent?.(event)
+      },
+      ...(options.compose !== undefined && { compose: options.compose }),
+      ...(options.onMessage !== undefined && { onMessage: options.onMessage }),
+      onLog: (plant, level, fields, message) => {
+        options.onLog?.(plant, level, fields, message)
+        if (level === 'error') this.#onErrorLog(plant, fields, message)
+      }
+    })
+    this.#faults = new Faults(this.world)
+    for (const fault of drawn.extra) if (fault.kind === 'lie') this.liars.add(fault.plant)
+  }
+
+  async run (): Promise<FuzzOutcome> {
+    const { world } = this
+    world.start()
+    this.#placeOrders()
+    this.#faults.plan([...this.#case.scenario.faults, ...this.#case.extra])
+    let atMs = TROUBLE_MS
+    await this.#until(atMs)
+    if (this.#goesOn()) {
+      this.#mend()
+      await this.#until(atMs += REST_MS + (this.#case.flawedShare > 0 ? LONGEST_CREATION_MS : 0))
+      this.#rest('atRest')
+    }
+    if (this.#goesOn()) {
+      this.#askAgain()
+      await this.#until(atMs += ASK_MS)
+      this.#rest('atRest')
+    }
+    if (this.#goesOn()) {
+      this.#collectOthers()
+      for (const order of this.orders) if (order.acknowledged) order.collect()
+      await this.#until(atMs += COLLECT_MS)
+      this.#rest('atEnd')
+    }
+    return {
+      seed: this.#case.seed,
+      ...(this.#problem !== undefined && { problem: this.#problem }),
+      traceHash: world.trace.digest(),
+      events: world.timeline.handled,
+      endedMs: world.timeline.nowMs,
+      orders: this.orders.length,
+      running: this.orders.filter(({ result }) => result.end === 'running').length
+    }
+  }
+
+  /** Found by somebody who is no checker: an error that nobody caught, say. */
+  blame (checker: string, text: string, vmId?: VmId): void {
+    this.#problem ??= problem(checker, this, text, vmId)
+  }
+
+  #goesOn (): boolean { return this.#problem === undefined }
+
+  async #until (untilMs: number): Promise<void> {
+    try {
+      await this.world.run(untilMs, () => this.#check())
+    } catch (error) {
+      // What throws into the event loop ends the daemon.
+      this.blame('escape', `an error reached the event loop: ${error instanceof Error ? error.stack ?? error.message : String(error)}`)
+    }
+  }
+
+  /** After every event; hosts that have not changed need not be looked at again. */
+  #check (): boolean {
+    const { world } = this
+    if (world.changes !== this.#looked || world.timeline.handled % 64 === 0) {
+      this.#looked = world.changes
+      for (const checker of this.#checkers) {
+        const found = checker.afterEvent?.(this)
+        if (found === undefined || this.#isPardoned(found)) continue
+        this.#problem ??= found
+        break
+      }
+    }
+    return this.#goesOn()
+  }
+
+  /** Three registrars stand no liar among them: two shops may each get the honest one's word and the liar's. It must come right in the end. */
+  #isPardoned (found: Problem): boolean {
+    return found.checker === 'one-machine' && this.#case.extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts')
+  }
+
+  #rest (when: 'atRest' | 'atEnd'): void {
+    if (!this.#goesOn()) return
+    for (const checker of this.#checkers) this.#problem ??= checker[when]?.(this)[0]
+  }
+
+  #placeOrders (): void {
+    const { world } = this
+    const [source] = this.#case.scenario.orders
+    if (source?.kind !== 'list') return
+    for (const [at, { atMs, holdMs, shop, machine }] of source.orders.entries()) {
+      const patienceMs = this.#case.patienceMs[at]
+      const only = shop === undefined ? undefined : world.plant(shop)
+      const order = new ClientOrder(world, {
+        sequence: at + 1, source: 0, id: String(at), atMs,
+        machine: { ...source.machine, ...machine } as typeof source.machine,
+        shops: only === undefined ? world.plants : [only],
+        ...(holdMs !== undefined && { holdMs }),
+        ...(patienceMs !== undefined && { patienceMs })
+      })
+      this.orders.push(order)
+      this.onOrder?.(order)
+      order.place()
+    }
+    for (const { order, atMs } of this.#case.twins) {
+      world.timeline.at(usOf(atMs), () => {
+        const shop = world.random.fork('twin', order).pick(world.plants.filter(({ node }) => node !== undefined))
+        const asked = this.orders[order]
+        if (shop?.life === undefined || asked === undefined) return
+        world.tell('order.askedTwice', shop.name, { sequence: order + 1, vmId: asked.vmId })
+        world.timeline.after(0, () => { asked.askAgain(shop).catch(() => {}) }, shop.life) // The first asker hears of failures.
+      })
+    }
+  }
+
+  #mend (): void {
+    this.#faults.endAll()
+    const { world } = this
+    // As time servers do once they can be reached.
+    for (const { host } of world.plants) host.clock.setRight()
+  }
+
+  /** Everybody who asks again is told of the machine that there is. */
+  #askAgain (): void {
+    const { world } = this
+    for (const order of this.orders) {
+      if (!order.acknowledged || this.excused.has(order.vmId) || !world.plants.some(({ host }) => host.machines.has(order.vmId))) continue
+      const shop = world.random.fork('again', order.plan.sequence).pick(world.plants)
+      const life = shop?.life
+      if (shop === undefined || life === undefined) continue
+      const expected = [...world.plants].find(({ host }) => host.machines.get(order.vmId)?.alive === true)
+      world.timeline.after(usOf(order.plan.sequence), () => {
+        order.askAgain(shop).then((view) => {
+          if (this.excused.has(order.vmId) || !order.acknowledged) return
+          if (view.state !== 'running' || view.plant !== expected?.peer) this.blame('same-answer', `order ${order.plan.sequence}, asked again at ${shop.name}, is said to be ${view.state} on ${world.nameOf(view.plant as never)}, and runs on ${expected?.name}`, order.vmId)
+        }, (error: unknown) => {
+          if (order.acknowledged && !this.excused.has(order.vmId)) this.blame('same-answer', `order ${order.plan.sequence} runs on ${expected?.name}, and asked again at ${shop.name} it ends in ${asPlantError(error).code}`, order.vmId)
+        })
+      }, life)
+    }
+  }
+
+  /** Machines that no client waits for (it gave up, or collected the other one of two that were made in a cut mesh): somebody clears up. */
+  #collectOthers (): void {
+    for (const order of this.orders) {
+      if (order.acknowledged) continue
+      // Where it is: another shop may be answered by the plant that had the other one, that it was collected.
+      const there = this.world.plants.find(({ host }) => host.machines.has(order.vmId))
+      if (there !== undefined) order.collect(there)
+    }
+  }
+
+  #note (event: SimEvent): void {
+    if (event.kind !== 'machine.died' || event['reason'] === 'it was ended by its plant') return
+    this.excused.add(event['vmId'] as VmId)
+  }
+
+  #onErrorLog (plant: string, fields: Record<string, unknown>, message: string): void {
+    const text = JSON.stringify(fields)
+    if (/TypeError|ReferenceError|RangeError|bug:|illegal transition|booked twice/.test(text)) this.blame('errors', `${plant} says: ${message} ${text.slice(0, 600)}`)
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * Decides for a market with the daemon's own cores, as they are: whom to ask (protocols/capacity), the bidder and the cost model (node/plant),
+ * the book and the auction (protocols/bid), the ledger (node/plant). For up to some 10^4 plants; above, typed-desk.ts decides the same.
+ */
+import { costModel, FIGURES_AT_FIRST, type CostModel } from '../../node/plant/cost/index.ts'
+import { decideBid, type Bidder, type BidRequest } from '../../node/plant/bidder.ts'
+import { Ledger } from '../../node/plant/ledger.ts'
+import { Auction, type AuctionEffect, type Candidate } from '../../protocols/bid/auction.ts'
+import { BidBook } from '../../protocols/bid/core.ts'
+import type { AwardAnswer, CallAnswer, Refusal } from '../../protocols/bid/messages.ts'
+import { candidates, type Need as Wanted } from '../../protocols/capacity/candidates.ts'
+import type { PlantSeen } from '../../protocols/capacity/core.ts'
+import type { PlantAd } from '../../protocols/capacity/messages.ts'
+import { PlantError, type LeaseId, type PeerId, type Random, type VmId } from '../../protocols/kit/index.ts'
+import type { Order } from '../../protocols/order/order.ts'
+import type { StreamTable } from '../kernel/index.ts'
+import { GRANTED, kindsOf, REASON_BITS, REFUSED, WAIT, type BidDesk, type Market, type OrderDrawn, type View } from './bid-market.ts'
+
+interface Plant {
+  id: PeerId
+  book: BidBook
+  bidder: Bidder
+  /** What its adverts say now, and said before the last change. */
+  ad: PlantAd
+  adBefore: PlantAd
+  changedMs: number
+}
+
+interface Round {
+  serial: number
+  vmId: VmId
+  shop: PeerId
+  domainId: string
+  asked: Plant[]
+  auction: Auction
+  answers: CallAnswer[]
+  awardAnswer: AwardAnswer | undefined
+  request: BidRequest
+}
+
+/** See BidDesk. */
+export class CoreDesk implements BidDesk {
+  readonly bytes = 0
+  readonly #market: Market
+  readonly #random: ShopRandom
+  readonly #plants: Plant[]
+  readonly #wanted: Wanted[]
+  readonly #orders: Order[]
+  readonly #rounds: Array<Round | undefined> = []
+  #serial = 0
+
+  /** `ties`: a stream for each shop. */
+  constructor (market: Market, ties: StreamTable) {
+    this.#market = market
+    this.#random = new ShopRandom(ties)
+    const cost = costModel(market.cost)
+    this.#plants = Array.from(kindsOf(market), (kind, i) => plantOf(i, kind, market, cost))
+    this.#orders = market.needs.map(({ cpus, memoryMiB, diskMiB, network }) => orderOf({ cpus, memoryMiB, diskMiB }, network))
+    this.#wanted = market.needs.map((need) => ({ cpus: need.cpus, memoryMiB: need.memoryMiB, diskMiB: need.diskMiB, network: need.network || cost.everyMachineOnNetwork }))
+  }
+
+  open (round: number, { shop, needClass, domain }: OrderDrawn, view: View, nowTicks: number): number {
+    const nowMs = Math.floor(nowTicks / 1_000)
+    const seen: PlantSeen[] = []
+    for (let entry = 0; entry < view.count; entry++) {
+      const plant = this.#plant(view.plants[entry] as number)
+      const ageMs = view.agesMs[entry] as number
+      seen.push({ peer: plant.id, ad: plant.changedMs > nowMs - ageMs ? plant.adBefore : plant.ad, ageMs })
+    }
+    this.#random.shop = shop
+    const serial = this.#serial++
+    const vmId = vmIdOf(serial)
+    const chosen: Candidate[] = candidates(seen, this.#wanted[needClass] as Wanted, this.#market.asked, this.#random).map(({ peer, drawn }) => ({ plant: peer, why: drawn ? 'at random' : 'best by view' }))
+    const auction = new Auction({ vmId, ranked: false }, chosen, this.#random, { monotonicMs: nowTicks / 1_000, wallMs: nowTicks / 1_000 })
+    auction.start(nowTicks / 1_000)
+    const asked = auction.decision.candidates.map(({ plant }) => this.#plant(numberOf(plant)))
+    const domainId = `domain${domain}`
+    const request: BidRequest = { order: this.#orders[needClass] as Order, domainId, plan: PLAN, requirements: () => [], rank: () => 0 }
+    this.#rounds[round] = { serial, vmId, shop: this.#plant(shop).id, domainId, asked, auction, answers: [], awardAnswer: undefined, request }
+    return asked.length
+  }
+
+  plantAt (round: number, place: number): number { return numberOf(this.#asked(round, place).id) }
+
+  call (round: number, place: number, nowTicks: number): number {
+    const { vmId, shop, request, answers } = this.#round(round)
+    const { id, book, bidder } = this.#asked(round, place)
+    const nowMs = nowTicks / 1_000
+    let answer = book.onCall(shop, nowMs)
+    if (answer === undefined) {
+      const decision = decideBid(request, bidder)
+      answer = book.onVerdict(shop, vmId, decision.kind === 'refusal' ? decision : { ...decision, vmId }, nowMs)
+    }
+    answers[place] = answer
+    if (answer.t === 0) return answer.bid.total
+    if (answer.t === 1) return -bitsOf(answer.refusal)
+    throw new PlantError('INTERNAL', { problem: 'a machine that is new is held', plant: id })
+  }
+
+  answer (round: number, place: number, nowTicks: number): number {
+    const { auction, answers } = this.#round(round)
+    this.#random.shop = numberOf(this.#round(round).shop)
+    return this.#next(round, auction.onAnswer(this.#asked(round, place).id, answers[place] as CallAnswer, nowTicks / 1_000))
+  }
+
+  award (round: number, place: number, nowTicks: number): number {
+    const open = this.#round(round)
+    const plant = this.#asked(round, place)
+    const { vmId, shop, serial } = open
+    const call = open.answers[place]
+    if (call?.t !== 0) throw new PlantError('INTERNAL', { problem: 'awarded where no bid was made', plant: plant.id })
+    const nowMs = nowTicks / 1_000
+    const step = plant.book.onAward(shop, call.bid.bidId, vmId, vmId, nowMs)
+    if ('answer' in step) open.awardAnswer = step.answer
+    else {
+      const { ledger } = plant.bidder
+      const leaseId = leaseIdOf(serial)
+      const result = ledger.award({ leaseId, vmId, need: step.grant.need, nowMs, wallMs: nowMs })
+      if (result.kind === 'held') throw new PlantError('INTERNAL', { problem: 'a machine that is new is held', plant: plant.id })
+      if (result.kind === 'granted') {
+        ledger.start(leaseId)
+        changed(plant, nowTicks)
+      }
+      open.awardAnswer = plant.book.onGrant(step.grant, result.kind === 'granted'
+        ? { kind: 'granted', leaseId, leasedAtMs: nowMs, expiresInMs: ledger.leaseTtlMs }
+        : { kind: 'refused', refusal: { reasons: result.reasons, smallestChange: [] } }, nowMs)
+    }
+    return open.awardAnswer.t === 1 ? -bitsOf(open.awardAnswer.refusal) : serial
+  }
+
+  awardAnswer (round: number, _place: number, _lease: number, nowTicks: number): number {
+    const { auction, awardAnswer, shop } = this.#round(round)
+    this.#random.shop = numberOf(shop)
+    return awardAnswer === undefined ? WAIT : this.#next(round, auction.onAwardAnswer(awardAnswer, nowTicks / 1_000))
+  }
+
+  close (round: number): void { this.#rounds[round] = undefined }
+
+  release (plant: number, lease: number, nowTicks: number): void {
+    const of = this.#plant(plant)
+    if (of.bidder.ledger.release(leaseIdOf(lease)) === undefined) throw new PlantError('INTERNAL', { problem: 'no such lease', plant: of.id, lease })
+    changed(of, nowTicks)
+  }
+
+  /** What the auction wants done, as the face has it. */
+  #next (round: number, effects: AuctionEffect[]): number {
+    for (const effect of effects) {
+      if (effect.do === 'award') return this.#round(round).asked.findIndex(({ id }) => id === effect.plant)
+      if (effect.do === 'end') return effect.end.kind === 'awarded' ? GRANTED : REFUSED
+    }
+    return WAIT
+  }
+
+  #plant (plant: number): Plant { return this.#plants[plant] as Plant }
+  #round (round: number): Round { return this.#rounds[round] as Round }
+  #asked (round: number, place: number): Plant { return this.#round(round).asked[place] as Plant }
+}
+
+/** The port, drawing from the stream of the shop that decides. */
+class ShopRandom implements Random {
+  readonly #table: StreamTable
+  shop = 0
+
+  constructor (table: StreamTable) { this.#table = table }
+
+  bytes (): Uint8Array { throw new PlantError('INTERNAL', { problem: 'a shop draws no bytes' }) }
+  int (below: number): number { return this.#table.int(this.shop, below) }
+}
+
+/** Names of bids: counted rather than drawn, as nobody in a market guesses. */
+class CountedBytes implements Random {
+  #count = 0
+
+  bytes (count: number): Uint8Array {
+    const bytes = new Uint8Array(count)
+    new DataView(bytes.buffer).setFloat64(0, this.#count++)
+    return bytes
+  }
+
+  int (): number { throw new PlantError('INTERNAL', { problem: 'a plant draws no numbers' }) }
+}
+
+const PLAN: BidRequest['plan'] = { found: true, outline: { goldenId: 'golden', actionsLeft: 0, fetchBytes: 0, resize: false } }
+
+function plantOf (number: number, kind: number, market: Market, cost: CostModel): Plant {
+  const id = idOf(number)
+  const ledger = new Ledger(market.capacities[kind] as Ledger['capacity'])
+  const ad = adOf(ledger)
+  return { id, book: new BidBook(id, new CountedBytes(), market.book), bidder: { isa: ISA, ledger, cost, load: 0, learned: FIGURES_AT_FIRST, policy: {} }, ad, adBefore: ad, changedMs: 0 }
+}
+
+const ISA = 'x86_64'
+
+/** As node/plant/plant-ad.ts has it, for a plant without a line or a warehouse. */
+function adOf (ledger: Ledger): PlantAd {
+  const { capacity } = ledger
+  const free = ledger.free()
+  return {
+    site: '',
+    isa: ISA,
+    accelerator: '',
+    cpus: capacity.cpus,
+    freeCpus: free.cpus,
+    memoryMiB: capacity.memoryMiB,
+    freeMemoryMiB: free.memoryMiB,
+    diskMiB: capacity.diskMiB,
+    freeDiskMiB: free.diskMiB,
+    machines: capacity.machines,
+    freeMachines: free.machines,
+    freeNetworks: free.networks,
+    load: 0,
+    goldenMachines: [],
+    goldenMore: true
+  }
+}
+
+function changed (plant: Plant, nowTicks: number): void {
+  plant.adBefore = plant.ad
+  plant.ad = adOf(plant.bidder.ledger)
+  plant.changedMs = Math.floor(nowTicks / 1_000)
+}
+
+function orderOf (hardware: Order['hardware'], network: boolean): Order {
+  return {
+    apiVersion: 'plantmesh/v1',
+    kind: 'Machine',
+    metadata: { labels: {} },
+    domain: 'domain',
+    hardware,
+    ...(network ? { network: { name: 'lan', addressing: 'mesh' } } : {}),
+    software: { os: 'golden', channel: 'agent', actions: [] },
+    requirements: 'true'
+  }
+}
+
+function bitsOf (refusal: Refusal): number {
+  let bits = 0
+  for (const { code } of refusal.reasons) {
+    if (!Object.hasOwn(REASON_BITS, code)) throw new PlantError('INTERNAL', { problem: 'a reason that markets do not have', code })
+    bits |= REASON_BITS[code as keyof typeof REASON_BITS]
+  }
+  return bits
+}
+
+function idOf (plant: number): PeerId { return `plant${plant}` as PeerId }
+function numberOf (id: PeerId): number { return Number(id.slice('plant'.length)) }
+function vmIdOf (serial: number): VmId { return serial.toString(16).padStart(32, '0') as VmId }
+function leaseIdOf (serial: number): LeaseId { return `lease${serial}` as LeaseId }

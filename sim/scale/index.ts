@@ -1,0 +1,12 @@
+/** Models at scale: gossip by messages and in aggregate, bid rounds by the daemon's cores and by typed arrays, fluid flows. README.md says what is modelled. */
+export * from './aggregate-gossip.ts'
+export * from './bid-market.ts'
+export * from './bid-rounds.ts'
+export * from './core-desk.ts'
+export * from './fluid-swarm.ts'
+export * from './gossip-check.ts'
+export * from './market-of-scenario.ts'
+export * from './max-min.ts'
+export * from './message-gossip.ts'
+export * from './simulate-at-scale.ts'
+export * from './typed-desk.ts'

@@ -1,0 +1,13 @@
+/** Scenarios: what a file may say, what a run gives. Pure; files are read by `sim/drivers`. */
+export * from './constants.ts'
+export { PHASES, type Phase } from './phase.ts'
+export type { OfferSeen, PolicyModule } from './policy.ts'
+export type { BidResult, FaultResult, JobEnd, JobResult, RunResult, SimEvent, Simulate, SimulateOptions, ViewSample } from './result.ts'
+export { METRICS, scenarioFile } from './schema.ts'
+export type { MetricName, Policy, ScaleSpec, Scenario, ScenarioFile, UntilSpec } from './schema.ts'
+export type { Fault, FaultTarget } from './faults.ts'
+export type { HoldSpec, ListSource, MachineSpec, OrderSource, PoissonSource, SeriesSource, TraceJob, TraceSource } from './orders.ts'
+export type { GoldenSpec, LinkSpec, LinksSpec, PlantGroup, TimingsSpec } from './plants.ts'
+export { plantCount, plantsOf, type PlantSpec } from './plants-of.ts'
+export { parsePath, type Setting } from './points.ts'
+export { readScenario, scenarioTooLarge, withTraces, type Point, type ReadInit, type ScenarioSet } from './read.ts'

@@ -1,0 +1,189 @@
+/** A run boiled down to what reports need: numbers by name, and bounded samples for plots. */
+import { PHASES, type BidResult, type FaultResult, type JobResult, type Phase, type RunResult, type Scenario, type ViewSample } from '../scenario/index.ts'
+import { Moments } from './moments.ts'
+import { Quantiles } from './quantiles.ts'
+
+/** Samples that a run keeps for plots; of more, every n-th. */
+export const SAMPLES_MAX = 4_000
+
+/** One machine on its plant, for the Gantt chart. */
+export interface Stay { plant: string, fromMs: number, runningMs: number, toMs: number, sequence: number }
+
+export interface RunDigest {
+  seed: number
+  traceHash: string
+  ended: RunResult['ended']
+  /** Numbers by name (`valueNames` says what they are); absent where the run gave none. */
+  values: Record<string, number>
+  /** By sequence number: milliseconds. */
+  creations: Array<[sequence: number, ms: number]>
+  clones: Array<[sequence: number, ms: number]>
+  views: ViewSample[]
+  faults: FaultResult[]
+  bids: BidResult[]
+  stays: Stay[]
+  machinesByPlant: Record<string, number>
+}
+
+/** What the numbers of a run are: for tables, axes and the columns of runs.csv. `ms` are milliseconds of simulated time. */
+export const VALUES: Readonly<Record<string, { title: string, unit: string }>> = {
+  orders: { title: 'orders placed', unit: '' },
+  running: { title: 'orders that got a machine', unit: '' },
+  refused: { title: 'orders refused', unit: '' },
+  failed: { title: 'orders failed', unit: '' },
+  lost: { title: 'machines lost', unit: '' },
+  open: { title: 'orders still open at the end', unit: '' },
+  provisional: { title: 'provisional machines', unit: '' },
+  creationMsMean: { title: 'creation time, mean', unit: 'ms' },
+  creationMsMin: { title: 'creation time, least', unit: 'ms' },
+  creationMsP50: { title: 'creation time, median', unit: 'ms' },
+  creationMsP95: { title: 'creation time, 95th percentile', unit: 'ms' },
+  creationMsP99: { title: 'creation time, 99th percentile', unit: 'ms' },
+  creationMsMax: { title: 'creation time, most', unit: 'ms' },
+  cloneMsMean: { title: 'cloning time, mean', unit: 'ms' },
+  cloneMsMin: { title: 'cloning time, least', unit: 'ms' },
+  cloneMsMax: { title: 'cloning time, most', unit: 'ms' },
+  ...Object.fromEntries(PHASES.map((phase) => [`${phase}Ms`, { title: `phase ${phase}, mean`, unit: 'ms' }])),
+  slowdownMean: { title: 'slow-down, mean: (waiting + run) / run', unit: '' },
+  boundedSlowdownMean: { title: 'bounded slow-down, mean (runs under 10 s count as 10 s)', unit: '' },
+  makespanMs: { title: 'from the first order to the last machine', unit: 'ms' },
+  equationMs: { title: 'bid + the largest sum of deployments on one plant (SO-MVDS, equation 1)', unit: 'ms' },
+  askedMean: { title: 'plants asked for an order', unit: '' },
+  bidsMean: { title: 'bids for an order', unit: '' },
+  costMean: { title: 'winning bid', unit: 'cost' },
+  firstPlantMachines: { title: 'machines of the first plant before another wins', unit: '' },
+  plantsUsed: { title: 'plants that got a machine', unit: '' },
+  machinesMost: { title: 'most machines on one plant', unit: '' },
+  messages: { title: 'messages', unit: '' },
+  viewAgeMs: { title: 'age of view entries, mean over the run', unit: 'ms' },
+  agreedAfterMs: { title: 'until all views agreed again', unit: 'ms' },
+  forgottenAfterMs: { title: 'until no view held a plant that was gone', unit: 'ms' },
+  machinesLost: { title: 'machines that died of faults', unit: '' },
+  events: { title: 'events', unit: '' },
+  endedMs: { title: 'simulated time', unit: 'ms' }
+}
+
+const CLONE_PHASES: readonly Phase[] = ['copy', 'boot', 'resume']
+const DEPLOY_PHASES: readonly Phase[] = ['fetch', ...CLONE_PHASES, 'identity', 'actions']
+/** The threshold of bounded slow-down that scheduling studies use (Feitelson). */
+const BOUNDED_RUN_MS = 10_000
+
+/** Boils a run down. Jobs of the warm-up (`warmUpShare`, by submission) are left out of times and slow-downs, not of counts. */
+export function digest (result: RunResult, scenario: Pick<Scenario, 'warmUpShare'>): RunDigest {
+  const counted = result.jobs.slice(Math.floor(result.jobs.length * scenario.warmUpShare))
+  const creations = counted.flatMap((job): Array<[number, number]> => job.runningMs === undefined ? [] : [[job.sequence, job.runningMs - job.submittedMs]])
+  const clones = counted.flatMap((job): Array<[number, number]> => job.runningMs === undefined || !CLONE_PHASES.some((phase) => job.phasesMs[phase] !== undefined) ? [] : [[job.sequence, phaseSum(job, CLONE_PHASES)]])
+  return {
+    seed: result.seed,
+    traceHash: result.traceHash,
+    ended: result.ended,
+    values: finite({
+      ...countValues(result.jobs),
+      ...spread('creationMs', creations, true),
+      ...spread('cloneMs', clones, false),
+      ...phaseValues(counted),
+      ...slowdowns(counted),
+      ...placement(result),
+      ...meshValues(result),
+      events: result.events,
+      endedMs: result.endedMs,
+      ...result.figures
+    }),
+    creations: thinned(creations),
+    clones: thinned(clones),
+    views: thinned(result.views),
+    faults: result.faults.slice(0, SAMPLES_MAX),
+    bids: result.bids.slice(0, SAMPLES_MAX),
+    stays: result.jobs.slice(0, SAMPLES_MAX).flatMap((job) => job.plant === undefined || job.runningMs === undefined
+      ? []
+      : [{ plant: job.plant, fromMs: job.awardedMs ?? job.submittedMs, runningMs: job.runningMs, toMs: job.endedMs ?? result.endedMs, sequence: job.sequence }]),
+    machinesByPlant: result.machinesByPlant
+  }
+}
+
+function finite (values: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)))
+}
+
+function thinned<T> (all: readonly T[]): T[] {
+  const step = Math.ceil(all.length / SAMPLES_MAX)
+  return step <= 1 ? [...all] : all.filter((_, index) => index % step === 0)
+}
+
+function phaseSum (job: JobResult, phases: readonly Phase[]): number {
+  return phases.reduce((sum, phase) => sum + (job.phasesMs[phase] ?? 0), 0)
+}
+
+function countValues (jobs: readonly JobResult[]): Record<string, number> {
+  const of = (end: JobResult['end']): number => jobs.reduce((sum, job) => sum + (job.end === end ? 1 : 0), 0)
+  const [running, refused, failed, lost, open] = [of('running'), of('refused'), of('failed'), of('lost'), of('open')]
+  return { orders: jobs.length, running, refused, failed, lost, open, provisional: jobs.reduce((sum, { provisional }) => sum + (provisional === true ? 1 : 0), 0) }
+}
+
+function spread (name: string, pairs: ReadonlyArray<[number, number]>, tails: boolean): Record<string, number> {
+  const moments = new Moments()
+  const quantiles = new Quantiles()
+  for (const [, ms] of pairs) {
+    moments.add(ms)
+    quantiles.add(ms)
+  }
+  return {
+    [`${name}Mean`]: moments.mean,
+    [`${name}Min`]: moments.min,
+    [`${name}Max`]: moments.max,
+    ...tails && { [`${name}P50`]: quantiles.at(0.5), [`${name}P95`]: quantiles.at(0.95), [`${name}P99`]: quantiles.at(0.99) }
+  }
+}
+
+function meanOf (values: Iterable<number | undefined>): number {
+  const moments = new Moments()
+  for (const value of values) if (value !== undefined) moments.add(value)
+  return moments.mean
+}
+
+function phaseValues (jobs: readonly JobResult[]): Record<string, number> {
+  return Object.fromEntries(PHASES.map((phase) => [`${phase}Ms`, meanOf(jobs.map(({ phasesMs }) => phasesMs[phase]))]))
+}
+
+function slowdowns (jobs: readonly JobResult[]): Record<string, number> {
+  const timed = jobs.filter((job): job is JobResult & { runningMs: number, holdMs: number } => job.runningMs !== undefined && job.holdMs !== undefined && job.holdMs > 0)
+  return {
+    slowdownMean: meanOf(timed.map(({ runningMs, submittedMs, holdMs }) => (runningMs - submittedMs + holdMs) / holdMs)),
+    boundedSlowdownMean: meanOf(timed.map(({ runningMs, submittedMs, holdMs }) => Math.max(1, (runningMs - submittedMs + holdMs) / Math.max(holdMs, BOUNDED_RUN_MS))))
+  }
+}
+
+function placement ({ jobs }: RunResult): Record<string, number> {
+  const placed = jobs.filter((job): job is JobResult & { plant: string } => job.plant !== undefined && job.runningMs !== undefined)
+  const byPlant = new Map<string, { count: number, deployMs: number }>()
+  for (const job of placed) {
+    const one = byPlant.get(job.plant) ?? { count: 0, deployMs: 0 }
+    one.count++
+    one.deployMs += phaseSum(job, DEPLOY_PHASES)
+    byPlant.set(job.plant, one)
+  }
+  const other = placed.findIndex(({ plant }) => plant !== placed[0]?.plant)
+  const all = [...byPlant.values()]
+  const lastMs = placed.reduce((max, { runningMs }) => Math.max(max, runningMs ?? 0), -Infinity)
+  return {
+    makespanMs: lastMs - (jobs[0]?.submittedMs ?? NaN),
+    equationMs: meanOf(placed.map(({ phasesMs }) => phasesMs.bid)) + all.reduce((max, { deployMs }) => Math.max(max, deployMs), -Infinity),
+    askedMean: meanOf(jobs.map(({ asked }) => asked)),
+    bidsMean: meanOf(jobs.map(({ bids }) => bids)),
+    costMean: meanOf(jobs.map(({ cost }) => cost)),
+    firstPlantMachines: placed.length === 0 ? NaN : other < 0 ? placed.length : other,
+    plantsUsed: byPlant.size,
+    machinesMost: all.reduce((max, { count }) => Math.max(max, count), 0)
+  }
+}
+
+function meshValues ({ views, faults }: RunResult): Record<string, number> {
+  const most = (values: Array<number | undefined>): number => values.reduce<number>((max, value) => value === undefined ? max : Math.max(max, value), -Infinity)
+  return {
+    messages: views.at(-1)?.messages ?? NaN,
+    viewAgeMs: meanOf(views.map(({ viewAgeMs }) => viewAgeMs)),
+    agreedAfterMs: most(faults.map(({ agreedAfterMs }) => agreedAfterMs)),
+    forgottenAfterMs: most(faults.map(({ forgottenAfterMs }) => forgottenAfterMs)),
+    ...faults.length > 0 && { machinesLost: faults.reduce((sum, { machinesLost }) => sum + machinesLost, 0) }
+  }
+}

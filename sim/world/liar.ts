@@ -1,0 +1,133 @@
+/**
+ * Plants that lie. Beneath the lie the plant is the daemon's own; what it says to others goes through here. A liar knows its own key only, and what
+ * it was told: it can say anything about itself, hand old words of others on, and break its promises.
+ */
+import { PlantError, type MessageStream, type PeerId, type StreamHandler, type Transport } from '../../protocols/kit/index.ts'
+import { AWARD_PROTOCOL, BID_PROTOCOL, decodeAwardAsk, decodeCallAnswer, encodeAwardAnswer, encodeCallAnswer, refusalOf } from '../../protocols/bid/index.ts'
+import { CAPACITY_TOPIC, VIEW_PROTOCOL } from '../../protocols/capacity/index.ts'
+import { decodeAdvert, decodeViewPart, encodeAdvert, encodeViewPart } from '../../protocols/capacity/messages.ts'
+import { CLAIM_PROTOCOL, decodeAnswer, decodeAsk, encodeAnswer, type Ask } from '../../protocols/claim/index.ts'
+import type { PlantNodeComponents } from '../../node/composition/plant-node.ts'
+import { never } from './life.ts'
+
+/**
+ * `capacity`: advertises room that it does not have. `silence`: never answers. `verdicts`: as registrar, answers claims and confirmations with what it
+ * likes. `holds`: says that it holds machines it does not. `lowball`: bids next to nothing and refuses the award. `replay`: hands on the oldest advert
+ * it knows of each plant as if it were fresh.
+ */
+export const LIES = ['capacity', 'silence', 'verdicts', 'holds', 'lowball', 'replay'] as const
+export type Lie = typeof LIES[number]
+
+/** What a lying plant pretends to have. */
+const PLENTY = 1_000_000
+
+/** The parts of a plant that tells these lies; the set may change while it runs. */
+export function liarParts (honest: PlantNodeComponents, lies: ReadonlySet<Lie>): PlantNodeComponents {
+  const oldest = new Map<PeerId, Uint8Array>()
+  const remember = (message: Uint8Array): void => {
+    const { by } = decodeAdvert(message).advert
+    if (!oldest.has(by)) oldest.set(by, message)
+  }
+  return {
+    ...honest,
+    transport: lyingTransport(honest, lies, oldest),
+    pubsub: {
+      publish: async (topic, message) => honest.pubsub.publish(topic, topic === CAPACITY_TOPIC && lies.has('capacity') ? boastful(message, honest) : message),
+      subscribe: async (topic, handler) => honest.pubsub.subscribe(topic, (from, message) => {
+        const verdict = handler(from, message)
+        if (topic === CAPACITY_TOPIC && verdict === 'accept') remember(message)
+        return verdict
+      })
+    }
+  }
+}
+
+/** The same advert with all the room one could wish for. */
+function boastful (message: Uint8Array, { signer }: PlantNodeComponents): Uint8Array {
+  const { advert } = decodeAdvert(message)
+  if (advert.ad === undefined) return message
+  const ad = { ...advert.ad, freeCpus: PLENTY, freeMemoryMiB: PLENTY, freeDiskMiB: PLENTY, freeMachines: PLENTY, freeNetworks: PLENTY, cpus: PLENTY, memoryMiB: PLENTY, diskMiB: PLENTY, machines: PLENTY, load: 0 }
+  return encodeAdvert({ ...advert, ad }, (bytes) => signer.sign(bytes))
+}
+
+function lyingTransport (c: PlantNodeComponents, lies: ReadonlySet<Lie>, oldest: ReadonlyMap<PeerId, Uint8Array>): Transport {
+  const { transport } = c
+  return {
+    self: transport.self,
+    open: async (...args) => transport.open(...args),
+    connected: () => transport.connected(),
+    onNeighbour: (fn) => transport.onNeighbour(fn),
+    handle: async (protocol, limits, handler) => transport.handle(protocol, limits, async (stream) => {
+      if (lies.size === 0) return handler(stream)
+      if (lies.has('silence')) return silent(stream)
+      if (protocol === AWARD_PROTOCOL && lies.has('lowball')) return refuseAwards(stream, transport.self)
+      return handler(lyingStream(stream, protocol, c, lies, oldest))
+    })
+  }
+}
+
+/** Takes what is said and never answers; the other side's patience ends it. */
+const silent: StreamHandler = async (stream) => {
+  while (await stream.receive({ timeoutMs: 60_000 }) !== undefined) { /* Not a word. */ }
+  await never()
+}
+
+async function refuseAwards (stream: MessageStream, self: PeerId): Promise<void> {
+  const bytes = await stream.receive()
+  if (bytes === undefined) return
+  decodeAwardAsk(bytes)
+  await stream.send(encodeAwardAnswer({ t: 1, plant: self, refusal: refusalOf([{ code: 'CAPACITY_SHORT', clause: 'hardware', waitHelps: true }]) }))
+  await stream.close()
+}
+
+/** A stream whose answers are lies. */
+function lyingStream (stream: MessageStream, protocol: string, c: PlantNodeComponents, lies: ReadonlySet<Lie>, oldest: ReadonlyMap<PeerId, Uint8Array>): MessageStream {
+  let asked: Ask | undefined
+  return {
+    peer: stream.peer,
+    protocol: stream.protocol,
+    signal: stream.signal,
+    close: async () => stream.close(),
+    abort: (reason) => { stream.abort(reason) },
+    async receive (options) {
+      const bytes = await stream.receive(options)
+      if (bytes !== undefined && protocol === CLAIM_PROTOCOL) asked = decodeAsk(bytes)
+      return bytes
+    },
+    send: async (message) => stream.send(twist(message, protocol, asked, c, lies, oldest))
+  }
+}
+
+function twist (message: Uint8Array, protocol: string, asked: Ask | undefined, c: PlantNodeComponents, lies: ReadonlySet<Lie>, oldest: ReadonlyMap<PeerId, Uint8Array>): Uint8Array {
+  try {
+    if (protocol === BID_PROTOCOL) return twistBid(message, c, lies)
+    if (protocol === CLAIM_PROTOCOL && asked !== undefined) return twistVerdict(message, asked, c, lies)
+    if (protocol === VIEW_PROTOCOL && lies.has('replay')) {
+      return encodeViewPart(decodeViewPart(message).map(({ advert }) => ({ advert: oldest.get(decodeAdvert(advert).advert.by) ?? advert, ageMs: 0 })))
+    }
+    return message
+  } catch (error) {
+    if (error instanceof PlantError) return message // Not one it understands: it says what the plant says.
+    throw error
+  }
+}
+
+function twistBid (message: Uint8Array, { transport: { self } }: PlantNodeComponents, lies: ReadonlySet<Lie>): Uint8Array {
+  const answer = decodeCallAnswer(message)
+  if (answer.t !== 0) return message
+  if (lies.has('holds')) return encodeCallAnswer({ t: 2, held: { vmId: answer.bid.vmId, plant: self, state: 'running', leasedAtMs: 1 } })
+  if (!lies.has('lowball')) return message
+  return encodeCallAnswer({ t: 0, bid: { ...answer.bid, items: [{ item: 'special offer', cost: 0, why: 'today only' }], total: 0 } })
+}
+
+function twistVerdict (message: Uint8Array, asked: Ask, { transport: { self }, random }: PlantNodeComponents, lies: ReadonlySet<Lie>): Uint8Array {
+  const answer = decodeAnswer(message)
+  if (asked.t === 4 && lies.has('holds')) return encodeAnswer({ t: 7, orderDigest: asked.orderDigest, awardedAtMs: 1 })
+  if (!lies.has('verdicts') || (asked.t !== 0 && asked.t !== 2) || answer.t > 4) return message
+  switch (random.int(4)) {
+    case 0: return encodeAnswer({ t: 1, shop: self, leftMs: 10_000 })
+    case 1: return encodeAnswer({ t: 2, holder: self, orderDigest: asked.orderDigest, awardedAtMs: 1, settled: true })
+    case 2: return encodeAnswer({ t: 4 })
+    default: return encodeAnswer({ t: 0 })
+  }
+}

@@ -1,0 +1,164 @@
+/** A plant of a world: its host, and the process that runs on it, one life after the other. */
+import { asPlantError, type Log, type PeerId } from '../../protocols/kit/index.ts'
+import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
+import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
+import { RandomStream } from '../kernel/index.ts'
+import { SimClock } from './clock.ts'
+import type { PlantNode, PlantNodeComponents, PlantNodeInit } from '../../node/composition/plant-node.ts'
+import type { KeyRing } from './crypto.ts'
+import type { SimHost } from './host/host.ts'
+import { SimLine } from './host/line.ts'
+import { SimRecords } from './host/records.ts'
+import { SimWarehouse } from './host/warehouse.ts'
+import type { LineWatch } from './host/work.ts'
+import { liarParts, type Lie } from './liar.ts'
+import { Life, type Effect } from './life.ts'
+import type { Network, NetProcess } from './network/network.ts'
+import { usOf } from './timeline.ts'
+
+/** Makes a plant of its parts: the daemon's own composition, or one with a part swapped. */
+export type Compose = (init: PlantNodeInit, components: PlantNodeComponents, signal: AbortSignal) => Promise<PlantNode>
+
+export interface SimPlantInit {
+  host: SimHost
+  seed: number
+  network: Network
+  ring: KeyRing
+  compose: Compose
+  /** What all plants of a world are told alike. */
+  policy: Pick<PlantNodeInit, 'costModel' | 'bidding' | 'candidatesMax'>
+  /** Machines that a plant makes at once; as many as its host has processors by default. */
+  creationsAtOnce?: number
+  bootstrap: readonly PeerId[]
+  line: LineWatch
+  onEvent: (kind: string, plant: string, fields: Record<string, unknown>) => void
+  onLog?: (plant: string, level: 'debug' | 'info' | 'warn' | 'error', fields: Record<string, unknown>, message: string) => void
+}
+
+/** A process that ends at its start (a full disk, say) is started again after this: what a supervisor does. */
+const START_AGAIN_MS = 5_000
+/** As in `node/cli/run-plant.ts`. */
+const PROBE_EVERY_MS = 5_000
+
+/** One plant of a world; its process may come and go. */
+export class SimPlant {
+  readonly host: SimHost
+  readonly lies = new Set<Lie>()
+  readonly #init: SimPlantInit
+  readonly #mourners = new Set<() => void>()
+  #life: Life | undefined
+  #lives = 0
+  #process: NetProcess | undefined
+  #node: PlantNode | undefined
+  #warehouse: SimWarehouse | undefined
+
+  constructor (init: SimPlantInit) {
+    this.#init = init
+    this.host = init.host
+  }
+
+  get name (): string { return this.host.name }
+  get peer (): PeerId { return this.host.peer }
+  /** The life that runs now. */
+  get life (): Life | undefined { return this.#life }
+  get process (): NetProcess | undefined { return this.#process }
+  /** The plant, once it can take orders. */
+  get node (): PlantNode | undefined { return this.#node }
+  get warehouse (): SimWarehouse | undefined { return this.#warehouse }
+
+  /** Starts the process; one that runs goes on, and a host that has no power is powered on. */
+  start (): void {
+    if (this.#life !== undefined) return
+    const { host, ring, network, seed, line } = this.#init
+    host.up = true
+    const life = new Life(this.#lives++, (_life, before) => { this.#onDeath(before) })
+    this.#life = life
+    const random = new RandomStream(seed, 'plant', this.name).fork('life', life.incarnation)
+    const clock = new SimClock(host.timeline, host.clock, life)
+    const log = this.#log(life)
+    this.#tell('plant.started', { life: life.incarnation })
+    const process = network.join({
+      self: this.peer, life, clock, crypto: ring, log,
+      topics: [CAPACITY_TOPIC, GRANT_TOPIC],
+      rules: { [GRANT_SPACE]: grantRules(ring) },
+      bootstrap: this.#init.bootstrap
+    })
+    this.#process = process
+    const warehouse = new SimWarehouse(host, life, ring)
+    this.#warehouse = warehouse
+    const honest: PlantNodeComponents = {
+      clock, random, crypto: ring, signer: host.key, log, warehouse,
+      transport: process.transport, pubsub: process.pubsub, directory: process.directory,
+      records: new SimRecords(host, life, clock),
+      line: new SimLine(host, life, line),
+      media: async () => undefined
+    }
+    const init = { site: host.site, ...this.#init.policy, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0 }
+    this.#init.compose(init, liarParts(honest, this.lies), new AbortController().signal).then((node) => {
+      if (life.dead) return
+      this.#node = node
+      this.#tell('plant.ready', { life: life.incarnation })
+      this.#probe(node, clock)
+    }, (error: unknown) => {
+      if (life.dead) return
+      this.#tell('plant.startFailed', { code: asPlantError(error).code, problem: String(asPlantError(error).details['problem'] ?? '') })
+      life.die()
+      host.timeline.after(usOf(START_AGAIN_MS), () => { if (host.up) this.start() })
+    })
+  }
+
+  /** The process ends here and now; its machines go on. */
+  crash (): void { this.#life?.die() }
+
+  /** The host loses power, with all that runs on it. */
+  powerOff (diskLost: boolean): void {
+    if (!this.host.up) return
+    this.host.up = false
+    this.#life?.die()
+    this.host.powerOff(diskLost)
+  }
+
+  /** The process gets no processor for so long. */
+  standStill (ms: number): void {
+    if (this.#life === undefined) return
+    this.#life.stillUntilUs = this.host.timeline.nowUs + usOf(ms)
+    this.#init.network.stoodStill(this.peer)
+  }
+
+  /** Called when its process has died: what its clients notice. */
+  onDeath (fn: () => void): void { this.#mourners.add(fn) }
+  offDeath (fn: () => void): void { this.#mourners.delete(fn) }
+
+  #onDeath (before: Effect | undefined): void {
+    this.#tell('plant.died', { life: this.#lives - 1, ...(before !== undefined && { before }), ...(!this.host.up && { power: false }) })
+    this.#life = undefined
+    this.#process = undefined
+    this.#node = undefined
+    this.#warehouse = undefined
+    this.#init.network.gone(this.peer, !this.host.up)
+    this.host.changed()
+    // Never from within the process: it may be in the middle of something.
+    const mourners = [...this.#mourners]
+    this.#mourners.clear()
+    this.host.timeline.after(0, () => { for (const fn of mourners) fn() })
+  }
+
+  /** As the daemon does: looks at its host's load again and again. */
+  #probe (node: PlantNode, clock: SimClock): void {
+    clock.after(PROBE_EVERY_MS, () => {
+      const { cpu, init } = this.host
+      node.onHost(Math.round(cpu.users / init.cpus * 100) / 100)
+      this.#probe(node, clock)
+    })
+  }
+
+  #tell (kind: string, fields: Record<string, unknown>): void { this.#init.onEvent(kind, this.name, fields) }
+
+  #log (life: Life): Log {
+    const { onLog } = this.#init
+    const say = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: Record<string, unknown>, message: string): void => {
+      if (!life.dead) onLog?.(this.name, level, fields, message)
+    }
+    return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
+  }
+}

@@ -1,0 +1,149 @@
+/** A whole world from a scenario and a seed: hosts, network, plants, and one timeline. What happens in it goes into its trace. */
+import type { PeerId, VmId } from '../../protocols/kit/index.ts'
+import { RandomStream } from '../kernel/index.ts'
+import type { LinkSpec, PlantGroup, PolicyModule, Scenario, SimEvent } from '../scenario/index.ts'
+import { FairShare, vmTimings } from '../timings/index.ts'
+import { HostClock } from './clock.ts'
+import { startPlantNode } from '../../node/composition/plant-node.ts'
+import { KeyRing, type SimKey } from './crypto.ts'
+import { SimHost, type GuestNature } from './host/host.ts'
+import type { LineWatch } from './host/work.ts'
+import { Network, type NetworkWatch } from './network/network.ts'
+import { goldenOf } from './orders.ts'
+import { policyOf } from './policy.ts'
+import { SimPlant, type Compose, type SimPlantInit } from './plant.ts'
+import { Timeline, usOf, type Quiet } from './timeline.ts'
+import { Trace } from './trace.ts'
+import type { StreamSeen } from './watch.ts'
+import { networkWatch } from './watch.ts'
+
+export interface WorldInit {
+  scenario: Scenario
+  seed: number
+  quiet: Quiet
+  /** The daemon's own composition by default. */
+  compose?: Compose
+  /** How the next guest of a host behaves; sound by default. */
+  nature?: (host: SimHost, random: RandomStream) => GuestNature
+  onEvent?: (event: SimEvent) => void
+  onLog?: SimPlantInit['onLog']
+  /** Every message, with its bytes: for diagrams. */
+  onMessage?: (seen: StreamSeen) => void
+  line?: Partial<LineWatch>
+  /** What a policy file decides instead of the daemon. */
+  policies?: PolicyModule
+}
+
+/** Plants start within this, drawn; those that others join by come first. */
+const START_SPREAD_MS = 200
+
+export class World {
+  readonly scenario: Scenario
+  readonly seed: number
+  readonly timeline = new Timeline()
+  readonly trace: Trace
+  readonly ring = new KeyRing()
+  readonly random: RandomStream
+  readonly network: Network
+  readonly plants: SimPlant[]
+  readonly #byName: Map<string, SimPlant>
+  readonly #byPeer: Map<PeerId, SimPlant>
+  readonly #init: WorldInit
+  /** How long the scripts of each machine take, where the scenario says so. */
+  readonly actionTimes = new Map<VmId, Map<string, number>>()
+  /** Counts what happened to hosts: checkers need not look again while it stands. */
+  changes = 0
+  /** Gossip and stream messages so far. */
+  messages = 0
+
+  constructor (init: WorldInit) {
+    this.#init = init
+    this.scenario = init.scenario
+    this.seed = init.seed
+    this.random = new RandomStream(init.seed)
+    this.trace = new Trace(this.timeline, init.onEvent)
+    const watch: NetworkWatch = networkWatch(this, (peer) => this.nameOf(peer), init.onMessage)
+    this.network = new Network({ timeline: this.timeline, seed: String(init.seed), watch, link: (from, to) => this.#link(from, to) })
+    this.plants = this.#makePlants()
+    this.#byName = new Map(this.plants.map((plant) => [plant.name, plant]))
+    this.#byPeer = new Map(this.plants.map((plant) => [plant.peer, plant]))
+  }
+
+  plant (name: string): SimPlant | undefined { return this.#byName.get(name) }
+  at (peer: PeerId): SimPlant | undefined { return this.#byPeer.get(peer) }
+  nameOf (peer: PeerId): string { return this.#byPeer.get(peer)?.name ?? peer }
+  newKey (purpose: string): SimKey { return this.ring.make(this.random.fork('key', purpose)) }
+
+  tell (kind: string, plant: string | undefined, fields: Record<string, unknown> = {}): void { this.trace.tell(kind, plant, fields) }
+
+  /** Plans the start of every plant. */
+  start (): void {
+    const random = this.random.fork('start')
+    for (const [at, plant] of this.plants.entries()) {
+      this.timeline.after(at === 0 ? 0 : usOf(10) + random.int(usOf(START_SPREAD_MS)), () => { plant.start() })
+    }
+  }
+
+  /** Lets time pass up to then; `settled` is asked after each event, once all promises are quiet, and ends the run by answering false. */
+  async run (untilMs: number, settled?: () => boolean): Promise<void> {
+    await this.timeline.run(usOf(untilMs), this.#init.quiet, settled)
+  }
+
+  #makePlants (): SimPlant[] {
+    const { scenario, seed } = this
+    const goldens = scenario.golden.map((spec) => ({ spec, golden: goldenOf(spec, this.ring) }))
+    const timings = vmTimings(scenario.timings)
+    const trueClock = { monotonicMs: () => this.timeline.nowMs, after: (ms: number, fn: () => void) => this.timeline.after(Math.ceil(ms * 1_000), fn) }
+    const store = timings.store === undefined ? undefined : new FairShare(trueClock, { ratePerMs: timings.store.bytesPerMs, eachPerMs: timings.store.clientBytesPerMs })
+    const hosts = scenario.plants.flatMap((group) => namesOf(group).map((name) => {
+      const random = this.random.fork('host', name)
+      return new SimHost({
+        name, site: group.site, random, timings, capacity: group.capacity, cpus: group.host.cpus, memoryMiB: group.host.memoryMiB,
+        key: this.newKey(`plant/${name}`),
+        clock: new HostClock(this.timeline, group.clock),
+        timeline: this.timeline,
+        goldens: goldens.filter(({ spec }) => group.golden === undefined || group.golden.includes(spec.name)).map(({ golden }) => golden),
+        ...(store !== undefined && { store }),
+        nature: (host) => this.#natureOf(host, random),
+        onChange: () => { this.changes++ },
+        onEvent: (kind, fields) => { this.tell(kind, name, fields) }
+      })
+    }))
+    const line: LineWatch = {
+      actionMs: (vmId, script) => this.actionTimes.get(vmId)?.get(script),
+      phases: (vmId, ms) => { this.#init.line?.phases?.(vmId, ms) },
+      begun: (host, vmId) => { this.#init.line?.begun?.(host, vmId) }
+    }
+    return hosts.map((host, at) => new SimPlant({
+      host, seed, line,
+      network: this.network,
+      ring: this.ring,
+      compose: this.#init.compose ?? startPlantNode,
+      policy: policyOf(scenario.policy, this.#init.policies, (peer) => this.nameOf(peer)),
+      ...(scenario.policy.creationsAtOnce !== undefined && { creationsAtOnce: scenario.policy.creationsAtOnce }),
+      // Each joins by the first and by one before it, as an administrator would write it down; the first is told of the second.
+      bootstrap: [...new Set([hosts[0], hosts[at === 0 ? Math.min(1, hosts.length - 1) : this.random.fork('bootstrap', host.name).int(at)]].flatMap((one) => one === undefined || one === host ? [] : [one.peer]))],
+      onEvent: (kind, plant, fields) => { this.tell(kind, plant, fields) },
+      ...(this.#init.onLog !== undefined && { onLog: this.#init.onLog })
+    }))
+  }
+
+  #natureOf (host: SimHost, random: RandomStream): GuestNature {
+    if (this.#init.nature !== undefined) return this.#init.nature(host, random)
+    const fails = random.chance(this.scenario.timings.failureShare)
+    return { start: fails ? 'fails' : 'answers', lateMs: 0, actions: 'done', identity: 'taken' }
+  }
+
+  #link (from: PeerId, to: PeerId): LinkSpec {
+    const { links } = this.scenario
+    const a = this.at(from)?.host.site ?? ''
+    const b = this.at(to)?.host.site ?? ''
+    const between = links.between.findLast((one) => (one.from === a && one.to === b) || (!one.oneWay && one.from === b && one.to === a))
+    return between ?? (a === b ? links.within : links.default)
+  }
+}
+
+/** The names of a group's plants. */
+export function namesOf (group: PlantGroup): string[] {
+  return group.count === 1 ? [group.name] : Array.from({ length: group.count }, (_, at) => `${group.name}-${at + 1}`)
+}

@@ -1,0 +1,103 @@
+/** The commands as a person types them. */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { SMALL, scenarioFile, tempDir } from './support.ts'
+
+const MAIN = fileURLToPath(new URL('../../../node/main.ts', import.meta.url))
+
+async function plantmesh (args: string[], cwd: string, onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void): Promise<{ status: number | null, stdout: string, stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [stdout, stderr] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+    onStderr?.(stderr, (signal) => { child.kill(signal) })
+  })
+  const status = await new Promise<number | null>((resolve) => { child.on('close', (code) => { resolve(code) }) })
+  return { status, stdout, stderr }
+}
+
+test('run makes a report in one command and prints where it is', async () => {
+  const { dir } = await scenarioFile()
+  const { status, stdout } = await plantmesh(['sim', 'run', 'small.yaml'], dir)
+  expect(status).toBe(0)
+  expect(stdout).toContain('A small one: 2 of 2 runs, seeds 3 to 4')
+  expect(stdout).toContain(`report: ${join(dir, 'sim-results', 'small', 'report.html')}`)
+  expect(existsSync(join(dir, 'sim-results', 'small', 'report.html'))).toBe(true)
+})
+
+test('run --json prints one document with the numbers of every point; the same seed gives the same hash', async () => {
+  const { dir } = await scenarioFile()
+  const runs = [await plantmesh(['sim', 'run', 'small.yaml', '--json', '--seed', '9', '--runs', '1', '--out', 'a'], dir), await plantmesh(['sim', 'run', 'small.yaml', '--json', '--seed', '9', '--runs', '1', '--out', 'b'], dir)]
+  const [a, b] = runs.map(({ stdout }) => JSON.parse(stdout) as { points: Array<{ runs: Array<{ traceHash: string }> }>, values: Array<{ values: { running: { mean: number } } }> })
+  expect(runs.map(({ stderr }) => stderr)).toEqual(['', ''])
+  expect(a?.points[0]?.runs).toEqual(b?.points[0]?.runs)
+  expect(a?.values[0]?.values.running.mean).toBe(6)
+})
+
+test('a bad scenario is told problem by problem, with exit status 2', async () => {
+  const { dir } = await scenarioFile(SMALL + 'polcy: { k: 3 }\n')
+  const told = await plantmesh(['sim', 'run', 'small.yaml'], dir)
+  expect(told.status).toBe(2)
+  expect(told.stderr).toContain('line 13: polcy unknown field; did you mean policy?')
+  const json = await plantmesh(['sim', 'check', 'small.yaml', '--json'], dir)
+  expect(json.status).toBe(2)
+  expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'SCENARIO_INVALID', details: { problems: [{ path: 'polcy', line: 13 }] } } })
+})
+
+test.each<[string[], RegExp]>([
+  [['sim', 'run', 'smal'], /there is no such scenario/],
+  [['sim', 'run', 'small.yaml', '--runs', '0'], /a whole number from 1/],
+  [['sim', 'run', 'small.yaml', '--set', 'k'], /path=value/],
+  [['sim', 'run', 'small.yaml', '--set', 'policy.kk=3'], /policy\.kk unknown field; did you mean k\?|policy\.kk unknown field/],
+  [['sim', 'run', 'small.yaml', '--out', 'full'], /a directory that is new, empty, or has results/],
+  [['sim', 'sweep', 'small.yaml', '--over', 'policy.k='], /path=value,value/],
+  [['sim', 'compare', 'small.yaml', 'small.yaml'], /both sides are the same/]
+])('%j is wrong use: status 2, and what is allowed', async (args, told) => {
+  const { dir } = await scenarioFile()
+  await mkdir(join(dir, 'full'))
+  await writeFile(join(dir, 'full', 'thesis.tex'), '')
+  const { status, stderr } = await plantmesh(args, dir)
+  expect([status, stderr]).toEqual([2, expect.stringMatching(told)])
+})
+
+test('sweep runs every combination', async () => {
+  const { dir } = await scenarioFile()
+  const { status, stdout } = await plantmesh(['sim', 'sweep', 'small.yaml', '--over', 'policy.k=1,3', '--over', 'policy.costModel=memory,time-to-done', '--runs', '1'], dir)
+  expect(status).toBe(0)
+  for (const name of ['policy.k=1, policy.costModel=memory', 'policy.k=3, policy.costModel=time-to-done']) expect(stdout).toContain(name)
+})
+
+test('compare puts two policies side by side, run now or read from results', async () => {
+  const { dir } = await scenarioFile()
+  const now = await plantmesh(['sim', 'compare', 'small.yaml', 'small.yaml', '--b', 'policy.k=1', '--runs', '3', '--out', 'now'], dir)
+  expect(now.status).toBe(0)
+  expect(now.stdout).toMatch(/plants asked for an order +3 ± 0 +1 ± 0 +-2 +B is less/)
+  expect(await readFile(join(dir, 'now', 'compare.html'), 'utf8')).toContain('<svg')
+  for (const k of ['1', '3']) await plantmesh(['sim', 'run', 'small.yaml', '--set', `policy.k=${k}`, '--runs', '2', '--out', `k${k}`], dir)
+  const read = await plantmesh(['sim', 'compare', 'k1', 'k3', '--json'], dir)
+  expect(read.status).toBe(0)
+  const { rows } = JSON.parse(read.stdout) as { rows: Array<{ value: string, paired: boolean, a: { mean: number }, b: { mean: number }, difference: { mean: number } }> }
+  expect(rows.find(({ value }) => value === 'askedMean')).toMatchObject({ paired: true, a: { mean: 1 }, b: { mean: 3 }, difference: { mean: 2 } })
+})
+
+test('Ctrl-C keeps what is done, says so, and ends with 130', async () => {
+  const { dir } = await scenarioFile()
+  const { status, stdout, stderr } = await plantmesh(['sim', 'run', 'small.yaml', '--runs', '40', '--workers', '1'], dir, (text, kill) => { if (text.includes('10 %') && !text.includes('interrupted')) kill('SIGINT') })
+  expect(status).toBe(130)
+  expect(stderr).toContain('interrupted: keeping the runs that are done')
+  expect(stdout).toMatch(/interrupted: the results are those of the \d+ runs that were done/)
+  expect(existsSync(join(dir, 'sim-results', 'small', 'report.html'))).toBe(true)
+})
+
+test('list names what is shipped, and the numbers of timings with their sources', async () => {
+  const dir = await tempDir()
+  const scenarios = JSON.parse((await plantmesh(['sim', 'list', '--json'], dir)).stdout) as Array<{ name: string, title: string }>
+  expect(scenarios.map(({ name }) => name)).toEqual(expect.arrayContaining(['vmplants-creation', 'vmplants-copy', 'vmplants-thirteen', 'site-outage', 'partition-heal', 'trace-replay', 'scale']))
+  expect(scenarios.every(({ title }) => title.length > 5)).toBe(true)
+  expect((await plantmesh(['sim', 'list', '--timings'], dir)).stdout).toContain('storeBytesPerMs = 11750 bytes/ms (stated): 100 Mbit/s')
+})

@@ -1,0 +1,88 @@
+/** Plants with one part broken, put in through the composition's components: what the checkers must catch. */
+import { startPlantNode, type PlantNodeComponents } from '../../../node/composition/plant-node.ts'
+import { CLAIM_PROTOCOL, decodeAsk, encodeAnswer } from '../../../protocols/claim/index.ts'
+import type { MessageStream, VmId } from '../../../protocols/kit/index.ts'
+import type { LiveMachine } from '../../../node/lines/line.ts'
+import type { Compose } from '../../../sim/world/plant.ts'
+import type { MachineRecord } from '../../../storage/records/records.ts'
+
+/** Wrong decision: every registrar grants whatever it is asked. */
+export const registrarsThatGrantAll: Compose = async (init, c, signal) => {
+  const yes = async (stream: MessageStream): Promise<void> => {
+    for (let bytes = await stream.receive(); bytes !== undefined; bytes = await stream.receive()) {
+      const ask = decodeAsk(bytes)
+      await stream.send(encodeAnswer(ask.t === 0 || ask.t === 2 ? { t: 0 } : ask.t === 3 ? { t: 6, rivals: [], full: [] } : { t: 5 }))
+    }
+  }
+  const transport: PlantNodeComponents['transport'] = {
+    self: c.transport.self,
+    open: async (...args) => c.transport.open(...args),
+    connected: () => c.transport.connected(),
+    onNeighbour: (fn) => c.transport.onNeighbour(fn),
+    handle: async (protocol, limits, handler) => c.transport.handle(protocol, limits, protocol === CLAIM_PROTOCOL ? yes : handler)
+  }
+  return startPlantNode(init, { ...c, transport }, signal)
+}
+
+/** Broken book: a ledger that takes the plant for twice as big. */
+export const plantsThatOvercommit: Compose = async (init, c, signal) => {
+  const { cpus, memoryMiB, diskMiB, machines, networks } = init.capacity
+  return startPlantNode({ ...init, capacity: { cpus: 2 * cpus, memoryMiB: 2 * memoryMiB, diskMiB: 2 * diskMiB, machines: 2 * machines, networks: 2 * networks } }, c, signal)
+}
+
+/** Broken promise: records of machines are on disk a second after they were said to be. */
+export const recordsThatLag: Compose = async (init, c, signal) => {
+  const late = new Map<VmId, MachineRecord>()
+  const { records, clock } = c
+  const lagging: PlantNodeComponents['records'] = {
+    putMachine (record) {
+      late.set(record.vmId, record)
+      clock.after(1_000, () => {
+        const newest = late.get(record.vmId)
+        late.delete(record.vmId)
+        if (newest !== undefined) records.putMachine(newest)
+      })
+    },
+    machine: (vmId) => late.get(vmId) ?? records.machine(vmId),
+    machines: (states) => {
+      const all = new Map([...records.machines().map((record) => [record.vmId, record] as const), ...late])
+      return [...all.values()].filter(({ state }) => states === undefined || states.includes(state))
+    },
+    dropMachine: (vmId) => {
+      late.delete(vmId)
+      records.dropMachine(vmId)
+    },
+    forget: (ms) => records.forget(ms),
+    putDecision: (record) => { records.putDecision(record) },
+    decision: (owner, orderId) => records.decision(owner, orderId),
+    putGrant: (grant) => { records.putGrant(grant) },
+    grants: () => records.grants(),
+    saveClaims: (changes) => { records.saveClaims(changes) },
+    claims: () => records.claims(),
+    seenCall: (nonce, ms) => records.seenCall(nonce, ms),
+    addHistory: (entry) => { records.addHistory(entry) },
+    history: (subject, max) => records.history(subject, max),
+    close: () => { records.close() }
+  }
+  return startPlantNode(init, { ...c, records: lagging }, signal)
+}
+
+/** A leak: what is destroyed stays where it is. */
+export const machinesThatStay: Compose = async (init, c, signal) => {
+  const { line } = c
+  const staying = (machine: LiveMachine): LiveMachine => new Proxy(machine, {
+    get: (target, name) => {
+      if (name === 'destroy') return async () => {}
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) as unknown : value
+    }
+  })
+  const leaky = new Proxy(line, {
+    get: (target, name) => {
+      if (name === 'clone') return async (...args: Parameters<typeof line.clone>) => staying(await target.clone(...args))
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) as unknown : value
+    }
+  })
+  return startPlantNode(init, { ...c, line: leaky }, signal)
+}

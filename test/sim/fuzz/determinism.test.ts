@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { fuzzSeed } from '../../../sim/drivers/fuzz.ts'
+import { drawCase } from '../../../sim/fuzz/draw.ts'
+
+const MAIN = new URL('../../../node/main.ts', import.meta.url).pathname
+
+test('one seed is one run: the same trace, here, again, and in another process', async () => {
+  const seeds = [7, 8, 9]
+  const digest = createHash('sha256')
+  for (const seed of seeds) {
+    const [once, again] = [await fuzzSeed(seed), await fuzzSeed(seed)]
+    expect(again).toEqual(once)
+    digest.update(`${once.traceHash}\n`)
+  }
+  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, 'sim', 'fuzz', '--seeds', '3', '--first', '7', '--json'])
+  expect(JSON.parse(stdout)).toMatchObject({ seeds: 3, digest: digest.digest('hex'), failures: [] })
+})
+
+test('another seed is another run', async () => {
+  expect((await fuzzSeed(7)).traceHash).not.toBe((await fuzzSeed(8)).traceHash)
+})
+
+test('seeds draw every kind of trouble', () => {
+  const kinds = new Set<string>()
+  for (let seed = 1; seed <= 200; seed++) {
+    const { scenario, extra, twins, flawedShare, patienceMs } = drawCase(seed)
+    for (const fault of scenario.faults) kinds.add(fault.kind === 'partition' && fault.oneWay ? 'one-way partition' : fault.kind)
+    for (const fault of extra) kinds.add(fault.kind === 'lie' ? `lie ${fault.lie}` : fault.kind)
+    if (twins.length > 0) kinds.add('asked twice')
+    if (flawedShare > 0) kinds.add('flawed guests')
+    if (patienceMs.some((ms) => ms !== undefined)) kinds.add('impatient clients')
+  }
+  expect([...kinds].sort()).toEqual([
+    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'diskFull', 'flawed guests', 'hostDown', 'impatient clients', 'lie capacity', 'lie holds', 'lie lowball',
+    'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'siteOutage', 'slowLink', 'standStill'
+  ])
+})

@@ -1,0 +1,48 @@
+/** Bugs planted in plants are found by the checker that is for them, with what it takes to see why. */
+import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { fuzzSeed, writeEvidence } from '../../../sim/drivers/fuzz.ts'
+import type { FuzzOutcome } from '../../../sim/fuzz/run.ts'
+import type { Compose } from '../../../sim/world/plant.ts'
+import { machinesThatStay, plantsThatOvercommit, recordsThatLag, registrarsThatGrantAll } from './broken-parts.ts'
+
+/** The first seed that finds something; none within these is a checker that does not look. */
+const SEEDS_MAX = 60
+
+async function firstFound (compose: Compose): Promise<FuzzOutcome> {
+  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+    const outcome = await fuzzSeed(seed, { compose })
+    if (outcome.problem !== undefined) return outcome
+  }
+  throw new Error(`nothing was found in ${SEEDS_MAX} seeds`)
+}
+
+test.each([
+  ['registrars that grant whatever they are asked', registrarsThatGrantAll, ['one-machine']],
+  ['plants that take themselves for twice as big', plantsThatOvercommit, ['capacity']],
+  ['records that are not durable when they say so', recordsThatLag, ['acknowledged', 'leaks', 'one-machine']],
+  ['machines that are not gone when they were destroyed', machinesThatStay, ['leaks', 'capacity', 'one-machine']]
+] as const)('checkers catch %s', async (_name, compose, checkers) => {
+  const { problem } = await firstFound(compose)
+  expect(checkers).toContain(problem?.checker)
+})
+
+test('a failing seed leaves its trace and a diagram of its order, and both are of that run', async () => {
+  const outcome = await firstFound(registrarsThatGrantAll)
+  const dir = await mkdtemp(join(tmpdir(), 'plantmesh-fuzz-'))
+  try {
+    const { traceFile = '', diagramFile = '' } = await writeEvidence(outcome, dir, { compose: registrarsThatGrantAll })
+    const trace = await readFile(traceFile, 'utf8')
+    expect(createHash('sha256').update(`${trace}${outcome.events}\n`).digest('hex')).toBe(outcome.traceHash)
+    const diagram = await readFile(diagramFile, 'utf8')
+    const [, one = '', other = ''] = /(p\d) and (p\d) both run/.exec(outcome.problem?.text ?? '') ?? []
+    expect(diagram).toMatch(/^---\ntitle: .*\n---\nsequenceDiagram\n/)
+    for (const name of [one, other]) expect(diagram).toMatch(new RegExp(`participant ${name}\\n[\\s\\S]*Note over ${name}: machine\\.begun`))
+    expect(diagram).toMatch(/->>p\d: award /)
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
+})
