@@ -49,7 +49,7 @@ export function machineCommands (program: Command): void {
     .action(async (vmids, options) => runCommand(options, async (c) => collect(c, vmids, options.all === true)))
 
   clientOptions(program.command('exec').description('run a command in the guest; its exit status is ours').argument('<vmid>').argument('<command...>'))
-    .option('--timeout <ms>', 'end it after so many milliseconds', wholeNumber, 600_000)
+    .option('--timeout <ms>', `end it after so many milliseconds, ${EXEC_TIMEOUT_MS_MAX} (a day) at most`, execTimeoutMs, 600_000)
     .option('--stdin', 'feed it our standard input (1 MiB at most)')
     .addHelpText('after', '\nExample:\n  plantmesh exec 0123456789abcdef0123456789abcdef -- uname -a')
     .action(async (vmid, command, options) => runCommand(options, async (c) => exec(c, vmid, command, options)))
@@ -64,6 +64,15 @@ export function machineCommands (program: Command): void {
       const decision = await c.api.post('/v1/why', { signedCall: await c.sign({ kind: 'why', body: { orderId } }) }, c.signal)
       c.out.answer(decision, whyText(decision))
     }))
+}
+
+/** CONTRACT.md: no command takes longer than a day. */
+const EXEC_TIMEOUT_MS_MAX = 86_400_000
+
+function execTimeoutMs (text: string): number {
+  const ms = wholeNumber(text)
+  if (ms > EXEC_TIMEOUT_MS_MAX) throw new PlantError('USAGE', { option: '--timeout', found: text, allowed: `1 to ${EXEC_TIMEOUT_MS_MAX} milliseconds` })
+  return ms
 }
 
 function wholeNumber (text: string): number {
@@ -159,6 +168,7 @@ async function collect (c: Context, vmids: string[], all: boolean): Promise<numb
     try {
       collected.push(await machineCall(c, 'collect', vmid))
     } catch (error) {
+      if (c.signal.aborted) throw new PlantError('INTERRUPTED', { collected: collected.map((machine) => machine.vmid), left: ids.slice(ids.indexOf(vmid)) })
       if (ids.length === 1 && !all) throw error
       failures.push({ vmid, error: asPlantError(error).report() })
     }

@@ -39,6 +39,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
     if (known.code === 'INTERNAL') c.log.error({ error: known.stack, cause: String(known.cause) }, 'an API call failed')
     return reply.status(HTTP_STATUS[known.code] ?? 500).send({ error: known.report() })
   })
+  app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: new PlantError('USAGE', { problem: 'the API has no such address', method: request.method, path: request.url.slice(0, 256), see: '/openapi.json' }).report() }))
   orderRoutes(app, c)
   adminRoutes(app, c)
   const closeConsoles = consoleRoute(app, c.shop)
