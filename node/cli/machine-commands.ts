@@ -98,8 +98,8 @@ async function create (c: Context, options: { file: string, count: number, id?: 
     for (const { document, documentIndex, copyIndex } of queue) {
       if (c.signal.aborted) return
       try {
-        begun.push(vmIdOf({ owner, domain: document.domain, orderId, documentIndex, copyIndex }))
         const signedOrder = await c.sign({ kind: 'order', body: { orderId, documentIndex, copyIndex, order: document, ...await orderCredentials(c, document.domain) } })
+        begun.push(vmIdOf({ owner, domain: document.domain, orderId, documentIndex, copyIndex }))
         machines.push(await c.api.lines('/v1/orders', { signedOrder, strict: options.strict === true }, (event) => {
           if (single && event['event'] === 'progress') c.out.progress(printable(String(event['step'])), Number(event['share']))
         }, c.signal) as MachineView)

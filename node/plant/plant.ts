@@ -264,8 +264,8 @@ export class Plant implements MachineHost {
     return this.#c.mayCall(subject, caller, signal)
   }
 
-  firstSeen (nonce: string, expiresAtMs: number): boolean {
-    return this.#c.records.seenCall(nonce, expiresAtMs)
+  seenCall (call: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {
+    return this.#c.records.seenCall(call, expiresAtMs)
   }
 
   view (vmId: VmId): MachineView {

@@ -7,7 +7,7 @@ import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
 import { adAttributes, type Capacity, type Need } from '../../protocols/capacity/index.ts'
 import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
 import { askPlant, type MachineView } from '../../protocols/machine/index.ts'
-import { checkFresh, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { checkFresh, checkVia, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { Decisions } from './decisions.ts'
@@ -54,7 +54,7 @@ class ShopService implements Shop {
 
   async create (signedOrder: Uint8Array, options: { strict: boolean }, traffic: CallTraffic, signal: AbortSignal): Promise<MachineView> {
     const sinceMs = this.#c.clock.monotonicMs()
-    const call = openCall(this.#c.crypto, signedOrder)
+    const call = this.#opened(signedOrder)
     if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
     checkFresh(call, this.#c.clock.nowMs())
     const order = checkOrder(call.body.order)
@@ -68,6 +68,13 @@ class ShopService implements Shop {
     }
     if (machine.error !== undefined && machine.state === 'failed') throw new PlantError(asCode(machine.error.code), { vmid: job.vmId, ...machine.error.details })
     return machine
+  }
+
+  /** What a client handed to this shop; no plant would serve it what was signed for another. */
+  #opened (signed: Uint8Array): OpenedCall {
+    const call = openCall(this.#c.crypto, signed)
+    checkVia(call, this.#c.transport.self)
+    return call
   }
 
   /** The plant that has the machine or has begun to make it. */
@@ -149,7 +156,7 @@ class ShopService implements Shop {
   }
 
   async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
-    const call = openCall(this.#c.crypto, signedCall)
+    const call = this.#opened(signedCall)
     if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
     if (call.kind === 'order' || call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
     return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
@@ -183,7 +190,7 @@ class ShopService implements Shop {
   }
 
   why (signedCall: Uint8Array): Record<string, unknown> {
-    const call: OpenedCall = openCall(this.#c.crypto, signedCall)
+    const call = this.#opened(signedCall)
     if (call.kind !== 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not a call of kind why' })
     checkFresh(call, this.#c.clock.nowMs())
     return this.#decisions.of(call.caller, call.body.orderId)

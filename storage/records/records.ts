@@ -61,8 +61,8 @@ export interface Records {
   /** What this plant, as registrar, has promised about machines (`protocols/claim`): one transaction; an absent entry is removed. */
   saveClaims (changes: ClaimChange[]): void
   claims (): Array<{ vmId: VmId, entry: Uint8Array }>
-  /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when there is no room. */
-  seenCall (nonce: string, expiresAtMs: number): boolean
+  /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when its caller or all have no room. */
+  seenCall (call: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean
   addHistory (entry: HistoryEntry): void
   history (subject: string, max: number): HistoryEntry[]
   close (): void

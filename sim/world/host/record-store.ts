@@ -10,7 +10,7 @@ export class RecordStore {
   readonly decisions = new Map<string, DecisionRecord>()
   readonly grants = new Map<string, GrantRecord>()
   readonly claims = new Map<VmId, Uint8Array>()
-  readonly nonces = new Map<string, number>()
+  readonly nonces = new Map<string, { caller: KeyId, untilMs: number }>()
   readonly history = new Map<string, HistoryEntry[]>()
 }
 

@@ -59,7 +59,7 @@ export const recordsThatLag: Compose = async (init, c, signal) => {
     grants: () => records.grants(),
     saveClaims: (changes) => { records.saveClaims(changes) },
     claims: () => records.claims(),
-    seenCall: (nonce, ms) => records.seenCall(nonce, ms),
+    seenCall: (call, ms) => records.seenCall(call, ms),
     addHistory: (entry) => { records.addHistory(entry) },
     history: (subject, max) => records.history(subject, max),
     close: () => { records.close() }
