@@ -3,8 +3,12 @@ import { plantmesh } from './cli/program.ts'
 import { printError } from './cli/output.ts'
 import { simCommands } from '../sim/drivers/cli/index.ts'
 
-// Who reads our output may stop (`| head`): then there is nobody to tell, and nothing went wrong.
-process.stdout.on('error', () => { process.exit(0) })
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Who reads our output may stop (`| head`): then there is nobody to tell, and nothing went wrong.
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`plantmesh: the output could not be written: ${error.message}\n`)
+  process.exit(1)
+})
 try {
   const program = plantmesh()
   simCommands(program)

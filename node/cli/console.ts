@@ -37,11 +37,12 @@ export async function openConsole (c: Context, vmId: VmId): Promise<number> {
   }
 }
 
-/** How long a console whose input has ended must be silent before it is left. */
-const QUIET_MS = 1_000
+/** How long a console whose input has ended must be silent before it is left, and how long it may take to say the first thing: a busy guest is slow. */
+const QUIET_MS = 1_500
+const FIRST_MS = 5_000
 
 function quietThen (socket: Duplex, leave: () => void): void {
-  let timer = setTimeout(leave, QUIET_MS)
+  let timer = setTimeout(leave, FIRST_MS)
   socket.on('data', () => {
     clearTimeout(timer)
     timer = setTimeout(leave, QUIET_MS)

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { Signer, VmId } from '../../protocols/kit/index.ts'
+import type { PeerId, Signer, VmId } from '../../protocols/kit/index.ts'
 import { PlantError, isVmId } from '../../protocols/kit/index.ts'
 import { signCall, type Call } from '../../protocols/member/index.ts'
 import { loadOrMakeKey } from '../drivers/key-file.ts'
@@ -20,8 +20,8 @@ export interface Context {
   dataDir: string
   /** Aborted by SIGINT and SIGTERM. */
   signal: AbortSignal
-  /** Signs a call with the client's key, in base64. */
-  sign (call: Omit<Call, 'issuedAtMs' | 'nonce'>): Promise<string>
+  /** Signs a call with the client's key, for the plant behind `api` (by default the one of this context) to hand on; in base64. */
+  sign (call: Omit<Call, 'via' | 'issuedAtMs' | 'nonce'>, api?: ApiClient): Promise<string>
 }
 
 interface GlobalOptions { json?: boolean, api?: string, data?: string, key?: string }
@@ -67,15 +67,22 @@ function contextOf (options: GlobalOptions, out: Output, signal: AbortSignal): C
   const keyFile = options.key ?? process.env['PLANTMESH_KEY'] ?? join(homedir(), '.config', 'plantmesh', 'key')
   let key: Promise<Signer> | undefined
   const signer = async (): Promise<Signer> => (key ??= Promise.resolve(loadOrMakeKey(keyFile)))
+  const ownApi = apiClient(options.api ?? process.env['PLANTMESH_API'] ?? join(dataDir, 'api.sock'))
+  const peers = new Map<ApiClient, Promise<PeerId>>()
+  const peerOf = async (api: ApiClient): Promise<PeerId> => {
+    const known = peers.get(api) ?? api.get('/v1/self', signal).then(({ peerId }) => peerId as PeerId)
+    peers.set(api, known)
+    return known
+  }
   return {
     out,
     signal,
     dataDir,
     configDir: join(keyFile, '..'),
-    api: apiClient(options.api ?? process.env['PLANTMESH_API'] ?? join(dataDir, 'api.sock')),
+    api: ownApi,
     signer,
-    async sign (call) {
-      const bytes = signCall(await signer(), { ...call, issuedAtMs: Date.now(), nonce: randomBytes(16) })
+    async sign (call, api = ownApi) {
+      const bytes = signCall(await signer(), { ...call, via: await peerOf(api), issuedAtMs: Date.now(), nonce: randomBytes(16) })
       return Buffer.from(bytes).toString('base64')
     }
   }

@@ -39,7 +39,7 @@ export function machineCommands (program: Command): void {
     .option('--all', 'collected ones too')
     .addHelpText('after', '\nExample:\n  plantmesh list --json')
     .action(async (options) => runCommand(options, async (c) => {
-      const machines = await listMachines(c, options.all === true)
+      const { machines } = await listMachines(c, options.all === true)
       c.out.answer(machines, machinesTable(machines))
     }))
 
@@ -49,7 +49,7 @@ export function machineCommands (program: Command): void {
     .action(async (vmids, options) => runCommand(options, async (c) => collect(c, vmids, options.all === true)))
 
   clientOptions(program.command('exec').description('run a command in the guest; its exit status is ours').argument('<vmid>').argument('<command...>'))
-    .option('--timeout <ms>', 'end it after so many milliseconds', wholeNumber, 600_000)
+    .option('--timeout <ms>', `end it after so many milliseconds, ${EXEC_TIMEOUT_MS_MAX} (a day) at most`, execTimeoutMs, 600_000)
     .option('--stdin', 'feed it our standard input (1 MiB at most)')
     .addHelpText('after', '\nExample:\n  plantmesh exec 0123456789abcdef0123456789abcdef -- uname -a')
     .action(async (vmid, command, options) => runCommand(options, async (c) => exec(c, vmid, command, options)))
@@ -64,6 +64,15 @@ export function machineCommands (program: Command): void {
       const decision = await c.api.post('/v1/why', { signedCall: await c.sign({ kind: 'why', body: { orderId } }) }, c.signal)
       c.out.answer(decision, whyText(decision))
     }))
+}
+
+/** CONTRACT.md: no command takes longer than a day. */
+const EXEC_TIMEOUT_MS_MAX = 86_400_000
+
+function execTimeoutMs (text: string): number {
+  const ms = wholeNumber(text)
+  if (ms > EXEC_TIMEOUT_MS_MAX) throw new PlantError('USAGE', { option: '--timeout', found: text, allowed: `1 to ${EXEC_TIMEOUT_MS_MAX} milliseconds` })
+  return ms
 }
 
 function wholeNumber (text: string): number {
@@ -89,8 +98,8 @@ async function create (c: Context, options: { file: string, count: number, id?: 
     for (const { document, documentIndex, copyIndex } of queue) {
       if (c.signal.aborted) return
       try {
-        begun.push(vmIdOf({ owner, domain: document.domain, orderId, documentIndex, copyIndex }))
         const signedOrder = await c.sign({ kind: 'order', body: { orderId, documentIndex, copyIndex, order: document, ...await orderCredentials(c, document.domain) } })
+        begun.push(vmIdOf({ owner, domain: document.domain, orderId, documentIndex, copyIndex }))
         machines.push(await c.api.lines('/v1/orders', { signedOrder, strict: options.strict === true }, (event) => {
           if (single && event['event'] === 'progress') c.out.progress(printable(String(event['step'])), Number(event['share']))
         }, c.signal) as MachineView)
@@ -136,32 +145,37 @@ async function machineCall (c: Context, kind: 'query' | 'collect', vmid: string)
   return answer.machine
 }
 
-async function listMachines (c: Context, all: boolean): Promise<MachineView[]> {
+/** Plants that do not answer are named on stderr: their machines may go on, unlisted. */
+async function listMachines (c: Context, all: boolean): Promise<{ machines: MachineView[], silent: string[] }> {
   const machines: MachineView[] = []
-  await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'list', body: { all } }) }, (event) => {
+  const { silent } = await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'list', body: { all } }) }, (event) => {
     if (event['event'] === 'machines') machines.push(...event['machines'] as MachineView[])
-  }, c.signal)
-  return machines.sort((a, b) => a.vmid < b.vmid ? -1 : 1)
+  }, c.signal) as { silent: Array<{ plant: string, code: string }> }
+  for (const { plant, code } of silent) c.out.note(`plant ${plant} did not answer (${code}): machines that it has are not in this list`)
+  return { machines: machines.sort((a, b) => a.vmid < b.vmid ? -1 : 1), silent: silent.map(({ plant }) => plant) }
 }
 
 async function collect (c: Context, vmids: string[], all: boolean): Promise<number> {
   if (all === (vmids.length > 0)) throw new PlantError('USAGE', { problem: all ? 'VMIDs and --all together' : 'neither a VMID nor --all' })
   // Machines that a grant lets us see are not ours to sweep away.
   const owner = keyIdOf((await c.signer()).publicKey)
-  const ids = all ? (await listMachines(c, false)).filter((m) => m.attributes['Owner'] === owner).map((m) => m.vmid) : vmids.map(vmIdArgument)
+  const listed = all ? await listMachines(c, false) : undefined
+  const ids = listed?.machines.filter((m) => m.attributes['Owner'] === owner).map((m) => m.vmid) ?? vmids.map(vmIdArgument)
+  const silent = listed?.silent ?? []
   const collected: MachineView[] = []
   const failures: Array<{ vmid: string, error: ReturnType<PlantError['report']> }> = []
   for (const vmid of ids) {
     try {
       collected.push(await machineCall(c, 'collect', vmid))
     } catch (error) {
+      if (c.signal.aborted) throw new PlantError('INTERRUPTED', { collected: collected.map((machine) => machine.vmid), left: ids.slice(ids.indexOf(vmid)) })
       if (ids.length === 1 && !all) throw error
       failures.push({ vmid, error: asPlantError(error).report() })
     }
   }
   const text = [...collected.map((m) => `${m.vmid} collected`), ...failures.map((f) => `${f.vmid} failed: ${f.error.message} (${f.error.code})`)].join('\n')
-  c.out.answer(ids.length === 1 && !all ? collected[0] : { machines: collected, failures }, text)
-  return failures.length > 0 ? 1 : 0
+  c.out.answer(ids.length === 1 && !all ? collected[0] : { machines: collected, failures, ...(silent.length > 0 && { silent }) }, text)
+  return failures.length + silent.length > 0 ? 1 : 0
 }
 
 /** The guest's shell gets the words quoted, so that they arrive as they were typed; one word alone is taken as shell text. */

@@ -64,7 +64,7 @@ async function plants (c: Context): Promise<void> {
   const { plants } = await c.api.get('/v1/plants', c.signal) as { plants: Array<{ plant: string, self: boolean, ageMs: number, ad: Record<string, unknown> }> }
   const rows = plants.map(({ plant, self, ageMs, ad }) => [
     `${plant}${self ? ' (this one)' : ''}`, String(ad['Accelerator'] ?? '?'), `${String(ad['FreeCpus'])}/${String(ad['Cpus'])}`,
-    `${String(ad['FreeMemoryMiB'])}/${String(ad['MemoryMiB'])}`, `${String(ad['Machines'])}`, Number(ad['Load'] ?? 0).toFixed(2), `${(ageMs / 1000).toFixed(1)} s`
+    `${String(ad['FreeMemoryMiB'])}/${String(ad['MemoryMiB'])}`, `${Number(ad['Machines']) - Number(ad['FreeMachines'])}/${String(ad['Machines'])}`, Number(ad['Load'] ?? 0).toFixed(2), `${(ageMs / 1000).toFixed(1)} s`
   ])
   c.out.answer(plants, table([['PLANT', 'VMM', 'CPUS FREE', 'MEMORY FREE', 'MACHINES', 'LOAD', 'AGE'], ...rows]))
 }

@@ -3,7 +3,16 @@ import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { PlantError } from '../../protocols/kit/index.ts'
+import { multiaddr } from '@multiformats/multiaddr'
 import { COST_MODELS } from '../plant/cost/index.ts'
+
+const address = z.string().refine((text) => {
+  try {
+    return multiaddr(text).getComponents().length > 0
+  } catch {
+    return false
+  }
+}, 'a multiaddr, such as /ip4/0.0.0.0/tcp/4001')
 
 const whole = z.number().int().nonnegative()
 
@@ -15,8 +24,8 @@ export const capacitySchema = z.strictObject({ cpus: amount, memoryMiB: amount, 
 /** The configuration file of `--config` (YAML or JSON); the same names as the flags. */
 export const configSchema = z.strictObject({
   data: z.string(),
-  listen: z.array(z.string()),
-  bootstrap: z.array(z.string()),
+  listen: z.array(address),
+  bootstrap: z.array(address),
   capacity: capacitySchema,
   mesh: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash and underscore; at most 63'),
   mdns: z.boolean(),

@@ -1,7 +1,7 @@
 /** Runs one plant on this host: the drivers of the real world under the composition that the simulator runs too. */
-import { mkdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { keyIdOf, type Log, type PeerId } from '../../protocols/kit/index.ts'
+import { PlantError, keyIdOf, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
 import { lockData } from '../../storage/drivers/data-lock.ts'
@@ -9,6 +9,7 @@ import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import { openWarehouse } from '../../storage/drivers/fs-warehouse.ts'
 import { startPlantNode, type PlantNode } from '../composition/plant-node.ts'
 import { loadOrMakeKey } from '../drivers/key-file.ts'
+import { makeDirs } from '../drivers/make-dirs.ts'
 import { NodeCrypto } from '../drivers/node-crypto.ts'
 import { SystemClock } from '../drivers/system-clock.ts'
 import { SystemRandom } from '../drivers/system-random.ts'
@@ -105,7 +106,11 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
 async function openBase (init: RunPlantInit, signal: AbortSignal, undo: Undo) {
   const { log } = init
   const dataDir = resolve(init.dataDir)
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  try {
+    makeDirs(dataDir, 0o700)
+  } catch (cause) {
+    throw new PlantError('CONFIG_INVALID', { data: dataDir, problem: `the directory cannot be made: ${(cause as Error).message}` }, { cause })
+  }
   undo.push(lockData(dataDir))
   const clock = new SystemClock()
   const random = new SystemRandom()

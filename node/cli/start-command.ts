@@ -57,7 +57,7 @@ async function start (c: Context, options: { once?: boolean, plants: number }): 
     step(`${count} ${count === 1 ? 'plant' : 'plants'} found each other: ${plants.map((p) => p.ready.peerId.slice(-8)).join(', ')}`)
     const machine = await sampleMachine(c, api, step)
     if (options.once === true) {
-      await api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'collect', vmId: machine.vmid as never, body: {} }) }, () => {}, c.signal)
+      await api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'collect', vmId: machine.vmid as never, body: {} }, api) }, () => {}, c.signal)
       step('machine collected')
       return
     }
@@ -128,12 +128,12 @@ async function sampleMachine (c: Context, api: ApiClient, step: (text: string) =
   if (document === undefined) throw new PlantError('INTERNAL', { problem: 'no sample order' })
   const orderId = `sample-${Date.now().toString(36)}`
   step(`ordering a machine from the sample order, as ${keyIdOf((await c.signer()).publicKey).slice(-8)}`)
-  const signedOrder = await c.sign({ kind: 'order', body: { orderId, documentIndex: 0, copyIndex: 0, order: document, ...await orderCredentials(c, document.domain) } })
+  const signedOrder = await c.sign({ kind: 'order', body: { orderId, documentIndex: 0, copyIndex: 0, order: document, ...await orderCredentials(c, document.domain) } }, api)
   const machine = await api.lines('/v1/orders', { signedOrder }, (event) => {
     if (event['event'] === 'progress') c.out.progress(String(event['step']), Number(event['share']))
   }, c.signal) as MachineView
   c.out.settle()
-  const decision = await api.post('/v1/why', { signedCall: await c.sign({ kind: 'why', body: { orderId } }) }, c.signal)
+  const decision = await api.post('/v1/why', { signedCall: await c.sign({ kind: 'why', body: { orderId } }, api) }, c.signal)
   c.out.answer(c.out.json ? { machine, decision } : machine, `${whyText(decision)}\n\n${machineText(machine)}`)
   return machine
 }

@@ -53,6 +53,8 @@ async function up (options: UpOptions): Promise<void> {
   try {
     const config = { ...(options.config === undefined ? {} : await readConfig(options.config)), ...checkConfig(fromFlags(options), 'command line') }
     const dataDir = config.data ?? dataDirOf({})
+    // Said before anything is set up; the host's figures come later.
+    if (options.capacity !== undefined) parseCapacity(options.capacity, { cpus: 0, memoryMiB: 0, diskMiB: 0, machines: 0, networks: 0 })
     const log = pinoLog({ level: logLevel(options.logLevel ?? 'warn') })
     // Loaded only here: every other command starts faster without a plant's libraries.
     const { runPlant } = await import('./run-plant.ts')

@@ -4,10 +4,11 @@
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { linkSync, mkdirSync, openSync, closeSync, fsyncSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs'
+import { linkSync, openSync, closeSync, fsyncSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { PlantError, keyIdOf } from '../../protocols/kit/index.ts'
 import type { KeyId, Log, PeerId, Signer } from '../../protocols/kit/index.ts'
+import { makeDirs } from './make-dirs.ts'
 
 /** A real file of one Ed25519 key has 119 bytes; a hundred times that is no key. */
 const KEY_FILE_BYTES_MAX = 16_384
@@ -69,7 +70,11 @@ export function loadKey (path: string, log?: Log): DiskKey | undefined {
 
 /** Written whole under another name and then linked: a crash leaves no half key, and a second writer does not replace the first's. */
 function makeKeyFile (path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  try {
+    makeDirs(dirname(path), 0o700)
+  } catch (cause) {
+    throw new PlantError('CONFIG_INVALID', { path, problem: `its directory cannot be made (${codeOf(cause) ?? 'unknown'})` }, { cause })
+  }
   const draft = `${path}.${randomBytes(6).toString('hex')}`
   const pem = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' })
   const file = openSync(draft, 'wx', 0o600)

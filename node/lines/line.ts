@@ -122,8 +122,9 @@ export interface ProductionLine {
   /** Removes whatever is left of a machine that has no record: process, sockets, overlay, directory. */
   sweep (vmId: VmId): Promise<void>
   /**
-   * Suspends a copy of a running machine into `dir` (disk flattened, ram, state; the source is paused meanwhile and goes on).
-   * The copy's hardware is the machine's. Returns its disk's size. Throws VM_STATE while devices are hot-plugged: the suspended state would name them.
+   * Suspends a copy of a running machine into `dir` (disk flattened, ram, state; the source is paused meanwhile and goes on, unless it was told to
+   * pause). The copy's hardware is the machine's. Returns its disk's size. Throws VM_STATE while it is being published already, and while devices are
+   * hot-plugged: the suspended state would name them.
    */
   publish (machine: LiveMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }>
   /**

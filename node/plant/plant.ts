@@ -10,7 +10,7 @@ import type { LiveMachine, MachineStats } from '../lines/line.ts'
 import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
-import { publishMachine } from './publish.ts'
+import { publishMachine, type Publishing } from './publish.ts'
 import { viewOf } from './view.ts'
 
 export interface PlantComponents extends MakeComponents {
@@ -49,6 +49,7 @@ export class Plant implements MachineHost {
   readonly #live = new Map<VmId, { machine: LiveMachine, unpin: () => void, stats?: MachineStats }>()
   /** Collections under way: who asks again waits for the same. */
   readonly #collecting = new Map<VmId, Promise<void>>()
+  readonly #publishing: Publishing = new Map()
   #stopping = false
   #stopMonitor: () => void = () => {}
 
@@ -258,8 +259,8 @@ export class Plant implements MachineHost {
     return this.#c.mayCall(subject, caller, signal)
   }
 
-  firstSeen (nonce: string, expiresAtMs: number): boolean {
-    return this.#c.records.seenCall(nonce, expiresAtMs)
+  seenCall (call: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {
+    return this.#c.records.seenCall(call, expiresAtMs)
   }
 
   view (vmId: VmId): MachineView {
@@ -323,7 +324,7 @@ export class Plant implements MachineHost {
 
   async publish (vmId: VmId, name: string, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Record<string, unknown>> {
     const record = this.#record(vmId)
-    const golden = await publishMachine({ record, order: this.#c.orderOf(record.signedOrder), machine: this.#machine(vmId), name }, this.#c, onStep, signal)
+    const golden = await publishMachine({ record, order: this.#c.orderOf(record.signedOrder), machine: this.#machine(vmId), name }, { ...this.#c, publishing: this.#publishing }, onStep, signal)
     this.#note(vmId, 'published', { golden: golden.goldenId, name })
     this.#c.onChange()
     return { ...golden }

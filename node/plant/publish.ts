@@ -1,6 +1,6 @@
 /** Publishes a configured machine as a new golden machine (VMPlants 3.2, P9). */
-import { PlantError, type Clock } from '../../protocols/kit/index.ts'
-import type { Golden } from '../../protocols/order/golden.ts'
+import { PlantError, type Clock, type KeyId } from '../../protocols/kit/index.ts'
+import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
 import type { Order } from '../../protocols/order/order.ts'
 import { actionsDoneOf } from './planner.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
@@ -10,28 +10,58 @@ import type { LiveMachine, ProductionLine } from '../lines/line.ts'
 /** A golden machine's name: what an order says in `software.os`. */
 const GOLDEN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 
-/** Throws USAGE, GOLDEN_EXISTS, VM_STATE, DISK_FULL, or the signal's reason. The machine goes on in every case. */
+/** Golden machines published by one domain, and by all, that a plant keeps: each holds its memory size on disk, some hundred MiB. */
+export const PUBLISHED_PER_DOMAIN_MAX = 64
+export const PUBLISHED_MAX = 512
+
+/** Names being published by a plant now, and the domain of each: what is to come counts as what is there. */
+export type Publishing = Map<string, KeyId>
+
+/**
+ * Throws USAGE, GOLDEN_EXISTS, LIMIT, VM_STATE, DISK_FULL, or the signal's reason; whatever can be said without touching the machine is said
+ * first. The machine goes on in every case.
+ */
 export async function publishMachine (
   what: { record: MachineRecord, order: Order, machine: LiveMachine, name: string },
-  c: { clock: Clock, warehouse: Warehouse, line: ProductionLine },
+  c: { clock: Clock, warehouse: Warehouse, line: ProductionLine, publishing: Publishing },
   onStep: (step: string, share: number) => void,
   signal: AbortSignal
 ): Promise<Golden> {
   const { record, name } = what
   if (!GOLDEN_NAME.test(name)) throw new PlantError('USAGE', { name, allowed: 'letters, digits, dot, dash and underscore; at most 63' })
-  if (c.warehouse.list().some((g) => g.name === name)) throw new PlantError('GOLDEN_EXISTS', { name })
-  const source = c.warehouse.list().find((g) => g.goldenId === record.plan?.goldenId)
+  const shelf = c.warehouse.list()
+  if (c.publishing.has(name) || shelf.some((g) => g.name === name)) throw new PlantError('GOLDEN_EXISTS', { name })
+  const domains = [...shelf.flatMap(({ publishedBy }) => publishedBy?.domainKey ?? []), ...c.publishing.values()]
+  if (domains.length >= PUBLISHED_MAX) throw new PlantError('LIMIT', { bound: 'PUBLISHED_MAX', max: PUBLISHED_MAX })
+  if (domains.filter((key) => key === record.domainKey).length >= PUBLISHED_PER_DOMAIN_MAX) throw new PlantError('LIMIT', { bound: 'PUBLISHED_PER_DOMAIN_MAX', max: PUBLISHED_PER_DOMAIN_MAX, hint: 'remove golden machines that are not needed any more' })
+  const source = shelf.find((g) => g.goldenId === record.plan?.goldenId)
+  const actionsDone = actionsDoneOf(what.order, source?.actionsDone ?? [], record.plan?.actionsRun ?? [], record.attributes)
+  c.publishing.set(name, record.domainKey)
+  try {
+    return await shelved(what, { ...c, source, actionsDone }, onStep, signal)
+  } finally {
+    c.publishing.delete(name)
+  }
+}
+
+async function shelved (
+  { record, order, machine, name }: { record: MachineRecord, order: Order, machine: LiveMachine, name: string },
+  c: { clock: Clock, warehouse: Warehouse, line: ProductionLine, source: Golden | undefined, actionsDone: ActionDone[] },
+  onStep: (step: string, share: number) => void,
+  signal: AbortSignal
+): Promise<Golden> {
+  const { source } = c
   const draft = await c.warehouse.draft()
   try {
     onStep('suspending a copy', 0.1)
-    const { diskMiB } = await c.line.publish(what.machine, draft.dir, signal)
+    const { diskMiB } = await c.line.publish(machine, draft.dir, signal)
     onStep('verifying', 0.7)
     const golden = await draft.commit({
       name,
-      os: source?.os ?? what.order.software.os,
+      os: source?.os ?? order.software.os,
       hardware: { isa: c.line.isa, cpus: record.lease.cpus, memoryMiB: record.lease.memoryMiB, diskMiB },
       lineFingerprint: c.line.fingerprint,
-      actionsDone: actionsDoneOf(what.order, source?.actionsDone ?? [], record.plan?.actionsRun ?? [], record.attributes),
+      actionsDone: c.actionsDone,
       createdAtMs: c.clock.nowMs(),
       publishedBy: { domain: record.domain, domainKey: record.domainKey },
       ...(source !== undefined && { from: source.goldenId })

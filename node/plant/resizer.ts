@@ -12,11 +12,20 @@ export interface Resizer {
   resized (golden: Golden, hardware: { cpus: number, memoryMiB: number }, signal: AbortSignal): Promise<Golden>
 }
 
+/** Sizes of one golden machine that are kept; the oldest goes for another. */
+export const SIZES_KEPT_MAX = 16
+
 interface Underway { done: Promise<Golden>, waiters: number, stop: AbortController }
 
 /** A resizer over this warehouse and production line. */
 export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock: Clock, log: Log }): Resizer {
   const underway = new Map<string, Underway>()
+
+  /** Whoever orders machines of ever new sizes fills no disk. Clones of one that goes keep its files until they end. */
+  const makeRoom = async (golden: Golden): Promise<void> => {
+    const sizes = c.warehouse.list().filter((one) => one.from === golden.goldenId && one.name === golden.name).sort((a, b) => a.createdAtMs - b.createdAtMs)
+    for (const oldest of sizes.slice(0, Math.max(0, sizes.length - (SIZES_KEPT_MAX - 1)))) await c.warehouse.remove(oldest.goldenId)
+  }
 
   const make = async (golden: Golden, hardware: { cpus: number, memoryMiB: number }, signal: AbortSignal): Promise<Golden> => {
     const unpin = c.warehouse.pin(golden.goldenId)
@@ -24,6 +33,7 @@ export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock:
       const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
       const draft = await c.warehouse.draft()
       try {
+        await makeRoom(golden)
         c.log.info({ golden: golden.name, ...hardware }, 'booting a golden machine once at another size')
         await c.line.resize(golden, goldenDir, hardware, draft.dir, signal)
         return await draft.commit({

@@ -13,6 +13,13 @@ import { shortPath } from '../drivers/socket-path.ts'
 /** A signed order of 1 MiB in base64, with room for its envelope. */
 const BODY_BYTES_MAX = 2 * 1024 * 1024
 
+const API_TEXT = `A plant's local API: orders and signed calls, golden machines, the mesh as this plant sees it.
+
+How to sign: signedOrder and signedCall are base64 of DAG-CBOR {payload, publicKey, signature}. payload is DAG-CBOR {kind, vmId?, body, via, issuedAtMs, nonce}; \
+via is the peerId that GET /v1/self of this API answers (no other plant serves the call), nonce 16 random bytes. publicKey is an Ed25519 key, signature its \
+signature of: one byte 0x11, the text "plantmesh/call/v1", payload. kind is order {orderId, documentIndex, copyIndex, order}, query {}, list {all}, \
+exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {} or why {orderId}; those of a machine name it in vmId. protocols/member/README.md has the rest.`
+
 /** What the API serves: the shop, and what the plant's own administrator may do. */
 export interface ApiComponents {
   shop: Shop
@@ -33,12 +40,13 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = { USAGE: 400, ORDER_INVA
 /** Serves the API on a unix socket that only its owner can open; returns what stops it. */
 export async function serveApi (socketPath: string, c: ApiComponents): Promise<{ stop: () => Promise<void> }> {
   const app = fastify({ bodyLimit: BODY_BYTES_MAX, forceCloseConnections: true, ajv: { customOptions: { removeAdditional: false, strict: false } } })
-  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'plantmesh', description: 'A plant\'s local API: orders and signed calls, golden machines, the mesh as this plant sees it.', version: '1.0.0' } } })
+  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'plantmesh', description: API_TEXT, version: '1.0.0' } } })
   app.setErrorHandler((error, _request, reply) => {
     const known = isValidation(error) ? new PlantError('USAGE', { problem: (error as Error).message }) : asPlantError(error)
     if (known.code === 'INTERNAL') c.log.error({ error: known.stack, cause: String(known.cause) }, 'an API call failed')
     return reply.status(HTTP_STATUS[known.code] ?? 500).send({ error: known.report() })
   })
+  app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: new PlantError('USAGE', { problem: 'the API has no such address', method: request.method, path: request.url.slice(0, 256), see: '/openapi.json' }).report() }))
   orderRoutes(app, c)
   adminRoutes(app, c)
   const closeConsoles = consoleRoute(app, c.shop)

@@ -1,5 +1,5 @@
 // What npm's scripts start: sets up what is missing with nothing but Node 20 and npm, then becomes the program under the bundled Node.
-//   node node/setup/launch.mjs start|test|test:all|bench|check [arguments…]
+//   node node/setup/launch.mjs start|setup|test|test:all|bench|check [arguments…]
 import { realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
@@ -13,6 +13,8 @@ const [verb = '', ...args] = process.argv.slice(2)
 /** What each of npm's scripts runs: files of the checkout that need the packages and Node 24. */
 const PROGRAMS = {
   start: [join(root, 'node', 'main.ts'), 'start'],
+  // Packages and the command are there by then; a plant gets its VMM itself. The doctor says what this host can do.
+  setup: [join(root, 'node', 'main.ts'), 'doctor'],
   test: [join(root, 'node', 'setup', 'tests.ts'), 'test'],
   'test:all': [join(root, 'node', 'setup', 'tests.ts'), 'test:all'],
   check: [join(root, 'node', 'setup', 'tests.ts'), 'check'],

@@ -1,5 +1,5 @@
 /** What the API and the command line ask of a shop. */
-import type { PeerId } from '../../protocols/kit/index.ts'
+import type { ErrorCode, PeerId } from '../../protocols/kit/index.ts'
 import type { CallAnswer, CallEvent, MachineView } from '../../protocols/machine/index.ts'
 
 export interface CallTraffic {
@@ -12,6 +12,9 @@ export interface CallTraffic {
 /** What the API tells of a plant in the view. */
 export interface PlantView { plant: PeerId, self: boolean, ageMs: number, ad: Record<string, unknown> }
 
+/** How a call through a shop ended; a list names the plants in view that did not answer: machines may be missing from it. */
+export type ShopAnswer = CallAnswer | { kind: 'listed', silent: Array<{ plant: PeerId, code: ErrorCode }> }
+
 export interface Shop {
   /**
    * Makes the machine that a signed order asks for, once, however often and through whichever shops it is asked. Throws ORDER_INVALID,
@@ -19,7 +22,7 @@ export interface Shop {
    */
   create (signedOrder: Uint8Array, options: { strict: boolean }, traffic: CallTraffic, signal: AbortSignal): Promise<MachineView>
   /** Hands a signed call to the plant that has the machine; `list` asks every plant in the view; `why` is answered here. */
-  call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer>
+  call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer>
   /** How an order was decided; only its owner may ask. */
   why (signedCall: Uint8Array): Record<string, unknown>
   plants (): PlantView[]

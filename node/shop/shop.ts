@@ -6,12 +6,12 @@ import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type
 import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
 import { adAttributes, type Capacity, type Need } from '../../protocols/capacity/index.ts'
 import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
-import { askPlant, type CallAnswer, type MachineView } from '../../protocols/machine/index.ts'
-import { checkFresh, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { askPlant, type MachineView } from '../../protocols/machine/index.ts'
+import { checkFresh, checkVia, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { Decisions } from './decisions.ts'
-import type { CallTraffic, PlantView, Shop } from './shop-face.ts'
+import type { CallTraffic, PlantView, Shop, ShopAnswer } from './shop-face.ts'
 import { encodeTicket } from './ticket.ts'
 import { Whereabouts } from './whereabouts.ts'
 
@@ -54,7 +54,7 @@ class ShopService implements Shop {
 
   async create (signedOrder: Uint8Array, options: { strict: boolean }, traffic: CallTraffic, signal: AbortSignal): Promise<MachineView> {
     const sinceMs = this.#c.clock.monotonicMs()
-    const call = openCall(this.#c.crypto, signedOrder)
+    const call = this.#opened(signedOrder)
     if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
     checkFresh(call, this.#c.clock.nowMs())
     const order = checkOrder(call.body.order)
@@ -68,6 +68,13 @@ class ShopService implements Shop {
     }
     if (machine.error !== undefined && machine.state === 'failed') throw new PlantError(asCode(machine.error.code), { vmid: job.vmId, ...machine.error.details })
     return machine
+  }
+
+  /** What a client handed to this shop; no plant would serve it what was signed for another. */
+  #opened (signed: Uint8Array): OpenedCall {
+    const call = openCall(this.#c.crypto, signed)
+    checkVia(call, this.#c.transport.self)
+    return call
   }
 
   /** The plant that has the machine or has begun to make it. */
@@ -148,17 +155,17 @@ class ShopService implements Shop {
     }
   }
 
-  async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
-    const call = openCall(this.#c.crypto, signedCall)
+  async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
+    const call = this.#opened(signedCall)
     if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
     if (call.kind === 'order' || call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
     return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
   }
 
-  async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<CallAnswer> {
+  async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const plants = this.#c.capacity.plants().map(({ peer }) => peer)
     const queue = plants.values()
-    const failures: PlantError[] = []
+    const failures = new Map<PeerId, PlantError>()
     const worker = async (): Promise<void> => {
       for (const plant of queue) {
         const late = new AbortController()
@@ -169,7 +176,7 @@ class ShopService implements Shop {
           signal.throwIfAborted()
           const { code } = asPlantError(error)
           // One plant that is down or whose clock is off must not hide the machines of all others.
-          failures.push(asPlantError(error))
+          failures.set(plant, asPlantError(error))
           this.#c.log.warn({ plant, code }, 'a plant did not list its machines')
         } finally {
           cancel()
@@ -177,12 +184,13 @@ class ShopService implements Shop {
       }
     }
     await Promise.all(Array.from({ length: LIST_AT_ONCE_MAX }, worker))
-    if (failures[0] !== undefined && failures.length === plants.length) throw failures[0]
-    return { kind: 'done' }
+    const [first] = failures.values()
+    if (first !== undefined && failures.size === plants.length) throw first
+    return { kind: 'listed', silent: [...failures].map(([plant, { code }]) => ({ plant, code })) }
   }
 
   why (signedCall: Uint8Array): Record<string, unknown> {
-    const call: OpenedCall = openCall(this.#c.crypto, signedCall)
+    const call = this.#opened(signedCall)
     if (call.kind !== 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not a call of kind why' })
     checkFresh(call, this.#c.clock.nowMs())
     return this.#decisions.of(call.caller, call.body.orderId)

@@ -23,6 +23,7 @@ export const ERRORS = {
   NOT_AUTHORISED: { exit: 1, message: 'This key may not do that.', hint: 'The owner may, and keys granted by the domain (plantmesh domain grant).' },
   SIGNATURE_INVALID: { exit: 1, message: 'The signature does not match.', hint: 'Sign the call with the key it names.' },
   CALL_STALE: { exit: 1, message: 'The call was signed too long ago or in the future.', hint: 'Set the clocks of client and plant; details has the difference.' },
+  CALL_MISDIRECTED: { exit: 1, message: 'The call was signed for another shop.', hint: 'Sign it for the plant that it is handed to: GET /v1/self of its API has the peer id.' },
   CALL_REPLAYED: { exit: 1, message: 'This call was made before.', hint: 'Sign a new one.' },
 
   // The wire.
@@ -48,7 +49,7 @@ export const ERRORS = {
   AGENT_SILENT: { exit: 1, message: 'The agent in the guest does not answer.', hint: 'The guest may be busy or broken; plantmesh console shows it.' },
   IDENTITY_FAILED: { exit: 1, message: 'The clone did not take on an identity of its own, so it was collected.', hint: 'details names the part.' },
   ACTION_FAILED: { exit: 1, message: 'A configuration action failed.', hint: 'details has the action, its exit status and the end of its output.' },
-  ACTION_TIMEOUT: { exit: 1, message: 'A configuration action did not end in time.', hint: 'Raise its timeoutMs, or see the end of its output in details.' },
+  ACTION_TIMEOUT: { exit: 1, message: 'What was run in the guest did not end in time.', hint: 'Raise the timeoutMs of the action (exec: --timeout), or see the end of its output in details.' },
   HOST_ACTION_UNKNOWN: { exit: 2, message: 'The plant has no such built-in host action.', hint: 'details.known lists those it has.' },
   DISK_FULL: { exit: 1, message: 'The disk is full.', hint: 'Free room in the data directory named in details.' },
   GOLDEN_CORRUPT: { exit: 1, message: 'A golden machine\'s file is not what it was, so it is not used.', hint: 'Remove it (plantmesh golden remove) and build or publish it again.' },

@@ -1,6 +1,6 @@
 /** The machine protocol's streams, both ends. Authority is checked here, at the plant that has the machine (README.md, Authority). */
 import { PlantError, asPlantError, errorFromReport, type Cancel, type Clock, type Crypto, type KeyId, type MessageStream, type PeerId, type Transport, type VmId } from '../kit/index.ts'
-import { CALL_FRESH_MS, checkFresh, openCall, vmIdOfOrder, type OpenedCall, type Ownership } from '../member/index.ts'
+import { checkFresh, checkVia, honourOnce, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall, type Ownership, type SeenCalls } from '../member/index.ts'
 import { CONSOLE_IDLE_TIMEOUT_MS, FOLLOW_HEARTBEAT_MS, LIST_BATCH_BYTES_MAX, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
 import { judgeCall, type MachineCallKind } from './core.ts'
 import { decodeAsk, decodeTell, encodeAsk, encodeTell, type CallAnswer, type CallEvent, type MachineStateName, type MachineView, type Tell } from './messages.ts'
@@ -11,12 +11,10 @@ export interface Subject extends Ownership { state: MachineStateName, shop: Peer
 type OnOutput = (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>
 
 /** What the plant does when a call has been judged good. Each may throw a PlantError, which goes back to the caller. */
-export interface MachineHost {
+export interface MachineHost extends SeenCalls {
   subject (vmId: VmId): Subject | undefined
   /** Whether this key owns the machine or was granted its domain. */
   mayCall (subject: Subject, caller: KeyId, signal: AbortSignal): Promise<boolean>
-  /** False when a call with this nonce was honoured before; remembered until it would be stale. */
-  firstSeen (nonce: string, expiresAtMs: number): boolean
   view (vmId: VmId): MachineView
   /** Resolves when the machine runs; throws what it failed with. */
   follow (vmId: VmId, onProgress: (step: string, share: number) => void, signal: AbortSignal): Promise<MachineView>
@@ -51,20 +49,14 @@ async function tell (stream: MessageStream, message: Tell): Promise<void> {
 async function serveCall (c: { clock: Clock, host: MachineHost }, stream: MessageStream, call: OpenedCall): Promise<void> {
   const { host } = c
   const signal = stream.signal
-  if (call.kind === 'order') {
-    // Whoever holds the signed order may follow it; nothing is done but to tell, so it may be asked again and again.
-    const vmId = vmIdOfOrder(call)
-    const subject = host.subject(vmId)
-    if (subject === undefined) throw new PlantError('VM_UNKNOWN', { vmId })
-    // Plants that bid hold the signed order too: later than its client could have asked, only the machine's own shop is told.
-    if (stream.peer !== subject.shop) checkFresh(call, c.clock.nowMs())
-    await tell(stream, { t: 0, machine: await withHeartbeat(c.clock, stream, (onProgress) => host.follow(vmId, onProgress, signal)) })
-    return
-  }
+  // Before anything is looked up: whoever else got hold of what the client signed learns nothing by it.
+  checkVia(call, stream.peer)
+  if (call.kind === 'order') return serveFollower(c, stream, call)
   checkFresh(call, c.clock.nowMs())
-  if (!host.firstSeen(call.nonce, call.issuedAtMs + 2 * CALL_FRESH_MS)) throw new PlantError('CALL_REPLAYED', {})
   if (call.kind === 'list') {
     const machines = await host.list(call.caller, call.body.all, signal)
+    // Who sees no machine here has no rights here, and may not take up room.
+    if (machines.length > 0) honourOnce(call, c.clock.nowMs(), host)
     for (const batch of batches(machines)) await stream.send(encodeTell({ t: 1, machines: batch }))
     await tell(stream, { t: 6 })
     return
@@ -72,7 +64,10 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
   if (call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'answered by the shop that took the order, not by plants' })
   const { vmId } = call
   const subject = host.subject(vmId)
-  const verdict = judgeCall(call.kind satisfies MachineCallKind, subject && { state: subject.state, allowed: await host.mayCall(subject, call.caller, signal) })
+  const allowed = subject !== undefined && await host.mayCall(subject, call.caller, signal)
+  // Only now: what strangers sign must not cost a write, nor push out what those who may call have signed.
+  if (allowed) honourOnce(call, c.clock.nowMs(), host)
+  const verdict = judgeCall(call.kind satisfies MachineCallKind, subject && { state: subject.state, allowed })
   if (!verdict.taken) throw new PlantError(verdict.code, { ...verdict.details, vmId })
   const onOutput: OnOutput = async (source, bytes) => {
     let at = 0
@@ -90,6 +85,16 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
       return tell(stream, { t: 6 })
     case 'publish': return tell(stream, { t: 5, golden: await withHeartbeat(c.clock, stream, (onStep) => host.publish(vmId, call.body.name, onStep, signal)) })
   }
+}
+
+/** Tells the shop that the order was handed to of its machine. Nothing is done but to tell, so it may be asked again and again. */
+async function serveFollower (c: { clock: Clock, host: MachineHost }, stream: MessageStream, call: OpenedOrderCall): Promise<void> {
+  const vmId = vmIdOfOrder(call)
+  const subject = c.host.subject(vmId)
+  if (subject === undefined) throw new PlantError('VM_UNKNOWN', { vmId })
+  // The shop that had it made may ask for as long as that takes; another, which led its client there, as long as the client just asked.
+  if (stream.peer !== subject.shop) checkFresh(call, c.clock.nowMs())
+  await tell(stream, { t: 0, machine: await withHeartbeat(c.clock, stream, (onProgress) => c.host.follow(vmId, onProgress, stream.signal)) })
 }
 
 /** Machines in messages that stay within their bound, however much each has to say. */

@@ -1,5 +1,5 @@
 /** Calls of clients: signed once, checked by every plant that is asked (README.md, Calls). */
-import { PlantError, encode, decode, toHex, type Crypto, type Signer, type VmId } from '../kit/index.ts'
+import { PlantError, encode, decode, toHex, type Crypto, type PeerId, type Signer, type VmId } from '../kit/index.ts'
 import { DOMAIN_DEFAULT } from '../order/constants.ts'
 import { vmIdOf } from '../order/vmid.ts'
 import { CALL_BYTES_MAX, CALL_FRESH_MS } from './constants.ts'
@@ -25,17 +25,26 @@ export function checkFresh (call: Pick<OpenedCall, 'issuedAtMs'>, nowMs: number)
   if (Math.abs(behindMs) > CALL_FRESH_MS) throw new PlantError('CALL_STALE', { behindMs, allowedMs: CALL_FRESH_MS })
 }
 
-/** What remembers the nonces of calls that were honoured (`Records.seenCall`). */
-export interface SeenCalls { seenCall (nonce: string, expiresAtMs: number): boolean }
+/**
+ * Throws CALL_MISDIRECTED when another than the shop that the call was signed for shows it. Each plant on a call's way learns all of it, and who
+ * asks for bids shows the order to many: none of them can use it with the plant that has the machine.
+ */
+export function checkVia (call: Pick<OpenedCall, 'via'>, shop: PeerId): void {
+  if (call.via !== shop) throw new PlantError('CALL_MISDIRECTED', { via: call.via, by: shop })
+}
+
+/** What remembers the nonces of calls that were honoured; `Records` does. */
+export interface SeenCalls {
+  /** False when it was honoured before. Throws LIMIT when there is no room for it. */
+  seenCall (call: Pick<OpenedCall, 'caller' | 'nonce'>, expiresAtMs: number): boolean
+}
 
 /**
- * Lets a call through once: fresh, and not honoured before. Orders may come again and again, as their VMID makes them one machine.
- * A nonce is remembered for twice the window, so that a wall clock set back by the whole window still finds it.
+ * Lets a call whose caller may make it through once; throws CALL_REPLAYED, or LIMIT. What was refused needs no such memory. A nonce is remembered for
+ * twice the window, so that a wall clock set back by the whole window still finds it.
  */
-export function admitOnce (call: OpenedCall, nowMs: number, seen: SeenCalls): void {
-  checkFresh(call, nowMs)
-  if (call.kind === 'order') return
-  if (!seen.seenCall(call.nonce, Math.max(nowMs, call.issuedAtMs) + 2 * CALL_FRESH_MS)) throw new PlantError('CALL_REPLAYED', { kind: call.kind })
+export function honourOnce (call: OpenedCall, nowMs: number, seen: SeenCalls): void {
+  if (!seen.seenCall(call, Math.max(nowMs, call.issuedAtMs) + 2 * CALL_FRESH_MS)) throw new PlantError('CALL_REPLAYED', { kind: call.kind })
 }
 
 /** The domain an order's document names; the default where it names none. What is no text is refused when the order is checked. */

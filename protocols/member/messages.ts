@@ -1,6 +1,6 @@
 /** The signed documents (README.md): envelope, calls, credentials, grants. */
 import { z } from 'zod'
-import { PlantError, decode, encode, isVmId, keyIdOf, publicKeyOf, type Crypto, type KeyId, type Signer, type VmId } from '../kit/index.ts'
+import { PlantError, decode, encode, isVmId, keyIdOf, publicKeyOf, type Crypto, type KeyId, type PeerId, type Signer, type VmId } from '../kit/index.ts'
 import { CREDENTIALS_MAX, DOCUMENT_BYTES_MAX, DOMAIN_CHARS_MAX, NONCE_BYTES, PURPOSES, type Purpose } from './constants.ts'
 
 const bytesOf = (count: number) => z.instanceof(Uint8Array).refine((bytes) => bytes.length === count, `must be ${count} bytes`)
@@ -10,11 +10,12 @@ const index = z.number().int().min(0).max(1_000_000)
 const domain = z.string().min(1).max(DOMAIN_CHARS_MAX)
 const orderId = z.string().min(1).max(253)
 const keyId = z.custom<KeyId>((value) => typeof value === 'string' && publicKeyOf(value) !== undefined, 'must be an Ed25519 key as text')
+const peerId = z.custom<PeerId>((value) => typeof value === 'string' && publicKeyOf(value) !== undefined, 'must be a peer id')
 const vmId = z.custom<VmId>(isVmId, 'must be 32 lower-case hex digits')
 
 const envelopeSchema = z.strictObject({ payload: z.instanceof(Uint8Array), publicKey: bytesOf(32), signature: bytesOf(64) })
 
-const common = { issuedAtMs: timeMs, nonce: bytesOf(NONCE_BYTES), credentials: z.array(document).max(CREDENTIALS_MAX).exactOptional() }
+const common = { via: peerId, issuedAtMs: timeMs, nonce: bytesOf(NONCE_BYTES), credentials: z.array(document).max(CREDENTIALS_MAX).exactOptional() }
 const none = z.strictObject({})
 
 /** What a client may ask; each kind with its body. Kinds are only ever appended. */
@@ -46,6 +47,8 @@ export interface Call {
   kind: CallKind
   vmId?: VmId
   body: unknown
+  /** The plant whose API takes the call: its shop. Whoever else shows the call is not served. */
+  via: PeerId
   issuedAtMs: number
   /** NONCE_BYTES random bytes. */
   nonce: Uint8Array

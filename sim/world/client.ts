@@ -5,7 +5,8 @@
 import { PlantError, asPlantError, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import type { Decision } from '../../protocols/bid/index.ts'
 import type { MachineView } from '../../protocols/machine/index.ts'
-import { NONCE_BYTES, openCall, signCall, vmIdOfOrder, type Call, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { NONCE_BYTES, signCall, type Call } from '../../protocols/member/index.ts'
+import { vmIdOf } from '../../protocols/order/index.ts'
 import type { RandomStream } from '../kernel/index.ts'
 import type { JobResult, MachineSpec } from '../scenario/index.ts'
 import { START_WALL_MS } from './clock.ts'
@@ -64,7 +65,7 @@ export class ClientOrder {
     // One client a domain: plants tell domains apart by name and the key that speaks for them, and one without grants is its owner's.
     this.key = world.newKey(`client/${machine.domain}`)
     this.#document = documentOf(machine, `m${plan.sequence}`)
-    this.vmId = vmIdOfOrder(openCall(world.ring, this.#order()) as OpenedOrderCall)
+    this.vmId = vmIdOf({ owner: this.key.id, domain: machine.domain, orderId: this.orderId, documentIndex: 0, copyIndex: 0 })
     world.actionTimes.set(this.vmId, actionTimes(machine))
     this.result = {
       sequence: plan.sequence, source: plan.source, id: plan.id, shop: '', domain: machine.domain, os: machine.os, cpus: machine.cpus, memoryMiB: machine.memoryMiB,
@@ -91,7 +92,7 @@ export class ClientOrder {
   async askAgain (shop: SimPlant): Promise<MachineView> {
     const node = shop.node
     if (node === undefined) throw new Error('bug: this shop is down')
-    return node.shop.create(this.#order(), { strict: this.plan.machine.strict }, {}, new AbortController().signal)
+    return node.shop.create(this.#order(shop.peer), { strict: this.plan.machine.strict }, {}, new AbortController().signal)
   }
 
   /** Has the machine collected through one of its shops, or the one that is named; tries until one has done it. */
@@ -100,16 +101,16 @@ export class ClientOrder {
     this.acknowledged = false
     const world = this.#world
     const shop = through ?? this.#shop()
-    const call = (): Uint8Array => this.#sign({ kind: 'collect', vmId: this.vmId, body: {} })
-    this.#through(shop, async (plant) => plant.node?.shop.call(call(), {}, this.#patience().signal), () => { this.#ended(world.timeline.nowMs) }, (error) => {
+    this.#through(shop, async (plant) => plant.node?.shop.call(this.#sign({ kind: 'collect', vmId: this.vmId, via: plant.peer, body: {} }), {}, this.#patience().signal), () => { this.#ended(world.timeline.nowMs) }, (error) => {
       const { code } = asPlantError(error)
       world.tell('order.collectFailed', shop?.name, { sequence: this.plan.sequence, code })
       if (this.#asks++ < 2 * ASKS_MAX) world.timeline.after(usOf(ASK_AGAIN_MS), () => { this.collect(through) })
     })
   }
 
-  #order (): Uint8Array {
-    return this.#sign({ kind: 'order', body: { orderId: this.orderId, documentIndex: 0, copyIndex: 0, order: this.#document } })
+  /** Signed anew for each shop that is asked: it stays the same order. */
+  #order (via: PeerId): Uint8Array {
+    return this.#sign({ kind: 'order', via, body: { orderId: this.orderId, documentIndex: 0, copyIndex: 0, order: this.#document } })
   }
 
   #sign (call: Omit<Call, 'issuedAtMs' | 'nonce'>): Uint8Array {
@@ -137,7 +138,7 @@ export class ClientOrder {
     world.tell('order.placed', shop?.name, { sequence, vmId: this.vmId, asked: this.#asks })
     const stop = this.#patience()
     if (patienceMs !== undefined && this.#asks < ASKS_MAX / 2) world.timeline.after(usOf(patienceMs), () => { if (!this.answered && this.#stop === stop) this.#leave() })
-    this.#through(shop, async (plant) => plant.node?.shop.create(this.#order(), { strict: machine.strict }, {}, stop.signal), (view) => {
+    this.#through(shop, async (plant) => plant.node?.shop.create(this.#order(plant.peer), { strict: machine.strict }, {}, stop.signal), (view) => {
       if (this.#stop === stop) this.#onAnswer(shop, view)
     }, (error) => { if (this.#stop === stop) this.#onFailure(shop, error) })
   }

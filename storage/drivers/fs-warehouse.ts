@@ -168,7 +168,9 @@ class FsShelf implements FsWarehouse {
   async importFrom (dir: string, signal?: AbortSignal): Promise<Golden[]> {
     const taken: Golden[] = []
     const shelf = join(resolve(dir), 'golden')
-    const names = await readdir(shelf).catch(() => [] as string[]) // No such warehouse: nothing to take.
+    const names = await readdir(shelf).catch((cause: unknown) => {
+      throw new PlantError('CONFIG_INVALID', { import: dir, problem: 'not a warehouse directory: it has no readable golden/ in it' }, { cause })
+    })
     for (const name of names) {
       signal?.throwIfAborted()
       const from = join(shelf, name)

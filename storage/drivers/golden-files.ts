@@ -1,11 +1,11 @@
 /** What the warehouse does with files: durable, read-only, whole. */
-import { constants } from 'node:fs'
-import { chmod, copyFile, link, open, readdir, stat } from 'node:fs/promises'
+import { chmod, link, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlantError } from '../../protocols/kit/index.ts'
 import type { Golden, GoldenFile } from '../../protocols/order/golden.ts'
 import { DESCRIPTION_BYTES_MAX, DESCRIPTION_FILE, GOLDEN_FILES_MAX, GOLDEN_FILE_NAME, parseDescription } from '../warehouse/description.ts'
 import { hashFile } from './hash-file.ts'
+import { sparseCopy } from './sparse-copy.ts'
 
 /** QEMU before 8.2 opens a memory file for reading and writing even where it maps it privately: its owner must be able to. */
 const MEMORY_FILE = 'ram'
@@ -94,7 +94,7 @@ export async function takeOver (from: string, to: string, name: string): Promise
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     // Another file system, one that has no links, too many of them, or another user's file (protected_hardlinks).
     if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK' && code !== 'ENOTSUP') throw error
-    await copyFile(from, to, constants.COPYFILE_FICLONE)
+    await sparseCopy(from, to)
     await chmod(to, modeOf(name))
     await syncPath(to)
   }

@@ -14,7 +14,10 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE history (seq INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, at_ms INTEGER NOT NULL, event TEXT NOT NULL, details TEXT NOT NULL) STRICT;
    CREATE INDEX history_by_subject ON history (subject, seq);
    CREATE TABLE claims (vm_id TEXT PRIMARY KEY, entry BLOB NOT NULL) STRICT, WITHOUT ROWID;`,
-  'CREATE TABLE known_plants (one INTEGER PRIMARY KEY CHECK (one = 1), at_ms INTEGER NOT NULL, peers TEXT NOT NULL) STRICT;'
+  'CREATE TABLE known_plants (one INTEGER PRIMARY KEY CHECK (one = 1), at_ms INTEGER NOT NULL, peers TEXT NOT NULL) STRICT;',
+  // Until then what stands before the slash of a nonce was its caller.
+  `ALTER TABLE nonces ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+   UPDATE nonces SET caller = substr(nonce, 1, instr(nonce, '/') - 1);`
 ]
 
 /** The version that this program writes; older files are migrated, newer ones refused. */

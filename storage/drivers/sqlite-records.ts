@@ -7,7 +7,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { PlantError, type Clock, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import type { ClaimChange, DecisionRecord, GrantRecord, HistoryEntry, KnownPlantsRecord, MachineRecord, MachineState, Records } from '../records/records.ts'
-import { BUSY_TIMEOUT_MS, HISTORY_MAX, HISTORY_PER_SUBJECT_MAX, NONCES_MAX, ORDERS_KEPT_MAX, TRIM_EVERY } from './records-limits.ts'
+import { BUSY_TIMEOUT_MS, HISTORY_MAX, HISTORY_PER_SUBJECT_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX, TRIM_EVERY } from './records-limits.ts'
 import { migrate } from './records-schema.ts'
 
 /** Opens, and where needed makes, the records' file. Throws RECORDS_BROKEN or DISK_FULL, with the path. */
@@ -55,15 +55,15 @@ class SqliteRecords implements Records {
   readonly #clock: Clock
   readonly #statements = new Map<string, StatementSync>()
   #writes = 0
-  /** How many nonces are kept: counting them for each call would read them all. */
-  #nonces: number
+  /** How many nonces are kept, of each caller and in all: counting them for each call would read them all. */
+  readonly #nonces = new Tally()
   #closed = false
 
   constructor (db: DatabaseSync, path: string, clock: Clock) {
     this.#db = db
     this.#path = path
     this.#clock = clock
-    this.#nonces = Number(this.#all('SELECT count(*) AS kept FROM nonces')[0]?.['kept'] ?? 0)
+    for (const row of this.#all('SELECT caller, count(*) AS kept FROM nonces GROUP BY caller')) this.#nonces.add(String(row['caller']), Number(row['kept']))
     this.#trim()
   }
 
@@ -147,15 +147,19 @@ class SqliteRecords implements Records {
     return row === undefined ? { peers: [], atMs: 0 } : { peers: JSON.parse(String(row['peers'])) as PeerId[], atMs: Number(row['at_ms']) }
   }
 
-  seenCall (nonce: string, expiresAtMs: number): boolean {
-    const nowMs = this.#clock.nowMs()
-    return guarded(this.#path, () => this.#transaction(() => {
-      this.#nonces -= this.#run('DELETE FROM nonces WHERE expires_at_ms <= ?', nowMs)
-      if (this.#all('SELECT 1 FROM nonces WHERE nonce = ?', nonce).length > 0) return false
-      if (this.#nonces >= NONCES_MAX) throw new PlantError('LIMIT', { bound: 'calls remembered', max: NONCES_MAX })
-      this.#nonces += this.#run('INSERT INTO nonces VALUES (?, ?)', nonce, expiresAtMs)
-      return true
-    }))
+  seenCall ({ caller, nonce }: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {
+    this.#dropNonces()
+    if (this.#all('SELECT 1 FROM nonces WHERE nonce = ?', nonce).length > 0) return false
+    if (this.#nonces.of(caller) >= NONCES_PER_CALLER_MAX) throw new PlantError('LIMIT', { bound: 'calls of one key remembered', max: NONCES_PER_CALLER_MAX })
+    if (this.#nonces.total >= NONCES_MAX) throw new PlantError('LIMIT', { bound: 'calls remembered', max: NONCES_MAX })
+    this.#run('INSERT INTO nonces (nonce, expires_at_ms, caller) VALUES (?, ?, ?)', nonce, expiresAtMs, caller)
+    this.#nonces.add(caller, 1)
+    return true
+  }
+
+  /** Those that have expired. */
+  #dropNonces (): void {
+    for (const row of this.#all('DELETE FROM nonces WHERE expires_at_ms <= ? RETURNING caller', this.#clock.nowMs())) this.#nonces.add(String(row['caller']), -1)
   }
 
   addHistory ({ atMs, subject, event, details }: HistoryEntry): void {
@@ -208,6 +212,21 @@ class SqliteRecords implements Records {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw error
     }
+  }
+}
+
+/** How many there are of each name. */
+class Tally {
+  readonly #counts = new Map<string, number>()
+  total = 0
+
+  of (name: string): number { return this.#counts.get(name) ?? 0 }
+
+  add (name: string, count: number): void {
+    const now = this.of(name) + count
+    this.total += count
+    if (now === 0) this.#counts.delete(name)
+    else this.#counts.set(name, now)
   }
 }
 

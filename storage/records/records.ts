@@ -68,8 +68,8 @@ export interface Records {
   saveKnownPlants (known: KnownPlantsRecord): void
   /** None, and the time 0, when nothing was kept. */
   knownPlants (): KnownPlantsRecord
-  /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when there is no room. */
-  seenCall (nonce: string, expiresAtMs: number): boolean
+  /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when its caller or all have no room. */
+  seenCall (call: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean
   addHistory (entry: HistoryEntry): void
   history (subject: string, max: number): HistoryEntry[]
   close (): void

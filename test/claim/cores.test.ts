@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { PeerId, VmId } from '../../protocols/kit/index.ts'
 import {
   CLAIM_TTL_MS, COLLECTED_KEPT_MS, COLLECTED_PER_PEER_MAX, Claimant, Confirmation, ENTRIES_PER_PEER_MAX, HELD_SILENT_MS, Holder, KnownPlants, RECENT_MS, REFRESH_MS, Registrar,
-  type ClaimEffect, type Verdict
-, decodeKept, encodeKept } from '../../protocols/claim/index.ts'
+  decodeKept, encodeKept, type ClaimEffect, type Verdict
+} from '../../protocols/claim/index.ts'
 import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
 import { FakeRandom } from '../support/fake-random.ts'
 
@@ -258,7 +258,7 @@ describe('a holder', () => {
     expect(h.standing(vm(1))).toBeUndefined()
     h.end(vm(1), digest, true, 0)
     expect(h.standing(vm(1))).toBeUndefined()
-    expect(h.due(places, 0).map(({ gone }) => gone)).toEqual(Array(3).fill([{ vmId: vm(1), orderDigest: digest, collected: false }]))
+    expect(h.due(places, 0).map(({ gone }) => gone)).toEqual(Array.from({ length: 3 }, () => [{ vmId: vm(1), orderDigest: digest, collected: false }]))
   })
 
   test('is not settled by a registrar that named a rival, however often it is told', () => {

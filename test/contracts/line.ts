@@ -5,6 +5,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { join } from 'node:path'
+import { scheduler } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
@@ -274,6 +275,32 @@ export function describeLine (name: string, open: () => Promise<LineUnderTest>):
       await scratch(async (dir) => { await expect(subject.line.publish(machine, dir)).rejects.toMatchObject({ code: 'VM_STATE' }) })
       await detach()
       await scratch(async (dir) => { await subject.line.publish(machine, dir) })
+    })
+
+    test('is published once at a time, and goes on afterwards unless its owner paused it meanwhile', async () => {
+      const machine = await clone()
+      await scratch(async (dir) => {
+        const [first, second] = [join(dir, 'first'), join(dir, 'second')]
+        const ends = await Promise.allSettled([subject.line.publish(machine, first), subject.line.publish(machine, second)])
+        expect(ends[1]).toMatchObject({ status: 'rejected', reason: { code: 'VM_STATE', details: { problem: 'it is being published' } } })
+        expect(ends[0]).toMatchObject({ status: 'fulfilled' })
+        expect(await sh(machine, 'echo goes on')).toBe('goes on\n')
+        const golden = goldenOf(subject.line, 'once', subject.golden.hardware)
+        expect(await sh(await clone({ golden, goldenDir: first }), 'echo whole')).toBe('whole\n')
+        // What its owner says while it stands still is heeded: neither goes it on into the copy, nor after it against his will.
+        const publishing = subject.line.publish(machine, join(dir, 'third'))
+        await until(async () => ((await readdir(join(dir, 'third')).catch((): string[] => [])).includes('disk.qcow2') || undefined), 1)
+        await machine.pause()
+        await machine.resume()
+        await machine.pause()
+        await publishing
+        const { cpuMs } = await machine.stats()
+        const silent = machine.channel('agent').run({ script: 'true', parameters: {}, files: {}, timeoutMs: 60_000 })
+        expect(await Promise.race([silent.then(() => 'ran'), scheduler.wait(1_000).then(() => 'stands still')])).toBe('stands still')
+        expect((await machine.stats()).cpuMs - cpuMs).toBeLessThan(500)
+        await machine.resume()
+        expect((await silent).status).toBe(0)
+      })
     })
 
     test('makes a golden machine of another size', async () => {

@@ -1,7 +1,7 @@
 /** The plant as a process, its API and the command line's conventions (CONTRACT.md). */
 import { spawnSync } from 'node:child_process'
 import { statSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { createServer, request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TestHost, cli, machinesOf, until, type TestPlant } from '../support/plants.ts'
@@ -38,7 +38,7 @@ describe('the API', () => {
   })
 
   test('answers what it does not know with an error of the contract\'s form', async () => {
-    expect(await get('/v1/nothing')).toMatchObject({ status: 404 })
+    expect(await get('/v1/nothing')).toMatchObject({ status: 404, body: { error: { code: 'USAGE', details: { path: '/v1/nothing' } } } })
   })
 })
 
@@ -58,6 +58,43 @@ describe('the command line', () => {
     expect((await plant.cli(['query', 'f'.repeat(32), '--json']))).toMatchObject({ status: 4, json: { error: { code: 'VM_UNKNOWN' } } })
     expect((await plant.cli(['golden', 'show', 'none', '--json']))).toMatchObject({ status: 4 })
     expect((await cli(['plants', '--json'], { api: join(host.dir, 'no.sock') }))).toMatchObject({ status: 1, json: { error: { code: 'API_UNREACHABLE' } } })
+  })
+
+  test('says what is wrong with a plant\'s options before it sets anything up, also beside a plant that runs', async () => {
+    for (const [option, value, found] of [['--capacity', 'cpus=x', 'cpus'], ['--listen', '/ip4/nowhere', 'multiaddr'], ['--bootstrap', 'here', 'multiaddr']] as const) {
+      const refused = await cli(['up', '--data', plant.dataDir, '--no-mdns', option, value])
+      expect(refused, refused.stderr).toMatchObject({ status: 2, stdout: '' })
+      expect(refused.stderr).toContain(found)
+    }
+    const nothing = await cli(['up', '--data', join(host.dir, 'fresh'), '--no-mdns', '--import', join(host.dir, 'nowhere')])
+    expect(nothing).toMatchObject({ status: 2 })
+    expect(nothing.stderr).toContain('not a warehouse directory')
+    expect(await cli(['up', '--data', '/proc/nowhere/data', '--no-mdns'])).toMatchObject({ status: 2 })
+    expect(await cli(['key', '--key', '/proc/nowhere/key', '--json'])).toMatchObject({ status: 2, json: { error: { code: 'CONFIG_INVALID' } } })
+    expect(await plant.cli(['exec', '0'.repeat(32), '--timeout', '999999999999', '--', 'true'])).toMatchObject({ status: 2 })
+  })
+
+  test('fails when its answer cannot be written', () => {
+    const env = { ...process.env, PLANTMESH_API: plant.api, PLANTMESH_KEY: host.key('owner') }
+    for (const command of ['plants', 'plants --json']) {
+      const full = spawnSync('sh', ['-c', `${process.execPath} node/main.ts ${command} > /dev/full`], { env, encoding: 'utf8', timeout: 60_000 })
+      expect(full.status).toBe(1)
+      expect(full.stderr).toContain('could not be written')
+    }
+  })
+
+  test('interrupted in a collection exits with 130 and tells what is left', async () => {
+    const stop = new AbortController()
+    const ids = ['e'.repeat(32), 'f'.repeat(32)]
+    const fakeSilentApi = createServer((asked, response) => {
+      if (asked.method === 'GET') response.setHeader('content-type', 'application/json').end('{"peerId":"none"}')
+      else stop.abort()
+    })
+    const api = join(host.dir, 'silent.sock')
+    await new Promise<void>((resolve) => { fakeSilentApi.listen(api, resolve) })
+    const ended = await cli(['collect', ...ids, '--json'], { api, key: host.key('owner'), signal: stop.signal })
+    fakeSilentApi.close()
+    expect(ended).toMatchObject({ status: 130, json: { error: { code: 'INTERRUPTED', details: { collected: [], left: ids } } } })
   })
 
   test('interrupted in an order exits with 130 and leaves no machine', async () => {

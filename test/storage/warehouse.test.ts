@@ -236,7 +236,7 @@ describe('an import', () => {
     expect((await stat(join(to, 'ram'))).ino).toBe((await stat(join(from, 'ram'))).ino)
     await other.remove(golden.goldenId)
     expect(await warehouse.verified(golden.goldenId)).toBe(from)
-    expect(await other.importFrom(join(dir, 'nowhere'))).toEqual([])
+    await expect(other.importFrom(join(dir, 'nowhere'))).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
     other.close()
   })
 

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
+import { PlantError } from '../../../protocols/kit/index.ts'
 import type { Log, VmId } from '../../../protocols/kit/index.ts'
 import type { ChannelKind } from '../../../protocols/order/order.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
@@ -14,6 +15,7 @@ import { LazyIso } from './lazy-iso.ts'
 import { WATCH_EVERY_MS } from './limits.ts'
 import { OVERLAY, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
+import { runState } from './migration.ts'
 import { NetworkPort } from './network-port.ts'
 import { cpuMsOf, endProcess, privateBytesOf } from './processes.ts'
 import { TakenSocket } from './sockets.ts'
@@ -31,6 +33,9 @@ export interface QemuMachineInit {
   log: Log
 }
 
+/** States (qapi/run-state.json) in which a machine stands that was stopped, or whose state was sent away. */
+const STANDS_STILL = new Set(['paused', 'postmigrate'])
+
 /** A machine under QEMU: holds the connections to it; all of them end with it, and whoever waits is told VM_DIED. */
 export class QemuMachine implements LiveMachine {
   readonly vmId: VmId
@@ -40,13 +45,19 @@ export class QemuMachine implements LiveMachine {
   readonly #iso: LazyIso
   readonly #console: TakenSocket
   readonly #network: TakenSocket
+  readonly #log: Log
   #description: MachineDescription
   #destroyed: Promise<void> | undefined
+  #copied = false
+  /** It is stopped for a while, whatever its owner wants. */
+  #still = false
+  #looking = false
 
   constructor ({ vmId, description, vmm, agent, qemu, log }: QemuMachineInit) {
     this.vmId = vmId
     this.vmm = vmm
     this.agent = agent
+    this.#log = log
     this.#description = description
     this.drives = new Drives(vmm.qmp, vmm.dir, qemu)
     this.#iso = new LazyIso({ socketPath: join(vmm.dir, SOCKETS.iso), dir: join(vmm.dir, 'discs'), attachIso: async (path) => await this.attachIso(path) })
@@ -73,19 +84,44 @@ export class QemuMachine implements LiveMachine {
   async attachIso (imagePath: string): Promise<() => Promise<void>> { return await this.drives.attachIso(imagePath) }
   async attachDisk (sizeMiB: number): Promise<() => Promise<void>> { return await this.drives.attachDisk(sizeMiB) }
 
+  /** Each look also sees that the machine runs unless it is held. */
   async stats (): Promise<MachineStats> {
     const overlay = await stat(join(this.vmm.dir, OVERLAY))
+    void this.#goOnIfForgotten()
     return { privateMemoryBytes: await privateBytesOf(this.pid), overlayBytes: overlay.blocks * STAT_BLOCK_BYTES, cpuMs: cpuMsOf(this.pid) }
   }
 
   async pause (): Promise<void> {
     await this.#hold(true)
-    await this.vmm.qmp.execute('stop')
+    await this.#stopOrGo()
   }
 
   async resume (): Promise<void> {
-    await this.vmm.qmp.execute('cont')
     await this.#hold(false)
+    await this.#stopOrGo()
+  }
+
+  /** Runs what makes a copy of it, one at a time. Throws VM_STATE when another is being made. */
+  async copied<T> (copy: () => Promise<T>): Promise<T> {
+    if (this.#copied) throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'it is being published' })
+    this.#copied = true
+    try {
+      return await copy()
+    } finally {
+      this.#copied = false
+    }
+  }
+
+  /** Stops it for this work; afterwards it goes on, unless its owner holds it: what he said meanwhile counts from then on. */
+  async standingStill<T> (work: () => Promise<T>): Promise<T> {
+    this.#still = true
+    try {
+      await this.#stopOrGo()
+      return await work()
+    } finally {
+      this.#still = false
+      await this.#stopOrGo()
+    }
   }
 
   async destroy (): Promise<void> { await (this.#destroyed ??= this.#end()) }
@@ -114,6 +150,26 @@ export class QemuMachine implements LiveMachine {
   async #hold (held: boolean): Promise<void> {
     this.#description = { ...this.#description, held }
     await writeDescription(this.vmm.dir, this.#description)
+  }
+
+  get #mayGo (): boolean { return !this.#description.held && !this.#still }
+
+  /** What is said last to QEMU is what holds now: it does one after the other. */
+  async #stopOrGo (): Promise<void> { await this.vmm.qmp.execute(this.#mayGo ? 'cont' : 'stop') }
+
+  /** A machine that nobody holds and that stands still all the same (QEMU did not answer when it was to go on, say) goes on. */
+  async #goOnIfForgotten (): Promise<void> {
+    if (this.#looking) return
+    this.#looking = true
+    try {
+      if (!STANDS_STILL.has(await runState(this.vmm.qmp)) || !this.#mayGo) return
+      this.#log.error({ vmId: this.vmId }, 'a machine stood still though nobody holds it; it goes on')
+      await this.#stopOrGo()
+    } catch (error) {
+      this.#log.debug({ vmId: this.vmId, error: String(error) }, 'a machine could not be asked whether it runs') // Asked again at the next look; its death is told by `died`.
+    } finally {
+      this.#looking = false
+    }
   }
 
   #letGo (): void {

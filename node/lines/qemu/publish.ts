@@ -11,7 +11,7 @@ import { withHelper } from './helper.ts'
 import type { HelperComponents } from './helper.ts'
 import { OVERLAY, cloneFile, needRoom } from './machine-dir.ts'
 import type { QemuMachine } from './machine.ts'
-import { migrate, runState, takeIn, takenIn, writeState } from './migration.ts'
+import { migrate, takeIn, takenIn, writeState } from './migration.ts'
 import { GOLDEN_FILES, startFiles } from './suspend.ts'
 
 /** The helper listens here, in its own directory. */
@@ -20,15 +20,18 @@ const STAND_IN = 'stand-in.qcow2'
 /** Device state, and what a flattened disk needs besides its data. */
 const ROOM_BESIDES_BYTES = 16 * 1024 * 1024
 
-/** Returns the size of the copy's disk. Throws VM_STATE when drives were added, DISK_FULL, VM_DIED or the signal's reason. */
+/** Returns the size of the copy's disk. Throws VM_STATE when drives were added or a copy is being made already, DISK_FULL, VM_DIED or the signal's reason. */
 export async function publishMachine (c: HelperComponents, machine: QemuMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }> {
+  return await machine.copied(async () => await copyOf(c, machine, dir, signal))
+}
+
+async function copyOf (c: HelperComponents, machine: QemuMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }> {
   const { qmp } = machine.vmm
   const { cpus, memoryMiB, diskMiB, goldenDir } = machine.description
   if (machine.drives.count > 0) throw new PlantError('VM_STATE', { vmId: machine.vmId, problem: 'drives were added to it, and no clone would have them' })
   await needRoom(dir, memoryMiB * 1024 * 1024 + ROOM_BESIDES_BYTES)
   for (const name of [GOLDEN_FILES.kernel, GOLDEN_FILES.initrd]) await cloneFile(join(goldenDir, name), join(dir, name))
-  const runs = await runState(qmp) === 'running'
-  if (runs) await machine.agent.sync(signal)
+  if (!machine.description.held) await machine.agent.sync(signal)
   // An empty disk of the same size stands in for the real one, which is still being written when the helper needs it.
   const shape = { cpus, memoryMiB, ...startFiles(dir), disk: STAND_IN, ram: { path: join(dir, GOLDEN_FILES.ram), share: true }, incoming: true }
   const makeDisk = async (helperDir: string): Promise<void> => {
@@ -36,28 +39,23 @@ export async function publishMachine (c: HelperComponents, machine: QemuMachine,
   }
   await withHelper(c, { ...shape, makeDisk }, async (helper) => {
     await takeIn(helper.qmp, `unix:${INCOMING_SOCKET}`, 'sent', signal)
-    const both = new AbortController()
-    const either = signal === undefined ? both.signal : AbortSignal.any([both.signal, signal])
-    try {
-      await qmp.execute('stop')
+    await machine.standingStill(async () => {
       // Relative to the machine's directory, in which its QEMU works: short enough for a socket's path.
-      const streamed = migrate(qmp, `unix:${relative(machine.vmm.dir, join(helper.dir, INCOMING_SOCKET))}`, 'sent', either)
-      const flattened = flatten(c, machine, dir, either)
-      const stopOther = (): void => { both.abort() }
-      streamed.catch(stopOther)
-      flattened.catch(stopOther)
-      // Both must have ended before the machine goes on; what went wrong first is what is told.
-      const first = await Promise.race([streamed, flattened].map(async (work) => { await work })).then(() => undefined, (error: unknown) => error)
-      const ended = await Promise.allSettled([streamed, flattened])
-      const failed = first ?? ended.find((end) => end.status === 'rejected')?.reason as unknown
-      if (failed !== undefined) throw failed
-    } finally {
-      if (runs) await qmp.execute('cont')
-    }
+      const target = `unix:${relative(machine.vmm.dir, join(helper.dir, INCOMING_SOCKET))}`
+      await bothEnded([async (stop) => { await migrate(qmp, target, 'sent', stop) }, async (stop) => { await flatten(c, machine, dir, stop) }], signal)
+    })
     await takenIn(helper.qmp, signal)
     await writeState(helper, join(dir, GOLDEN_FILES.state), signal)
   }, signal)
   return { diskMiB }
+}
+
+/** Runs works at once; when one fails the others are stopped. All have ended when this does, and what went wrong first is what is thrown. */
+async function bothEnded (works: Array<(stop: AbortSignal) => Promise<void>>, signal?: AbortSignal): Promise<void> {
+  const failed = new AbortController()
+  const stop = signal === undefined ? failed.signal : AbortSignal.any([failed.signal, signal])
+  await Promise.all(works.map(async (work) => { await work(stop).catch((error: unknown) => { failed.abort(error) }) }))
+  failed.signal.throwIfAborted()
 }
 
 async function flatten (c: HelperComponents, machine: QemuMachine, dir: string, signal: AbortSignal): Promise<void> {

@@ -11,7 +11,7 @@ export class RecordStore {
   readonly grants = new Map<string, GrantRecord>()
   readonly claims = new Map<VmId, Uint8Array>()
   knownPlants: KnownPlantsRecord = { peers: [], atMs: 0 }
-  readonly nonces = new Map<string, number>()
+  readonly nonces = new Map<string, { caller: KeyId, untilMs: number }>()
   readonly history = new Map<string, HistoryEntry[]>()
 }
 

@@ -12,6 +12,7 @@ import { decisionKey, type RecordStore } from './record-store.ts'
 export const ORDERS_KEPT_MAX = 10_000
 export const HISTORY_PER_SUBJECT_MAX = 200
 export const NONCES_MAX = 200_000
+export const NONCES_PER_CALLER_MAX = 20_000
 
 /** The port Records of one life. Throws DISK_FULL at a write while the disk is full. */
 export class SimRecords implements Records {
@@ -94,14 +95,17 @@ export class SimRecords implements Records {
 
   knownPlants (): KnownPlantsRecord { return structuredClone(this.#store.knownPlants) }
 
-  seenCall (nonce: string, expiresAtMs: number): boolean {
+  seenCall ({ caller, nonce }: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {
     if (!this.#may()) return true
     const { nonces } = this.#store
     const nowMs = this.#clock.nowMs()
-    for (const [old, untilMs] of nonces) if (untilMs <= nowMs) nonces.delete(old)
+    for (const [old, { untilMs }] of nonces) if (untilMs <= nowMs) nonces.delete(old)
     if (nonces.has(nonce)) return false
+    let ofCaller = 0
+    for (const one of nonces.values()) if (one.caller === caller) ofCaller++
+    if (ofCaller >= NONCES_PER_CALLER_MAX) throw new PlantError('LIMIT', { bound: 'calls of one key remembered', max: NONCES_PER_CALLER_MAX })
     if (nonces.size >= NONCES_MAX) throw new PlantError('LIMIT', { bound: 'calls remembered', max: NONCES_MAX })
-    nonces.set(nonce, expiresAtMs)
+    nonces.set(nonce, { caller, untilMs: expiresAtMs })
     return true
   }
 

@@ -61,7 +61,7 @@ export const recordsThatLag: Compose = async (init, c, signal) => {
     claims: () => records.claims(),
     saveKnownPlants: (known) => { records.saveKnownPlants(known) },
     knownPlants: () => records.knownPlants(),
-    seenCall: (nonce, ms) => records.seenCall(nonce, ms),
+    seenCall: (call, ms) => records.seenCall(call, ms),
     addHistory: (entry) => { records.addHistory(entry) },
     history: (subject, max) => records.history(subject, max),
     close: () => { records.close() }
