@@ -115,8 +115,11 @@ export interface ProductionLine {
   readonly fingerprint: string
   /** Clones a suspended golden machine: returns when the guest runs and its agent answers. On failure nothing is left over. */
   clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine>
-  /** Machines of this plant that are still there after a restart. Live ones are attached again (QMP, agent, network card). */
-  adopt (vmId: VmId, golden: Golden, signal?: AbortSignal): Promise<LiveMachine | undefined>
+  /**
+   * A machine that an earlier run of the plant made and that is still there, attached again (QMP, agent, network card). Undefined when it has no
+   * process any more, or was never made whole: only sweeping is left. Throws when it has one that does not answer: to be asked again.
+   */
+  adopt (vmId: VmId, signal?: AbortSignal): Promise<LiveMachine | undefined>
   /** Every machine directory or process of this plant's that exists, whatever its state: to be compared with the records. */
   leftovers (): Promise<VmId[]>
   /** Removes whatever is left of a machine that has no record: process, sockets, overlay, directory. */

@@ -50,6 +50,36 @@ test('machines of a killed plant keep running, and the plant started again adopt
   expect(machinesOf(host.dir)).toEqual([])
 })
 
+test('machines whose VMM stands still are neither killed nor waited for by a plant that starts, and answer once they go on', async () => {
+  const [plant] = await host.mesh(1) as [TestPlant]
+  const vmids: string[] = []
+  const pids = new Map<string, number>()
+  for (const name of ['stands', 'runs', 'ends']) {
+    const { vmid } = (await plant.cli(['create', '-f', orderFile(name, `echo ${name} > /root/mark`), '--json'])).json
+    pids.set(vmid, machinesOf(host.dir).find((pid) => ![...pids.values()].includes(pid)) ?? 0)
+    vmids.push(vmid)
+  }
+  const [stands = '', runs = '', ends = ''] = vmids
+  await plant.kill('SIGKILL')
+  for (const vmid of [stands, ends]) process.kill(pids.get(vmid) ?? 0, 'SIGSTOP')
+  const startedAtMs = performance.now()
+  const again = await host.plant({ dataDir: plant.dataDir })
+  // A machine that does not answer is given 30 s before it is asked anew; the plant does not wait for it.
+  expect(performance.now() - startedAtMs).toBeLessThan(25_000)
+  expect((await again.cli(['query', stands, '--json'])).json).toMatchObject({ state: 'running' })
+  expect((await again.cli(['exec', runs, '--', 'cat', '/root/mark'])).stdout).toBe('runs\n')
+  expect(machinesOf(host.dir)).toHaveLength(3)
+  // One ends before it was adopted: told as any other death. Another is collected before it was.
+  process.kill(pids.get(ends) ?? 0, 'SIGKILL')
+  await until(async () => (await again.cli(['query', ends, '--json'])).json.state === 'failed', 10_000, 'its end is known')
+  const asked = again.cli(['exec', stands, '--', 'cat', '/root/mark'])
+  process.kill(pids.get(stands) ?? 0, 'SIGCONT')
+  expect(await asked).toMatchObject({ status: 0, stdout: 'stands\n' })
+  expect((await again.cli(['collect', ...vmids])).status).toBe(0)
+  expect(machinesOf(host.dir)).toEqual([])
+  expect(readdirSync(join(again.dataDir, 'machines'))).toEqual([])
+})
+
 test('a shop killed in the middle of an order leaves one machine when the order is asked again', async () => {
   const [maker, shop, other] = await host.mesh(3) as [TestPlant, TestPlant, TestPlant]
   const file = orderFile('once', 'sleep 2', at(maker))

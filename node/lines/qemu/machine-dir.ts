@@ -45,13 +45,20 @@ export async function writeDescription (dir: string, description: MachineDescrip
   })
 }
 
-/** The description, or undefined when there is none that makes sense: then only sweeping is left. */
+/** The description, or undefined when there is none that makes sense: then only sweeping is left. A file that cannot be read just now is an error. */
 export async function readDescription (dir: string): Promise<MachineDescription | undefined> {
+  let text: string
   try {
-    const parsed = DESCRIPTION.safeParse(JSON.parse(await readFile(join(dir, FILE), 'utf8')))
+    text = await readFile(join(dir, FILE), 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const parsed = DESCRIPTION.safeParse(JSON.parse(text))
     return parsed.success ? parsed.data : undefined
   } catch {
-    return undefined
+    return undefined // Not JSON: as good as none.
   }
 }
 
