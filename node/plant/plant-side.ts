@@ -8,14 +8,14 @@ import { adAttributes, type PlantAd } from '../../protocols/capacity/index.ts'
 import type { Claiming } from '../../protocols/claim/index.ts'
 import { checkFresh, domainOfOrder, openCall, vmIdOfOrder, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { adOf } from '../../protocols/order/classad.ts'
-import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
+import { checkOrder, orderDigest, orderSecret, type Order } from '../../protocols/order/index.ts'
 import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import { decodeTicket } from '../shop/ticket.ts'
 import { decideBid, type PlanFinding } from './bidder.ts'
 import { learner, type CostModel, type Figures } from './cost/index.ts'
-import { holdsCapacity } from './instance.ts'
+import { LIVE_STATES } from './instance.ts'
 import type { Ledger } from './ledger.ts'
 import { plan } from './planner.ts'
 import { rankNumberOf, requirementReasons } from './requirements.ts'
@@ -36,7 +36,7 @@ export interface PlantSideComponents {
   /** Creations under way or waiting: they load the host more than its load average knows yet. */
   creating: () => number
   /** Takes over a machine whose lease is granted and whose record is to be written. */
-  take: (record: MachineRecord) => void
+  take: (record: MachineRecord, signedOrder: Uint8Array) => void
 }
 
 /** An order as this plant understands it. */
@@ -95,7 +95,7 @@ export class OrderDesk implements PlantSide {
         this.#c.claims.drop(award.vmId, opened.digest)
         return { kind: 'refused', refusal: refusalOf([{ code: 'BID_EXPIRED', clause: 'the lease ended before the machine could start', waitHelps: true }]) }
       }
-      this.#c.take(this.#recordOf(opened, award, ticket.signedOrder, leaseId, awardedAtMs, claim.provisional))
+      this.#c.take(this.#recordOf(opened, award, leaseId, awardedAtMs, claim.provisional), ticket.signedOrder)
     } catch (error) {
       ledger.release(leaseId)
       this.#c.claims.drop(award.vmId, opened.digest)
@@ -114,7 +114,7 @@ export class OrderDesk implements PlantSide {
 
   /** Books the leases of machines that the records know, after a restart. */
   restore (): void {
-    const held = this.#c.records.machines().filter((record) => holdsCapacity(record.state))
+    const held = this.#c.records.machines(LIVE_STATES)
     this.#c.ledger.restore(held.map((record) => ({ leaseId: record.lease.id, vmId: record.vmId, need: this.#needOfRecord(record), awardedAtMs: record.lease.awardedAtMs, started: true })), this.#c.clock.monotonicMs())
   }
 
@@ -139,7 +139,7 @@ export class OrderDesk implements PlantSide {
     return { found: false, reasons: [reason] }
   }
 
-  #recordOf (opened: OpenedOrder, award: Award, signedOrder: Uint8Array, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
+  #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
     const { call, order, vmId, digest, domain, domainKey } = opened
     const { cpus, memoryMiB, diskMiB, network } = award.need
     return {
@@ -150,7 +150,7 @@ export class OrderDesk implements PlantSide {
       domainKey,
       orderId: call.body.orderId,
       orderDigest: digest,
-      signedOrder,
+      orderSecret: orderSecret(order),
       name: order.metadata.name ?? '',
       labels: order.metadata.labels,
       shop: award.from,

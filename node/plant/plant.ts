@@ -3,12 +3,13 @@
  * A record is written before anything that it speaks of is done, so that kill -9 at any time leaves either nothing or something a record names.
  */
 import { PlantError, asPlantError, type Directory, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
-import type { MachineHost, MachineView, Subject } from '../../protocols/machine/index.ts'
+import { MACHINE_STATES, type MachineHost, type MachineView, type Subject } from '../../protocols/machine/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
-import type { MachineRecord, Records } from '../../storage/records/records.ts'
+import type { MachineRecord, Records, Whose } from '../../storage/records/records.ts'
 import type { LiveMachine, MachineStats } from '../lines/line.ts'
 import { Adopting } from './adopting.ts'
 import { joinConsole } from './console.ts'
+import { forgetEnded } from './ended.ts'
 import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
@@ -22,11 +23,13 @@ export interface PlantComponents extends MakeComponents {
   directory: Directory
   /** Frees what a lease held; called once a machine has failed or was collected. */
   release: (record: MachineRecord) => void
+  /** A machine that ended is remembered no longer. */
+  forgotten: (record: MachineRecord) => void
   /** Tells the registrars that the machine is no more. */
   collected: (record: MachineRecord) => void
-  mayCall: (subject: Subject, caller: KeyId, signal: AbortSignal) => Promise<boolean>
-  /** The order inside a signed order, checked. */
-  orderOf: (signedOrder: Uint8Array) => Order
+  mayCall: (whose: Whose, caller: KeyId, signal: AbortSignal) => Promise<boolean>
+  /** What a machine that has not ended was ordered as. */
+  orderOf: (vmId: VmId) => Order
   /** Called when what the plant advertises has changed. */
   onChange: () => void
   /** What making machines teaches the cost model. */
@@ -44,8 +47,6 @@ interface Copy { stop: AbortController, ended: Promise<unknown> }
 
 /** How often monitoring reads each machine's memory and disk. */
 const STATS_EVERY_MS = 5_000
-/** Machines that ended are remembered for a day, so that an order asked again is told how it ended. */
-export const ENDED_KEPT_MS = 24 * 3_600_000
 
 /** One plant's machines: takes awards, makes, watches, answers for and collects them. `recover` comes before anything else. */
 export class Plant implements MachineHost {
@@ -70,8 +71,8 @@ export class Plant implements MachineHost {
   }
 
   /** Takes an award: the record is durable when this returns, and the machine is being made. */
-  take (record: MachineRecord): void {
-    this.#c.records.putMachine(record)
+  take (record: MachineRecord, signedOrder: Uint8Array): void {
+    this.#c.records.putMachine(record, signedOrder)
     this.#note(record.vmId, 'awarded', { shop: record.shop, lease: record.lease.id })
     this.#provide(record.vmId)
     this.#begin(record)
@@ -83,19 +84,18 @@ export class Plant implements MachineHost {
    * when every machine is accounted for; those to be made anew and those to be adopted are on their way.
    */
   async recover (signal: AbortSignal): Promise<void> {
-    const { line, records, clock } = this.#c
-    records.forget(clock.nowMs() - ENDED_KEPT_MS)
+    const { line, records } = this.#c
+    forgetEnded(this.#c)
     const left = new Set(await line.leftovers())
-    const remains = records.machines().map(async (record) => {
+    const remains = records.machines(LIVE_STATES).map(async (record) => {
       left.delete(record.vmId)
       if (record.state === 'creating') {
         // What of it exists is of unknown progress: actions may have run half. Made anew, it is the machine that was ordered.
         await line.sweep(record.vmId)
         signal.throwIfAborted()
         this.#begin(record)
-      } else if (holdsCapacity(record.state)) this.#adopting.begin(record)
-      else await line.sweep(record.vmId)
-      if (holdsCapacity(record.state)) this.#provide(record.vmId)
+      } else this.#adopting.begin(record)
+      this.#provide(record.vmId)
     })
     await Promise.all([...remains, ...[...left].map(async (vmId) => line.sweep(vmId))])
     this.#monitor()
@@ -151,7 +151,7 @@ export class Plant implements MachineHost {
     const sinceMs = this.#c.clock.monotonicMs()
     let made: Made
     try {
-      made = await makeMachine({ vmId, order: this.#c.orderOf(record.signedOrder), domainKey: record.domainKey }, this.#c, {
+      made = await makeMachine({ vmId, order: this.#c.orderOf(vmId), domainKey: record.domainKey }, this.#c, {
         onProgress: (step, share) => {
           job.last = { step, share }
           for (const follower of job.followers) follower(step, share)
@@ -226,7 +226,7 @@ export class Plant implements MachineHost {
   #monitor (): void {
     const round = async (): Promise<void> => {
       try {
-        this.#c.records.forget(this.#c.clock.nowMs() - ENDED_KEPT_MS)
+        forgetEnded(this.#c)
       } catch (error) {
         this.#c.log.warn({ error: String(error) }, 'old records cannot be removed; tried again')
       }
@@ -258,8 +258,7 @@ export class Plant implements MachineHost {
   }
 
   view (vmId: VmId): MachineView {
-    const record = this.#record(vmId)
-    return viewOf(record, this.#c.self, this.#live.get(vmId)?.stats)
+    return this.#view(this.#record(vmId))
   }
 
   async follow (vmId: VmId, onProgress: (step: string, share: number) => void, signal: AbortSignal): Promise<MachineView> {
@@ -277,14 +276,11 @@ export class Plant implements MachineHost {
   }
 
   async list (caller: KeyId, collectedToo: boolean, signal: AbortSignal): Promise<MachineView[]> {
-    const verdicts = new Map<string, boolean>()
+    const states = MACHINE_STATES.filter((state) => state !== 'collected' || collectedToo)
     const views: MachineView[] = []
-    for (const record of this.#c.records.machines()) {
-      if (record.state === 'collected' && !collectedToo) continue
-      const whose = `${record.owner}/${record.domainKey}/${record.domain}`
-      let may = verdicts.get(whose)
-      if (may === undefined) verdicts.set(whose, may = await this.#c.mayCall(record, caller, signal))
-      if (may) views.push(this.view(record.vmId))
+    for (const whose of this.#c.records.owners()) {
+      if (!await this.#c.mayCall(whose, caller, signal)) continue
+      views.push(...this.#c.records.machinesOf(whose, states).map((record) => this.#view(record)))
     }
     return views
   }
@@ -300,7 +296,7 @@ export class Plant implements MachineHost {
 
   async publish (vmId: VmId, name: string, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Record<string, unknown>> {
     const record = this.#record(vmId)
-    const what = { record, order: this.#c.orderOf(record.signedOrder), machine: await this.#machine(vmId, signal), name }
+    const what = { record, order: this.#c.orderOf(vmId), machine: await this.#machine(vmId, signal), name }
     if (this.#copies.has(vmId)) throw new PlantError('VM_STATE', { vmId, problem: 'it is being published' })
     const stop = new AbortController()
     const ended = publishMachine(what, { ...this.#c, publishing: this.#publishing }, onStep, AbortSignal.any([signal, stop.signal])).finally(() => { this.#copies.delete(vmId) })
@@ -367,6 +363,10 @@ export class Plant implements MachineHost {
     await copy?.ended.catch(() => {}) // Told to who asked for it.
   }
 
+  #view (record: MachineRecord): MachineView {
+    return viewOf(record, this.#c.self, this.#live.get(record.vmId)?.stats)
+  }
+
   #update (vmId: VmId, change: (record: MachineRecord) => MachineRecord): void {
     const record = this.#c.records.machine(vmId)
     if (record !== undefined) this.#c.records.putMachine(change(record))
@@ -379,7 +379,6 @@ export class Plant implements MachineHost {
   }
 
   #note (vmId: VmId, event: string, details: Record<string, unknown>): void {
-    this.#c.records.addHistory({ atMs: this.#c.clock.nowMs(), subject: vmId, event, details })
     this.#c.log.info({ vmId, ...details }, `machine ${event}`)
   }
 
