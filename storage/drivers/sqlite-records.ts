@@ -8,12 +8,14 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { PlantError, type Clock, type KeyId, type VmId } from '../../protocols/kit/index.ts'
 import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type MachineRecord, type MachineState, type Records, type Whose } from '../records/records.ts'
 import { BUSY_TIMEOUT_MS, ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from './records-limits.ts'
+import { ownDatabase } from './own-file.ts'
 import { migrate } from './records-schema.ts'
 
 /** Opens, and where needed makes, the records' file. Throws RECORDS_BROKEN or DISK_FULL, with the path. */
 export function openRecords (path: string, c: { clock: Clock }): Records {
   return guarded(path, () => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    ownDatabase(path)
     const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true })
     try {
       db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -7,6 +7,7 @@ import type { ClaimStore } from '../../protocols/claim/index.ts'
 import type { GrantStore, SeenCalls } from '../../protocols/member/index.ts'
 import type { KeyId } from '../../protocols/kit/index.ts'
 import { ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
+import { lockData } from '../../storage/drivers/data-lock.ts'
 import { MIGRATIONS } from '../../storage/drivers/records-schema.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import type { Records } from '../../storage/records/records.ts'
@@ -177,6 +178,27 @@ describe('records', () => {
     db.close()
     expect(() => openRecords(path, { clock })).toThrow('RECORDS_BROKEN')
     expect(() => openRecords('/dev/null/records', { clock })).toThrow('RECORDS_BROKEN')
+  })
+
+  test('are their owner\'s alone in a directory that is open to all, also when an earlier version left them open', async () => {
+    const dir = join(await tempDir(), 'open')
+    const umaskBefore = process.umask(0o022)
+    try {
+      mkdirSync(dir, { mode: 0o755 })
+      const file = join(dir, 'records.sqlite')
+      writeFileSync(file, '', { mode: 0o644 })
+      writeFileSync(join(dir, 'plant.lock'), '', { mode: 0o644 })
+      const release = lockData(dir)
+      const open = openRecords(file, { clock })
+      open.putMachine(machineRecord(1), Uint8Array.of(1))
+      const modes = (): string[] => readdirSync(dir).map((name) => `${name} ${(statSync(join(dir, name)).mode & 0o777).toString(8)}`)
+      expect(modes()).toEqual(expect.arrayContaining(['records.sqlite 600', 'records.sqlite-wal 600', 'records.sqlite-shm 600', 'plant.lock 600', 'plant.pid 600']))
+      expect(modes().filter((text) => !text.endsWith(' 600'))).toEqual([])
+      open.close()
+      release()
+    } finally {
+      process.umask(umaskBefore)
+    }
   })
 
   test('say that the disk is full and keep what they had', async () => {
