@@ -3,20 +3,13 @@
  * that names everything that failed comes out. Nothing is held: the award is checked anew (ledger.ts).
  */
 import { refusalOf, sumOf, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
+import { attachedDisks, diskMiBOf } from '../../protocols/order/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
 import type { CostModel, Figures, PlanOutline } from './cost/index.ts'
 import type { Ledger } from './ledger.ts'
 
 /** What the planner said: how the order would be made here, or why no golden machine will do. */
 export type PlanFinding = { found: true, outline: PlanOutline } | { found: false, reasons: Reason[] }
-
-/** The site's rules (P16). */
-export interface BidPolicy {
-  /** Domains (by name) whose orders are taken; every one when absent. */
-  domainsAllowed?: readonly string[]
-  /** The most that one machine may ask for, below the plant's capacity; absent: the capacity. */
-  machineMax?: { cpus?: number, memoryMiB?: number, diskMiB?: number }
-}
 
 /** What of the plant matters for a bid, as it is now. */
 export interface Bidder {
@@ -26,7 +19,6 @@ export interface Bidder {
   /** Runnable work per CPU of the host. */
   load: number
   learned: Figures
-  policy: BidPolicy
 }
 
 /** What of the order matters. */
@@ -47,8 +39,8 @@ export type BidDecision =
 
 /** What the machine of an order takes. */
 export function needOf (order: Order, domainId: string, cost: CostModel): Need {
-  const { cpus, memoryMiB, diskMiB } = order.hardware
-  return { cpus, memoryMiB, diskMiB, domainId, network: order.network !== undefined || cost.everyMachineOnNetwork }
+  const { cpus, memoryMiB } = order.hardware
+  return { cpus, memoryMiB, diskMiB: diskMiBOf(order), domainId, network: order.network !== undefined || cost.everyMachineOnNetwork }
 }
 
 /** Decides on an order. All that fails is named, so that a client sees at once what would have to change. */
@@ -57,9 +49,8 @@ export function decideBid (request: BidRequest, bidder: Bidder): BidDecision {
   const { ledger, cost } = bidder
   const need = needOf(order, domainId, cost)
   const reasons = [
-    ...policyReasons(order, bidder.policy),
     ...isaReasons(order, bidder.isa),
-    ...ledger.check(need).map((reason) => cost.everyMachineOnNetwork ? reason : networkChange(reason, order)),
+    ...ledger.check(need).map((reason) => diskChange(cost.everyMachineOnNetwork ? reason : networkChange(reason, order), order)),
     ...(order.requirements.trim() === 'true' ? [] : request.requirements(order.requirements)),
     ...(plan.found ? [] : plan.reasons)
   ]
@@ -77,21 +68,6 @@ export function decideBid (request: BidRequest, bidder: Bidder): BidDecision {
   return order.rank === undefined ? offer : { ...offer, rank: finite(request.rank(order.rank)) }
 }
 
-function policyReasons (order: Order, policy: BidPolicy): Reason[] {
-  const reasons: Reason[] = []
-  if (policy.domainsAllowed !== undefined && !policy.domainsAllowed.includes(order.domain)) {
-    reasons.push({ code: 'POLICY_DOMAIN', clause: 'domain', need: order.domain, waitHelps: false })
-  }
-  for (const name of ['cpus', 'memoryMiB', 'diskMiB'] as const) {
-    const max = policy.machineMax?.[name]
-    const asked = order.hardware[name]
-    if (max === undefined || asked <= max) continue
-    const attribute = `hardware.${name}`
-    reasons.push({ code: 'POLICY_SIZE', clause: attribute, have: max, need: asked, waitHelps: false, smallestChange: { attribute, from: asked, to: max } })
-  }
-  return reasons
-}
-
 /** An order without an instruction set takes the plant's. */
 function isaReasons (order: Order, isa: string): Reason[] {
   const asked = order.hardware.isa
@@ -104,6 +80,19 @@ function isaReasons (order: Order, isa: string): Reason[] {
 function networkChange (reason: Reason, order: Order): Reason {
   if (reason.code !== 'NETWORKS_FULL' || order.network === undefined) return reason
   return { ...reason, smallestChange: { attribute: 'network.name', from: order.network.name, to: null } }
+}
+
+/** Where disks are attached, one of them is what is too large, if it can make up for what is short; else the system's disk, with all of them in mind. */
+function diskChange (reason: Reason, order: Order): Reason {
+  const attached = attachedDisks(order)
+  if (reason.code !== 'DISK_SHORT' || attached.length === 0) return reason
+  const { have, need, waitHelps } = reason
+  const excessMiB = Number(need) - Number(have)
+  const largest = attached.reduce((a, b) => b.sizeMiB > a.sizeMiB ? b : a)
+  if (largest.sizeMiB > excessMiB) return { ...reason, clause: largest.attribute, smallestChange: { attribute: largest.attribute, from: String(largest.sizeMiB), to: String(largest.sizeMiB - excessMiB) } }
+  const { diskMiB } = order.hardware
+  const attribute = 'hardware.diskMiB'
+  return { code: reason.code, clause: attribute, have, need, waitHelps, ...(diskMiB > excessMiB && { smallestChange: { attribute, from: diskMiB, to: diskMiB - excessMiB } }) }
 }
 
 /** Of several reasons that ask to lower one field, the lowest stands: the smallest change must satisfy all of them. */

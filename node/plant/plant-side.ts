@@ -69,7 +69,7 @@ export class OrderDesk implements PlantSide {
       plan: this.#plan(order, opened.domainKey),
       requirements: (text) => requirementReasons(text, plantAd, orderAd),
       rank: (text) => rankNumberOf(text, plantAd, orderAd)
-    }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures(), policy: {} })
+    }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures() })
     return decision.kind === 'refusal' ? decision : { kind: 'offer', vmId: opened.vmId, need: decision.need, items: decision.items, ...(decision.rank !== undefined && { rank: decision.rank }) }
   }
 
@@ -119,8 +119,8 @@ export class OrderDesk implements PlantSide {
   }
 
   #needOfRecord (record: MachineRecord): Need {
-    const { cpus, memoryMiB, diskMiB, network } = record.lease
-    return { cpus, memoryMiB, diskMiB, domainId: domainIdOf(record), network: network !== undefined }
+    const { cpus, memoryMiB, diskMiB, attachedMiB = 0, network } = record.lease
+    return { cpus, memoryMiB, diskMiB: diskMiB + attachedMiB, domainId: domainIdOf(record), network: network !== undefined }
   }
 
   #open (signedOrder: Uint8Array): OpenedOrder {
@@ -141,7 +141,9 @@ export class OrderDesk implements PlantSide {
 
   #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
     const { call, order, vmId, digest, domain, domainKey } = opened
-    const { cpus, memoryMiB, diskMiB, network } = award.need
+    const { cpus, memoryMiB, network } = award.need
+    const { diskMiB } = order.hardware
+    const attachedMiB = award.need.diskMiB - diskMiB
     return {
       vmId,
       state: 'creating',
@@ -155,7 +157,7 @@ export class OrderDesk implements PlantSide {
       labels: order.metadata.labels,
       shop: award.from,
       provisional,
-      lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(network && { network: order.network?.name ?? '' }) },
+      lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(attachedMiB > 0 && { attachedMiB }), ...(network && { network: order.network?.name ?? '' }) },
       attributes: {},
       phasesMs: {},
       createdAtMs: awardedAtMs,

@@ -14,6 +14,7 @@ import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
 import { orAborted } from './or-aborted.ts'
+import { PHASE_SHARES, phases } from './phases.ts'
 import { publishMachine, type Publishing } from './publish.ts'
 import { viewOf } from './view.ts'
 
@@ -149,22 +150,29 @@ export class Plant implements MachineHost {
   async #make (record: MachineRecord, job: Job): Promise<void> {
     const { vmId } = record
     const sinceMs = this.#c.clock.monotonicMs()
+    const onProgress = (step: string, share: number): void => {
+      job.last = { step, share }
+      for (const follower of job.followers) follower(step, share)
+    }
+    const time = phases(this.#c.clock, (phase) => { onProgress(phase, PHASE_SHARES[phase]) })
+    const taken = (): Record<string, number> => ({ ...time.ms, total: Math.round(this.#c.clock.monotonicMs() - sinceMs) })
     let made: Made
     try {
       made = await makeMachine({ vmId, order: this.#c.orderOf(vmId), domainKey: record.domainKey }, this.#c, {
-        onProgress: (step, share) => {
-          job.last = { step, share }
-          for (const follower of job.followers) follower(step, share)
-        },
+        onProgress,
+        time,
         onPlanned: ({ golden, plan }) => {
           const actionsDone = plan.skipped.map((a) => a.digest)
           this.#update(vmId, (r) => ({ ...r, plan: { goldenId: golden.goldenId, goldenName: golden.name, actionsDone, actionsRun: [] } }))
         },
+        onCloned: (machine) => { this.#live.set(vmId, { machine, unpin: () => {} }) },
         learn: this.#c.learn
       }, job.stop.signal)
     } catch (error) {
+      this.#live.delete(vmId)
+      time.end()
       if (this.#stopping) return // The record says `creating`: the next start makes it.
-      if (this.#c.records.machine(vmId)?.state === 'creating') await this.#fail(vmId, asPlantError(error))
+      if (this.#c.records.machine(vmId)?.state === 'creating') await this.#fail(vmId, asPlantError(error), { phasesMs: taken() })
       return
     }
     let watched = false
@@ -178,13 +186,13 @@ export class Plant implements MachineHost {
       }
       if (!watched) this.#watch(vmId, made.live, made.unpin, made.stats)
       watched = true
-      this.#made(current, made, Math.round(this.#c.clock.monotonicMs() - sinceMs))
+      this.#made(current, made, taken())
     })
   }
 
-  #made (current: MachineRecord, made: Made, totalMs: number): void {
+  #made (current: MachineRecord, made: Made, phasesMs: Record<string, number>): void {
     this.#put(move(current, 'made', this.#c.clock.nowMs(), {
-      plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun },
+      plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun, ...(made.actionsMended.length > 0 && { actionsMended: made.actionsMended }) },
       attributes: {
         ...made.outputs,
         Isa: made.golden.hardware.isa,
@@ -192,15 +200,16 @@ export class Plant implements MachineHost {
         HostName: made.identity.hostName,
         ...(made.identity.hostKey !== undefined && { HostKey: made.identity.hostKey })
       },
-      phasesMs: { ...current.phasesMs, ...made.phasesMs, total: totalMs }
+      ...(made.outputsDropped.count > 0 && { outputsDropped: made.outputsDropped }),
+      phasesMs
     }), 'running')
   }
 
-  async #fail (vmId: VmId, error: PlantError): Promise<void> {
+  async #fail (vmId: VmId, error: PlantError, changes: Partial<MachineRecord> = {}): Promise<void> {
     await this.#insist(() => {
       const record = this.#c.records.machine(vmId)
       if (record === undefined || !mayMove(record.state, 'fail')) return
-      this.#put(move(record, 'fail', this.#c.clock.nowMs(), { error: error.report() }), 'failed')
+      this.#put(move(record, 'fail', this.#c.clock.nowMs(), { ...changes, error: error.report() }), 'failed')
       this.#c.release(record)
       this.#c.onChange() // Only now is there room again to tell of.
     })

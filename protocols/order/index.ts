@@ -11,6 +11,7 @@ export { formatOrders, parseOrders, tooLarge, ORDER_FORMATS, type OrderDocument,
 export { cycles, readyNodes, topologicalOrder, transitivePredecessors, type GraphNode } from './graph.ts'
 export { actionDigest, orderDigest, orderSecret } from './digest.ts'
 export { vmIdOf, type VmIdSource } from './vmid.ts'
-export { isOutputName, sortOutputs, RESERVED_OUTPUT_NAMES } from './outputs.ts'
+export { ATTACH_DISK, ATTACHED_MIB_ALLOWED, attachedDisks, attachedMiB, diskMiBOf } from './attached-disks.ts'
+export { DROPPED_TOLD_MAX, isOutputName, Outputs, RESERVED_OUTPUT_NAMES, type DroppedOutputs } from './outputs.ts'
 export { matchActions, orderGraph, type Match, type MatchClause, type OrderGraph } from './matching.ts'
 export { digestPrefixes, QuickMatcher, type QuickVerdict } from './quick-match.ts'

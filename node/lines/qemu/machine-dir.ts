@@ -94,6 +94,14 @@ export async function cloneFile (from: string, to: string): Promise<void> {
   await onDisk(to, async () => { await copyFile(from, to, constants.COPYFILE_FICLONE) })
 }
 
+/** st_blocks counts these, whatever the file system's own blocks are (stat(2)). */
+const STAT_BLOCK_BYTES = 512
+
+/** Bytes that a file occupies on the disk, holes left out. */
+export async function bytesOf (path: string): Promise<number> {
+  return (await stat(path)).blocks * STAT_BLOCK_BYTES
+}
+
 /** Makes a directory for its owner alone. */
 export async function makeDir (dir: string): Promise<void> {
   await onDisk(dir, async () => { await mkdir(dir, { recursive: true, mode: 0o700 }) })
