@@ -2,7 +2,7 @@
  * Whether this plant takes an order, and at what cost. Pure: the order and what the plant is at this moment go in, an offer or a refusal
  * that names everything that failed comes out. Nothing is held: the award is checked anew (ledger.ts).
  */
-import { refusalOf, sumOf, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
+import { refusalOf, sumOf, type Change, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
 import { attachedDisks, diskMiBOf } from '../../protocols/order/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
 import type { CostModel, Figures, PlanOutline } from './cost/index.ts'
@@ -99,14 +99,16 @@ function diskChange (reason: Reason, order: Order): Reason {
 function mostTelling (reasons: Reason[]): Reason[] {
   const lowest = new Map<string, number>()
   for (const { smallestChange: change } of reasons) {
-    if (change === undefined || typeof change.to !== 'number') continue
-    lowest.set(change.attribute, Math.min(change.to, lowest.get(change.attribute) ?? Infinity))
+    if (change === undefined || !isLower(change)) continue
+    lowest.set(change.attribute, Math.min(Number(change.to), lowest.get(change.attribute) ?? Infinity))
   }
   return reasons.map((reason) => {
     const change = reason.smallestChange
     const to = change === undefined ? undefined : lowest.get(change.attribute)
-    return change === undefined || to === undefined || !change.attribute.startsWith('hardware.') ? reason : { ...reason, smallestChange: { ...change, to } }
+    return change === undefined || to === undefined || !isLower(change) || !change.attribute.startsWith('hardware.') ? reason : { ...reason, smallestChange: { ...change, to } }
   })
 }
+
+function isLower ({ from, to }: Change): boolean { return typeof from === 'number' && typeof to === 'number' && to < from }
 
 function finite (value: number): number { return Number.isFinite(value) ? value : 0 }

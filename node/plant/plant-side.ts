@@ -62,7 +62,8 @@ export class OrderDesk implements PlantSide {
     if (held !== undefined) return { kind: 'held', held }
     const { order } = opened
     const plantAd = adOf(adAttributes(this.#c.self, this.#c.ad()))
-    const orderAd = adOf({ Owner: opened.call.caller, Domain: opened.domain, OrderId: opened.call.body.orderId, Name: order.metadata.name ?? '', Cpus: order.hardware.cpus, MemoryMiB: order.hardware.memoryMiB, DiskMiB: order.hardware.diskMiB, Os: order.software.os })
+    // None is named as one of the plant's: requirements and rank are over the plant's ad, and a name means the order's first.
+    const orderAd = adOf({ Owner: opened.call.caller, Domain: opened.domain, OrderId: opened.call.body.orderId, Name: order.metadata.name ?? '', RequestCpus: order.hardware.cpus, RequestMemoryMiB: order.hardware.memoryMiB, RequestDiskMiB: order.hardware.diskMiB, Os: order.software.os })
     const decision = decideBid({
       order,
       domainId: domainIdOf(opened),
@@ -132,11 +133,14 @@ export class OrderDesk implements PlantSide {
   }
 
   #plan (order: Order, domainKey: KeyId): PlanFinding {
-    const chosen = plan(order, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa, domainKey)
+    // Whether the plant has the instruction set that the order asks for is told by itself (ISA_DIFFERS): here it is the plant's, so that it is told once.
+    const hardware = { ...order.hardware }
+    delete hardware.isa
+    const chosen = plan({ ...order, hardware }, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa, domainKey)
     if (chosen.fits) return { found: true, outline: { goldenId: chosen.golden.goldenId, actionsLeft: chosen.remainder.length, fetchBytes: 0, resize: chosen.resize } }
-    const { clause, found, wanted, change } = chosen.refusal
-    const reason: Reason = { code: `GOLDEN_${clause}`, clause: 'software', have: found.slice(0, 1024), need: wanted.slice(0, 1024), waitHelps: false, smallestChange: { attribute: 'software', from: wanted.slice(0, 1024), to: change.slice(0, 1024) } }
-    return { found: false, reasons: [reason] }
+    const { clause, field, found, wanted, change } = chosen.refusal
+    const reason: Reason = { code: `GOLDEN_${clause}`, clause: field, have: found, need: wanted, waitHelps: false }
+    return { found: false, reasons: [change === undefined ? reason : { ...reason, smallestChange: { attribute: field, ...change } }] }
   }
 
   #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
