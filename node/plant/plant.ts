@@ -67,7 +67,7 @@ export class Plant implements MachineHost {
     this.#c = components
     this.#adopting = new Adopting(components, {
       adopted: (vmId, machine, unpin) => { this.#watch(vmId, machine, unpin) },
-      gone: async (vmId) => this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason: 'it ended while its plant was down, or did not answer it' }))
+      gone: async (vmId) => this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason: 'it ended while its plant was down, or before it answered it' }))
     })
   }
 

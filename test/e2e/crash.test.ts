@@ -3,7 +3,10 @@ import { afterEach, expect, test } from 'vitest'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { apiClient } from '../../node/cli/api-client.ts'
-import { TestHost, machinesOf, until, type TestPlant } from '../support/plants.ts'
+import { SOCKETS } from '../../node/lines/qemu/command-line.ts'
+import { runState } from '../../node/lines/qemu/migration.ts'
+import { connectQmp } from '../../node/lines/qemu/qmp.ts'
+import { TestHost, machinesOf, until, type CliResult, type TestPlant } from '../support/plants.ts'
 
 let host = new TestHost()
 afterEach(async () => {
@@ -78,6 +81,30 @@ test('machines whose VMM stands still are neither killed nor waited for by a pla
   expect((await again.cli(['collect', ...vmids])).status).toBe(0)
   expect(machinesOf(host.dir)).toEqual([])
   expect(readdirSync(join(again.dataDir, 'machines'))).toEqual([])
+})
+
+test('a machine of which a copy is being made goes on when its plant stops, and can be collected', async () => {
+  const [plant] = await host.mesh(1) as [TestPlant]
+  const { vmid } = (await plant.cli(['create', '-f', orderFile('copied', 'true'), '--json'])).json
+  const [pid] = machinesOf(host.dir)
+  const copying = async (of: TestPlant, name: string): Promise<{ ended: Promise<CliResult> }> => {
+    const ended = of.cli(['golden', 'publish', vmid, '--name', name, '--json'])
+    await until(() => machinesOf(host.dir).length > 1, 20_000, 'the copy is being made')
+    return { ended }
+  }
+  const cut = await copying(plant, 'cut')
+  await plant.kill('SIGTERM')
+  expect((await cut.ended).status).not.toBe(0)
+  expect(machinesOf(host.dir)).toEqual([pid])
+  const qmp = await connectQmp(join(plant.dataDir, 'machines', vmid, SOCKETS.qmp), { alive: () => true })
+  expect(await runState(qmp)).toBe('running')
+  qmp.close()
+  const again = await host.plant({ dataDir: plant.dataDir })
+  const called = await copying(again, 'called-off')
+  expect((await again.cli(['collect', vmid])).status).toBe(0)
+  expect((await called.ended).json.error).toMatchObject({ code: 'VM_STATE' })
+  expect(machinesOf(host.dir)).toEqual([])
+  expect((await again.cli(['golden', 'list', '--json'])).json).toHaveLength(1)
 })
 
 test('a shop killed in the middle of an order leaves one machine when the order is asked again', async () => {
