@@ -7,14 +7,26 @@ import { printable, table } from './output.ts'
 export function machineText (machine: MachineView): string {
   const lines = [`${printable(machine.name === '' ? machine.vmid : machine.name)}  ${machine.state}${machine.provisional === true ? ' (provisional)' : ''}`, `  VMID    ${machine.vmid}`, `  plant   ${machine.plant}`, `  order   ${printable(machine.orderId)}  domain ${printable(machine.domain)}`]
   if (machine.golden !== undefined) {
-    const { name, actionsDone, actionsRun } = machine.golden
-    lines.push(`  golden  ${printable(name)}: ${actionsDone.length} actions were done, ${actionsRun.length} ran${actionsRun.length > 0 ? ` (${printable(actionsRun.join(', '))})` : ''}`)
+    const { name, actionsDone, actionsRun, actionsMended = [] } = machine.golden
+    lines.push(`  golden  ${printable(name)}: ${actionsDone.length} actions were done, ${actionsRun.length} ran${actionsRun.length > 0 ? ` (${printable(actionsRun.join(', '))})` : ''}${mendedText(actionsMended)}`)
   }
   if (machine.error !== undefined) lines.push(`  error   ${machine.error.message} (${machine.error.code}) ${printable(JSON.stringify(machine.error.details))}`)
   lines.push('  classad', ...printable(machine.classad).split('\n').map((line) => `    ${line}`))
+  lines.push(...droppedLines(machine.outputsDropped))
   const phases = phasesText(machine.phasesMs)
   if (phases !== '') lines.push('  time', phases)
   return lines.join('\n')
+}
+
+/** Which actions failed and were mended by their error sub-graphs; nothing when none did. */
+export function mendedText (actionsMended: readonly string[]): string {
+  return actionsMended.length === 0 ? '' : `, mended by their error sub-graphs: ${printable(actionsMended.join(', '))}`
+}
+
+/** What of the actions' outputs was left out, and why. */
+export function droppedLines (dropped: MachineView['outputsDropped']): string[] {
+  if (dropped === undefined) return []
+  return [`  outputs left out: ${dropped.count}`, ...dropped.some.map((one) => `    ${printable(one)}`), ...(dropped.count > dropped.some.length ? ['    …'] : [])]
 }
 
 /** Where the time went, a line a phase with its share. */

@@ -2,7 +2,7 @@
  * One plant, composed from ports: the daemon gives them drivers of the real world (`node/cli/run-plant.ts`), the simulator virtual ones. Everything
  * that a plant decides is in here (ARCHITECTURE.md, "One program, two worlds").
  */
-import { Lifetime, PlantError, encode, limiter, withLoopback, type Clock, type Crypto, type Directory, type Log, type PubSub, type Random, type Signer, type Transport } from '../../protocols/kit/index.ts'
+import { Lifetime, PlantError, fromHex, limiter, withLoopback, type Clock, type Crypto, type Directory, type Log, type PubSub, type Random, type Signer, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import { bidding, type Bidding, type BiddingInit } from '../../protocols/bid/index.ts'
 import { capacity, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming, type Claiming } from '../../protocols/claim/index.ts'
@@ -91,7 +91,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const transport = withLoopback(c.transport, clock)
   const { self } = transport
   const ledger = new Ledger(init.capacity)
-  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.machines(LIVE_STATES).some((r) => r.domain === domain && r.domainKey === domainKey) })
+  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.hasLive(domain, domainKey) })
   lifetime.own(async () => membership.stop())
   await membership.start()
   const view = capacity(init.candidatesMax === undefined ? {} : { candidatesMax: init.candidatesMax })({ clock, random, pubsub, transport: c.transport, signer: c.signer, crypto, log })
@@ -100,23 +100,25 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
-  const orderOf = (signedOrder: Uint8Array): Order => orderIn(crypto, signedOrder)
   const claims = claiming()({
     transport, clock, random, log, crypto,
     store: records,
     peers: () => view.plants().map(({ peer }) => peer),
     knowledge: (vmId) => {
-      const record = records.machine(vmId)
-      return record && encode(orderOf(record.signedOrder))
+      const secret = records.machine(vmId)?.orderSecret
+      return secret === undefined || secret === '' ? undefined : fromHex(secret)
     }
   })
-  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record) => { plant.take(record) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
-    self, clock, random, log, line, warehouse, records, directory, atOnce, orderOf,
+    self, clock, random, log, line, warehouse, records, directory, atOnce,
+    orderOf: (vmId) => orderIn(crypto, vmId, records.signedOrder(vmId)),
     resizer: resizer({ warehouse, line, clock, log }),
     media: c.media,
     release: (record) => { ledger.release(record.lease.id) },
     collected: (record) => { claims.collected(record.vmId, record.orderDigest) },
+    // A failed machine is held until it is forgotten: whoever asks for its order again is told of it until then.
+    forgotten: (record) => { if (record.state === 'failed') claims.drop(record.vmId, record.orderDigest) },
     mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
     onChange: advertise,
     learn: (figure, value) => { desk.learn(figure, value) }
@@ -151,9 +153,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
 
 /** The registrars learn of the machines of the records before anybody is told that they are not here. */
 async function startClaims (claims: Claiming, plant: Plant, { records, log }: Pick<PlantNodeComponents, 'records' | 'log'>): Promise<void> {
-  for (const record of records.machines()) {
-    if (record.state !== 'collected') claims.holds({ vmId: record.vmId, orderDigest: record.orderDigest, awardedAtMs: record.lease.awardedAtMs }, record.provisional)
-  }
+  for (const { vmId, orderDigest, lease, provisional } of records.machines([...LIVE_STATES, 'failed'])) claims.holds({ vmId, orderDigest, awardedAtMs: lease.awardedAtMs }, provisional)
   claims.onLost((vmId) => {
     plant.lost(vmId).catch((error: unknown) => { log.error({ vmId, error: String(error) }, 'a machine that another plant holds could not be collected') })
   })
@@ -161,7 +161,9 @@ async function startClaims (claims: Claiming, plant: Plant, { records, log }: Pi
   await claims.start()
 }
 
-function orderIn (crypto: Crypto, signedOrder: Uint8Array): Order {
+/** The order inside a signed order, checked. Undefined: it went when its machine ended. */
+function orderIn (crypto: Crypto, vmId: VmId, signedOrder: Uint8Array | undefined): Order {
+  if (signedOrder === undefined) throw new PlantError('VM_STATE', { vmId, problem: 'it has ended, or was never begun' })
   const call = openCall(crypto, signedOrder)
   if (call.kind !== 'order') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'not an order' })
   return checkOrder(call.body.order)

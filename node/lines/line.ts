@@ -5,6 +5,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Golden } from '../../protocols/order/golden.ts'
+import type { DroppedOutputs } from '../../protocols/order/index.ts'
 import type { ChannelKind } from '../../protocols/order/order.ts'
 import type { VmId } from '../../protocols/kit/index.ts'
 
@@ -33,6 +34,8 @@ export interface ScriptResult {
   outputBytes: number
   /** What it appended to `$PLANT_OUTPUT` as Name=value lines. */
   outputs: Record<string, string>
+  /** What of it was left out. */
+  outputsDropped?: DroppedOutputs
 }
 
 /** How actions reach the guest: the agent, or ISO images in a virtual CD-ROM. Both pass `test/contracts/guest-channel.ts`. */
@@ -64,7 +67,7 @@ export interface IdentityTaken {
 export interface MachineStats {
   /** Memory that no other clone shares: Private_Clean + Private_Dirty of the VMM process (smaps_rollup). */
   privateMemoryBytes: number
-  /** Bytes the overlay occupies on the host's disk. */
+  /** Bytes that its disks occupy on the host's: the overlay, and what was added. */
   overlayBytes: number
   /** User + system CPU time of the VMM process. */
   cpuMs: number
@@ -85,10 +88,10 @@ export interface LiveMachine {
   /** The network card's other end: frames as u32 big-endian length + frame. One at a time; may be attached again and again. */
   network (): Promise<Duplex>
   stats (): Promise<MachineStats>
-  /** Hot-plugs a virtual CD-ROM holding this image; returns what unplugs it. For host actions, and the ISO channel's own way in. */
-  attachIso (imagePath: string): Promise<() => Promise<void>>
-  /** Makes an empty disk of this size in the machine's directory and hot-plugs it; it goes with the machine. */
-  attachDisk (sizeMiB: number): Promise<() => Promise<void>>
+  /** Hot-plugs a virtual CD-ROM holding this image; returns what unplugs it. For host actions, and the ISO channel's own way in. Called off, nothing is left. */
+  attachIso (imagePath: string, signal?: AbortSignal): Promise<() => Promise<void>>
+  /** Makes an empty disk of this size in the machine's directory and hot-plugs it; it goes when it is unplugged, or with the machine. Called off, nothing is left. */
+  attachDisk (sizeMiB: number, signal?: AbortSignal): Promise<() => Promise<void>>
   pause (): Promise<void>
   resume (): Promise<void>
   /** Ends the machine and removes all that it left: process, sockets, overlay, directory. Idempotent. */
@@ -115,8 +118,11 @@ export interface ProductionLine {
   readonly fingerprint: string
   /** Clones a suspended golden machine: returns when the guest runs and its agent answers. On failure nothing is left over. */
   clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine>
-  /** Machines of this plant that are still there after a restart. Live ones are attached again (QMP, agent, network card). */
-  adopt (vmId: VmId, golden: Golden, signal?: AbortSignal): Promise<LiveMachine | undefined>
+  /**
+   * A machine that an earlier run of the plant made and that is still there, attached again (QMP, agent, network card). Undefined when it has no
+   * process any more, or was never made whole: only sweeping is left. Throws when it has one that does not answer: to be asked again.
+   */
+  adopt (vmId: VmId, signal?: AbortSignal): Promise<LiveMachine | undefined>
   /** Every machine directory or process of this plant's that exists, whatever its state: to be compared with the records. */
   leftovers (): Promise<VmId[]>
   /** Removes whatever is left of a machine that has no record: process, sockets, overlay, directory. */

@@ -2,21 +2,14 @@
  * Whether this plant takes an order, and at what cost. Pure: the order and what the plant is at this moment go in, an offer or a refusal
  * that names everything that failed comes out. Nothing is held: the award is checked anew (ledger.ts).
  */
-import { refusalOf, sumOf, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
+import { refusalOf, sumOf, type Change, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
+import { attachedDisks, diskMiBOf } from '../../protocols/order/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
 import type { CostModel, Figures, PlanOutline } from './cost/index.ts'
 import type { Ledger } from './ledger.ts'
 
 /** What the planner said: how the order would be made here, or why no golden machine will do. */
 export type PlanFinding = { found: true, outline: PlanOutline } | { found: false, reasons: Reason[] }
-
-/** The site's rules (P16). */
-export interface BidPolicy {
-  /** Domains (by name) whose orders are taken; every one when absent. */
-  domainsAllowed?: readonly string[]
-  /** The most that one machine may ask for, below the plant's capacity; absent: the capacity. */
-  machineMax?: { cpus?: number, memoryMiB?: number, diskMiB?: number }
-}
 
 /** What of the plant matters for a bid, as it is now. */
 export interface Bidder {
@@ -26,7 +19,6 @@ export interface Bidder {
   /** Runnable work per CPU of the host. */
   load: number
   learned: Figures
-  policy: BidPolicy
 }
 
 /** What of the order matters. */
@@ -47,8 +39,8 @@ export type BidDecision =
 
 /** What the machine of an order takes. */
 export function needOf (order: Order, domainId: string, cost: CostModel): Need {
-  const { cpus, memoryMiB, diskMiB } = order.hardware
-  return { cpus, memoryMiB, diskMiB, domainId, network: order.network !== undefined || cost.everyMachineOnNetwork }
+  const { cpus, memoryMiB } = order.hardware
+  return { cpus, memoryMiB, diskMiB: diskMiBOf(order), domainId, network: order.network !== undefined || cost.everyMachineOnNetwork }
 }
 
 /** Decides on an order. All that fails is named, so that a client sees at once what would have to change. */
@@ -57,9 +49,8 @@ export function decideBid (request: BidRequest, bidder: Bidder): BidDecision {
   const { ledger, cost } = bidder
   const need = needOf(order, domainId, cost)
   const reasons = [
-    ...policyReasons(order, bidder.policy),
     ...isaReasons(order, bidder.isa),
-    ...ledger.check(need).map((reason) => cost.everyMachineOnNetwork ? reason : networkChange(reason, order)),
+    ...ledger.check(need).map((reason) => diskChange(cost.everyMachineOnNetwork ? reason : networkChange(reason, order), order)),
     ...(order.requirements.trim() === 'true' ? [] : request.requirements(order.requirements)),
     ...(plan.found ? [] : plan.reasons)
   ]
@@ -77,21 +68,6 @@ export function decideBid (request: BidRequest, bidder: Bidder): BidDecision {
   return order.rank === undefined ? offer : { ...offer, rank: finite(request.rank(order.rank)) }
 }
 
-function policyReasons (order: Order, policy: BidPolicy): Reason[] {
-  const reasons: Reason[] = []
-  if (policy.domainsAllowed !== undefined && !policy.domainsAllowed.includes(order.domain)) {
-    reasons.push({ code: 'POLICY_DOMAIN', clause: 'domain', need: order.domain, waitHelps: false })
-  }
-  for (const name of ['cpus', 'memoryMiB', 'diskMiB'] as const) {
-    const max = policy.machineMax?.[name]
-    const asked = order.hardware[name]
-    if (max === undefined || asked <= max) continue
-    const attribute = `hardware.${name}`
-    reasons.push({ code: 'POLICY_SIZE', clause: attribute, have: max, need: asked, waitHelps: false, smallestChange: { attribute, from: asked, to: max } })
-  }
-  return reasons
-}
-
 /** An order without an instruction set takes the plant's. */
 function isaReasons (order: Order, isa: string): Reason[] {
   const asked = order.hardware.isa
@@ -106,18 +82,33 @@ function networkChange (reason: Reason, order: Order): Reason {
   return { ...reason, smallestChange: { attribute: 'network.name', from: order.network.name, to: null } }
 }
 
+/** Where disks are attached, one of them is what is too large, if it can make up for what is short; else the system's disk, with all of them in mind. */
+function diskChange (reason: Reason, order: Order): Reason {
+  const attached = attachedDisks(order)
+  if (reason.code !== 'DISK_SHORT' || attached.length === 0) return reason
+  const { have, need, waitHelps } = reason
+  const excessMiB = Number(need) - Number(have)
+  const largest = attached.reduce((a, b) => b.sizeMiB > a.sizeMiB ? b : a)
+  if (largest.sizeMiB > excessMiB) return { ...reason, clause: largest.attribute, smallestChange: { attribute: largest.attribute, from: String(largest.sizeMiB), to: String(largest.sizeMiB - excessMiB) } }
+  const { diskMiB } = order.hardware
+  const attribute = 'hardware.diskMiB'
+  return { code: reason.code, clause: attribute, have, need, waitHelps, ...(diskMiB > excessMiB && { smallestChange: { attribute, from: diskMiB, to: diskMiB - excessMiB } }) }
+}
+
 /** Of several reasons that ask to lower one field, the lowest stands: the smallest change must satisfy all of them. */
 function mostTelling (reasons: Reason[]): Reason[] {
   const lowest = new Map<string, number>()
   for (const { smallestChange: change } of reasons) {
-    if (change === undefined || typeof change.to !== 'number') continue
-    lowest.set(change.attribute, Math.min(change.to, lowest.get(change.attribute) ?? Infinity))
+    if (change === undefined || !isLower(change)) continue
+    lowest.set(change.attribute, Math.min(Number(change.to), lowest.get(change.attribute) ?? Infinity))
   }
   return reasons.map((reason) => {
     const change = reason.smallestChange
     const to = change === undefined ? undefined : lowest.get(change.attribute)
-    return change === undefined || to === undefined || !change.attribute.startsWith('hardware.') ? reason : { ...reason, smallestChange: { ...change, to } }
+    return change === undefined || to === undefined || !isLower(change) || !change.attribute.startsWith('hardware.') ? reason : { ...reason, smallestChange: { ...change, to } }
   })
 }
+
+function isLower ({ from, to }: Change): boolean { return typeof from === 'number' && typeof to === 'number' && to < from }
 
 function finite (value: number): number { return Number.isFinite(value) ? value : 0 }

@@ -3,11 +3,12 @@
  * collected, error sub-graphs run, failures told with all that a user needs to mend them.
  */
 import { PlantError, asPlantError } from '../../protocols/kit/index.ts'
+import { Outputs, type DroppedOutputs } from '../../protocols/order/index.ts'
 import type { Action } from '../../protocols/order/order.ts'
 import type { ScriptResult } from '../lines/line.ts'
 
 /** Runs one action; the guest's channel or the plant's own built-ins behind it. */
-export type ActionRunner = (action: Action, signal: AbortSignal) => Promise<Pick<ScriptResult, 'status' | 'outputs' | 'outputTail'>>
+export type ActionRunner = (action: Action, signal: AbortSignal) => Promise<Pick<ScriptResult, 'status' | 'outputs' | 'outputsDropped' | 'outputTail'>>
 
 export interface ConfigureInit {
   actions: Action[]
@@ -23,6 +24,8 @@ export interface Configured {
   /** Ids of actions that failed and whose error sub-graph said `continue`. */
   actionsMended: string[]
   outputs: Record<string, string>
+  /** What actions left that is no output. */
+  outputsDropped: DroppedOutputs
 }
 
 export interface ConfigureHooks {
@@ -31,11 +34,13 @@ export interface ConfigureHooks {
 }
 
 /**
- * Throws ACTION_FAILED or ACTION_TIMEOUT (details: action, status, output) for the first action that fails without a sub-graph that
+ * Throws ACTION_FAILED or ACTION_TIMEOUT (details: action, status, output), or what a host action failed with, for the first action that fails without a sub-graph that
  * continues, after all others have ended or been cancelled.
  */
 export async function configure (init: ConfigureInit, run: ActionRunner, signal: AbortSignal, hooks: ConfigureHooks = {}): Promise<Configured> {
-  const result: Configured = { actionsRun: [], actionsMended: [], outputs: {} }
+  const actionsRun: string[] = []
+  const actionsMended: string[] = []
+  const outputs = new Outputs()
   const stop = new AbortController()
   const both = AbortSignal.any([signal, stop.signal])
   const finished = new Set(init.done)
@@ -47,9 +52,9 @@ export async function configure (init: ConfigureInit, run: ActionRunner, signal:
     hooks.onStart?.(action)
     try {
       const outcome = await runOne(action, run, both)
-      Object.assign(result.outputs, outcome.outputs)
-      if (outcome.mended) result.actionsMended.push(action.id)
-      else result.actionsRun.push(action.id)
+      outputs.add(outcome.outputs.kept, outcome.outputs.dropped)
+      if (outcome.mended) actionsMended.push(action.id)
+      else actionsRun.push(action.id)
       finished.add(action.id)
       hooks.onEnd?.(action, 'done')
     } catch (cause) {
@@ -75,34 +80,39 @@ export async function configure (init: ConfigureInit, run: ActionRunner, signal:
   }
   await Promise.all(running.values())
   if (failure !== undefined) throw failure
-  return result
+  return { actionsRun, actionsMended, outputs: outputs.kept, outputsDropped: outputs.dropped }
 }
 
 /** Runs an action, and its error sub-graph when it fails. */
-async function runOne (action: Action, run: ActionRunner, signal: AbortSignal): Promise<{ outputs: Record<string, string>, mended: boolean }> {
+async function runOne (action: Action, run: ActionRunner, signal: AbortSignal): Promise<{ outputs: Outputs, mended: boolean }> {
+  const outputs = new Outputs()
   let failure: PlantError
-  let outputs: Record<string, string> = {}
   try {
     const result = await run(action, signal)
-    if (result.status === 0) return { outputs: result.outputs, mended: false }
-    outputs = result.outputs
+    outputs.add(result.outputs, result.outputsDropped)
+    if (result.status === 0) return { outputs, mended: false }
     failure = new PlantError('ACTION_FAILED', { action: action.id, status: result.status, output: result.outputTail })
   } catch (cause) {
-    // Only what the action itself did wrong has an error sub-graph; a dead machine or a cancelled order does not.
     const error = asPlantError(cause)
-    if (signal.aborted || (error.code !== 'ACTION_TIMEOUT' && error.code !== 'HOST_ACTION_UNKNOWN')) {
-      throw error.details['action'] === undefined ? new PlantError(error.code, { ...error.details, action: action.id }, { cause: error }) : error
-    }
     const { outputTail, ...details } = error.details
-    failure = new PlantError(error.code, { ...details, action: action.id, ...(outputTail !== undefined && { output: outputTail }) }, { cause: error })
+    failure = new PlantError(error.code, { action: action.id, ...details, ...(outputTail !== undefined && { output: outputTail }) }, { cause: error })
+    if (signal.aborted || !isItsOwn(action, error)) throw failure
   }
   if (action.onError === undefined) throw failure
   try {
     const sub = await configure({ actions: action.onError.actions, done: new Set(), concurrencyMax: 1 }, run, signal)
-    outputs = { ...outputs, ...sub.outputs }
+    outputs.add(sub.outputs, sub.outputsDropped)
   } catch (cause) {
     throw new PlantError('ACTION_FAILED', { ...failure.details, errorGraph: asPlantError(cause).report() }, { cause })
   }
   if (action.onError.then === 'fail') throw failure
   return { outputs, mended: true }
+}
+
+/**
+ * Whether the action itself has failed, so that its error sub-graph is run: a machine that is dead, or whose agent does not answer, could not
+ * run that either. What a host action fails with is its own, whatever part of the plant says so.
+ */
+function isItsOwn (action: Action, error: PlantError): boolean {
+  return action.run === 'host' ? error.code !== 'VM_DIED' : error.code === 'ACTION_TIMEOUT'
 }

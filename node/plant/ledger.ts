@@ -122,20 +122,9 @@ export class Ledger {
     return lease
   }
 
-  /** Undoes an award whose machine has not started; undefined when it has, or when there is no such lease. */
-  releaseUnstarted (leaseId: LeaseId): Lease | undefined {
-    return this.#leases.get(leaseId)?.state === 'awarded' ? this.release(leaseId) : undefined
-  }
-
   /** Ends the leases whose machines did not start in time, and names them. */
   expire (nowMs: number): Lease[] {
     return this.leases().filter((lease) => lease.state === 'awarded' && lease.startByMs <= nowMs).flatMap(({ leaseId }) => this.release(leaseId) ?? [])
-  }
-
-  /** When `expire` has work next, in monotonic time. */
-  nextExpiryMs (): number | undefined {
-    const due = this.leases().filter((lease) => lease.state === 'awarded').map((lease) => lease.startByMs)
-    return due.length === 0 ? undefined : Math.min(...due)
   }
 
   #book (lease: Lease): Lease {

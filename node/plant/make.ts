@@ -3,14 +3,15 @@
  */
 import { PlantError, asPlantError, type Clock, type KeyId, type Limiter, type Log, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
-import { sortOutputs } from '../../protocols/order/index.ts'
+import { Outputs, type DroppedOutputs } from '../../protocols/order/index.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
-import { configure } from './configure.ts'
+import { configure, type ActionRunner, type Configured } from './configure.ts'
 import { runHostAction } from './host-actions.ts'
 import { hostNameOf, identityOf } from './identity.ts'
-import { PHASE_SHARES, phases } from './phases.ts'
+import { orAborted } from './or-aborted.ts'
+import { PHASE_SHARES, type Phases } from './phases.ts'
 import { plan, type Production } from './planner.ts'
 import type { Resizer } from './resizer.ts'
 
@@ -28,8 +29,12 @@ export interface MakeComponents {
 
 export interface MakeHooks {
   onProgress: (step: string, share: number) => void
+  /** Measures where the time goes, also of a creation that fails. */
+  time: Phases
   /** Told before the clone exists, so that a crash finds what it was made from. */
   onPlanned: (made: { golden: Golden, plan: Production }) => void
+  /** Told as soon as the clone runs: its console can be had from here on. How it ends is told by the call's own end. */
+  onCloned: (live: LiveMachine) => void
   /** How long things took, for the cost model. */
   learn: (figure: 'cloneMs' | 'bootMs' | 'actionMs', ms: number) => void
 }
@@ -41,12 +46,12 @@ export interface MachineOrder { vmId: VmId, order: Order, domainKey: KeyId }
 export interface Made {
   live: LiveMachine
   golden: Golden
-  actionsDone: string[]
   actionsRun: string[]
+  actionsMended: string[]
   outputs: Record<string, string>
+  outputsDropped: DroppedOutputs
   identity: IdentityTaken & { mac: string, hostName: string }
   stats: MachineStats
-  phasesMs: Record<string, number>
   unpin: () => void
 }
 
@@ -54,7 +59,7 @@ export interface Made {
 export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
   hooks.onProgress('waiting for a free core', 0.01)
   return c.atOnce.run(async () => {
-    const time = phases(c.clock, (phase) => { hooks.onProgress(phase, PHASE_SHARES[phase]) })
+    const { time } = hooks
     time.begin('plan')
     const chosen = plan(order, c.warehouse.list(), c.line.fingerprint, c.line.isa, domainKey)
     if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
@@ -72,23 +77,29 @@ export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: 
       time.begin('clone')
       const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
       live = await c.line.clone({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, signal)
+      hooks.onCloned(live)
+      const alive = AbortSignal.any([signal, deathOf(live)])
       time.begin('identity')
-      const taken = await live.identify(identity, signal)
+      const taken = await live.identify(identity, alive)
       time.begin('configure')
-      const configured = await configureMachine(order, chosen, live, c, hooks, signal)
+      const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
       time.end()
+      const outputs = new Outputs()
+      outputs.add(chosen.outputs)
+      outputs.add(configured.outputs, configured.outputsDropped)
+      if (outputs.dropped.count > 0) c.log.warn({ vmId, ...outputs.dropped }, 'outputs of a machine were left out')
       hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
       if (chosen.resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
       return {
         live,
         golden,
         unpin,
-        actionsDone: chosen.skipped.map((action) => action.id),
-        actionsRun: configured.actionsRun,
-        outputs: sortOutputs({ ...chosen.outputs, ...configured.outputs }).kept,
+        actionsRun,
+        actionsMended,
+        outputs: outputs.kept,
+        outputsDropped: outputs.dropped,
         identity: { ...taken, mac: identity.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
-        stats: await live.stats(),
-        phasesMs: time.ms
+        stats: await live.stats()
       }
     } catch (error) {
       await live?.destroy().catch((cause: unknown) => { c.log.error({ vmId, error: String(cause) }, 'what was made of a machine could not be cleared away') })
@@ -98,10 +109,15 @@ export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: 
   }, signal)
 }
 
-async function configureMachine (order: Order, chosen: Production, live: LiveMachine, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<{ actionsRun: string[], outputs: Record<string, string> }> {
-  const channel = live.channel(order.software.channel)
+/** Aborted with VM_DIED when the machine dies. */
+function deathOf (live: LiveMachine): AbortSignal {
   const dead = new AbortController()
   void live.died.then(({ reason }) => { dead.abort(new PlantError('VM_DIED', { vmId: live.vmId, reason })) })
+  return dead.signal
+}
+
+async function configureMachine (order: Order, chosen: Production, live: LiveMachine, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Configured> {
+  const channel = live.channel(order.software.channel)
   const total = order.software.actions.length
   let ended = chosen.skipped.length
   return configure(
@@ -112,7 +128,7 @@ async function configureMachine (order: Order, chosen: Production, live: LiveMac
       hooks.learn('actionMs', c.clock.monotonicMs() - sinceMs)
       return result
     },
-    AbortSignal.any([signal, dead.signal]),
+    signal,
     {
       onStart: (action) => { hooks.onProgress(`configure: ${action.id}`, PHASE_SHARES.configure + (1 - PHASE_SHARES.configure) * ended / total) },
       onEnd: () => { ended++ }
@@ -120,25 +136,24 @@ async function configureMachine (order: Order, chosen: Production, live: LiveMac
   )
 }
 
-/** Ends with ACTION_TIMEOUT or the signal's reason when the work does not end before. */
-async function timed<T> (action: Action, c: MakeComponents, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const over = Promise.withResolvers<never>()
-  const onAbort = (): void => { over.reject(signal.reason) }
-  const cancel = c.clock.after(action.timeoutMs, () => { over.reject(new PlantError('ACTION_TIMEOUT', { action: action.id, timeoutMs: action.timeoutMs })) })
-  signal.addEventListener('abort', onAbort, { once: true })
+/** Ends with ACTION_TIMEOUT or the signal's reason when the work does not end before; the work is told to stop by its signal. */
+export async function timed<T> (action: Action, clock: Clock, signal: AbortSignal, work: (stop: AbortSignal) => Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  const over = new AbortController()
+  const cancel = clock.after(action.timeoutMs, () => { over.abort(new PlantError('ACTION_TIMEOUT', { action: action.id, timeoutMs: action.timeoutMs })) })
+  const stop = AbortSignal.any([signal, over.signal])
   try {
-    return await Promise.race([work(), over.promise])
+    return await orAborted(work(stop), stop)
   } finally {
     cancel()
-    signal.removeEventListener('abort', onAbort)
   }
 }
 
 /** Configuration mostly waits (packages, daemons starting): some actions may overlap even on one processor. */
 const ACTIONS_AT_ONCE_PER_CPU = 4
 
-async function runAction (action: Action, live: LiveMachine, channel: ReturnType<LiveMachine['channel']>, c: MakeComponents, signal: AbortSignal): Promise<{ status: number, outputs: Record<string, string>, outputTail: string }> {
-  if (action.run === 'host') return { status: 0, outputs: await timed(action, c, signal, async () => runHostAction(action, { machine: live, media: c.media })), outputTail: '' }
+async function runAction (action: Action, live: LiveMachine, channel: ReturnType<LiveMachine['channel']>, c: MakeComponents, signal: AbortSignal): ReturnType<ActionRunner> {
+  if (action.run === 'host') return { status: 0, outputs: await timed(action, c.clock, signal, async (stop) => runHostAction(action, { machine: live, media: c.media }, stop)), outputTail: '' }
   try {
     return await channel.run({ script: action.script ?? '', parameters: action.parameters, files: action.files, timeoutMs: action.timeoutMs }, signal)
   } catch (cause) {

@@ -36,10 +36,12 @@ export interface PlanRefusal {
   clause: PlanClause
   /** Absent when there is none of this OS. */
   golden?: { goldenId: string, name: string }
-  found: string
-  wanted: string
-  /** The smallest change of the order that would fit. */
-  change: string
+  /** The field of the order that the clause is about. */
+  field: string
+  found: string | number
+  wanted: string | number
+  /** The smallest change of that field that would fit; absent where no change of the order would. */
+  change?: { from: string | number, to: string | number }
 }
 
 /** Names of what there is, in a refusal. */
@@ -153,23 +155,37 @@ function refusalOf (order: Order, goldens: readonly Golden[], graph: OrderGraph,
   if (near === undefined || near.clause === 'OS') {
     const names = [...new Set(goldens.flatMap((golden) => [golden.os, golden.name]))].sort()
     const known = names.slice(0, NAMES_TOLD_MAX).join(', ') + (names.length > NAMES_TOLD_MAX ? ', …' : '')
-    const change = names.length === 0 ? 'build a golden machine first (plantmesh golden build tiny)' : `software.os: one of ${known}`
-    return { clause: 'OS', found: names.length === 0 ? 'no golden machine at all' : known, wanted: order.software.os, change }
+    const about = { clause: 'OS' as const, field: 'software.os', wanted: order.software.os }
+    if (names.length === 0) return { ...about, found: 'no golden machine at all: build one first (plantmesh golden build tiny)' }
+    return { ...about, found: known, change: { from: order.software.os, to: names.length === 1 ? known : `one of ${known}` } }
   }
   const { golden, clause } = near
   const about = { clause, golden: { goldenId: golden.goldenId, name: golden.name } }
-  if (clause === 'ISA') return { ...about, found: golden.hardware.isa, wanted: isa ?? '', change: `hardware.isa: ${golden.hardware.isa}` }
-  if (clause === 'DISK') return { ...about, found: `${golden.hardware.diskMiB} MiB`, wanted: `at most ${order.hardware.diskMiB} MiB`, change: `hardware.diskMiB: ${golden.hardware.diskMiB}` }
-  const done = golden.actionsDone[near.at]
-  const what = `action ${JSON.stringify(done?.id ?? '')} (digest ${done?.digest.slice(0, 12) ?? ''}…)`
-  const inOrder = done === undefined ? undefined : graph.nodesOf.get(done.digest)?.[0]
-  const id = inOrder === undefined ? '' : JSON.stringify(graph.actions[inOrder]?.id)
-  const after = inOrder === undefined ? '' : JSON.stringify(graph.actions[inOrder]?.after)
-  switch (clause) {
-    case 'SUBSET': return { ...about, found: `${what} was done on it`, wanted: 'nothing done that the order does not ask for', change: `add that action to software.actions, or order software.os: ${golden.name}` }
-    case 'PREFIX': return { ...about, found: `${what} was done on it without all that comes before ${id}`, wanted: `all of ${after} done before ${id}`, change: `take from after of ${id} what was not done on it` }
-    case 'PARTIAL_ORDER': return { ...about, found: `${what} was done on it before what comes before ${id}`, wanted: `${after} done before ${id}`, change: `take from after of ${id} what was done later` }
+  if (clause === 'ISA' || clause === 'DISK') {
+    const [name, asked] = clause === 'ISA' ? ['isa' as const, order.hardware.isa] : ['diskMiB' as const, order.hardware.diskMiB]
+    const found = golden.hardware[name]
+    // An order that leaves the instruction set to the plant cannot mend what the plant has not.
+    return { ...about, field: `hardware.${name}`, found, wanted: asked ?? isa ?? '', ...(asked !== undefined && { change: { from: asked, to: found } }) }
   }
+  return { ...about, ...doneOtherwise(order, golden, graph, clause, near.at) }
+}
+
+/** What the golden machine has done does not lead to what the order asks for. */
+function doneOtherwise (order: Order, golden: Golden, graph: OrderGraph, clause: MatchClause, at: number): Pick<PlanRefusal, 'field' | 'found' | 'wanted' | 'change'> {
+  const done = golden.actionsDone[at]
+  const what = `action ${JSON.stringify(done?.id ?? '')} (digest ${done?.digest.slice(0, 12) ?? ''}…)`
+  if (clause === 'SUBSET') {
+    const asked = order.software.actions.map((action) => action.id).join(', ')
+    return { field: 'software.actions', found: `${what} was done on it`, wanted: 'nothing done that the order does not ask for', change: { from: asked, to: `that action too, or software.os: ${golden.name}` } }
+  }
+  const inOrder = done === undefined ? undefined : graph.actions[graph.nodesOf.get(done.digest)?.[0] ?? -1]
+  const id = JSON.stringify(inOrder?.id ?? '')
+  const after = JSON.stringify(inOrder?.after ?? [])
+  const field = `software.actions[${order.software.actions.findIndex((action) => action.id === inOrder?.id)}].after`
+  if (clause === 'PREFIX') {
+    return { field, found: `${what} was done on it without all that comes before ${id}`, wanted: `all of ${after} done before ${id}`, change: { from: after, to: 'without what was not done on it' } }
+  }
+  return { field, found: `${what} was done on it before what comes before ${id}`, wanted: `${after} done before ${id}`, change: { from: after, to: 'without what was done later' } }
 }
 
 /**

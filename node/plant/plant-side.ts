@@ -8,14 +8,14 @@ import { adAttributes, type PlantAd } from '../../protocols/capacity/index.ts'
 import type { Claiming } from '../../protocols/claim/index.ts'
 import { checkFresh, domainOfOrder, openCall, vmIdOfOrder, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { adOf } from '../../protocols/order/classad.ts'
-import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
+import { checkOrder, orderDigest, orderSecret, type Order } from '../../protocols/order/index.ts'
 import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import { decodeTicket } from '../shop/ticket.ts'
 import { decideBid, type PlanFinding } from './bidder.ts'
 import { learner, type CostModel, type Figures } from './cost/index.ts'
-import { holdsCapacity } from './instance.ts'
+import { LIVE_STATES } from './instance.ts'
 import type { Ledger } from './ledger.ts'
 import { plan } from './planner.ts'
 import { rankNumberOf, requirementReasons } from './requirements.ts'
@@ -36,7 +36,7 @@ export interface PlantSideComponents {
   /** Creations under way or waiting: they load the host more than its load average knows yet. */
   creating: () => number
   /** Takes over a machine whose lease is granted and whose record is to be written. */
-  take: (record: MachineRecord) => void
+  take: (record: MachineRecord, signedOrder: Uint8Array) => void
 }
 
 /** An order as this plant understands it. */
@@ -62,14 +62,15 @@ export class OrderDesk implements PlantSide {
     if (held !== undefined) return { kind: 'held', held }
     const { order } = opened
     const plantAd = adOf(adAttributes(this.#c.self, this.#c.ad()))
-    const orderAd = adOf({ Owner: opened.call.caller, Domain: opened.domain, OrderId: opened.call.body.orderId, Name: order.metadata.name ?? '', Cpus: order.hardware.cpus, MemoryMiB: order.hardware.memoryMiB, DiskMiB: order.hardware.diskMiB, Os: order.software.os })
+    // None is named as one of the plant's: requirements and rank are over the plant's ad, and a name means the order's first.
+    const orderAd = adOf({ Owner: opened.call.caller, Domain: opened.domain, OrderId: opened.call.body.orderId, Name: order.metadata.name ?? '', RequestCpus: order.hardware.cpus, RequestMemoryMiB: order.hardware.memoryMiB, RequestDiskMiB: order.hardware.diskMiB, Os: order.software.os })
     const decision = decideBid({
       order,
       domainId: domainIdOf(opened),
       plan: this.#plan(order, opened.domainKey),
       requirements: (text) => requirementReasons(text, plantAd, orderAd),
       rank: (text) => rankNumberOf(text, plantAd, orderAd)
-    }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures(), policy: {} })
+    }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures() })
     return decision.kind === 'refusal' ? decision : { kind: 'offer', vmId: opened.vmId, need: decision.need, items: decision.items, ...(decision.rank !== undefined && { rank: decision.rank }) }
   }
 
@@ -95,7 +96,7 @@ export class OrderDesk implements PlantSide {
         this.#c.claims.drop(award.vmId, opened.digest)
         return { kind: 'refused', refusal: refusalOf([{ code: 'BID_EXPIRED', clause: 'the lease ended before the machine could start', waitHelps: true }]) }
       }
-      this.#c.take(this.#recordOf(opened, award, ticket.signedOrder, leaseId, awardedAtMs, claim.provisional))
+      this.#c.take(this.#recordOf(opened, award, leaseId, awardedAtMs, claim.provisional), ticket.signedOrder)
     } catch (error) {
       ledger.release(leaseId)
       this.#c.claims.drop(award.vmId, opened.digest)
@@ -114,13 +115,13 @@ export class OrderDesk implements PlantSide {
 
   /** Books the leases of machines that the records know, after a restart. */
   restore (): void {
-    const held = this.#c.records.machines().filter((record) => holdsCapacity(record.state))
+    const held = this.#c.records.machines(LIVE_STATES)
     this.#c.ledger.restore(held.map((record) => ({ leaseId: record.lease.id, vmId: record.vmId, need: this.#needOfRecord(record), awardedAtMs: record.lease.awardedAtMs, started: true })), this.#c.clock.monotonicMs())
   }
 
   #needOfRecord (record: MachineRecord): Need {
-    const { cpus, memoryMiB, diskMiB, network } = record.lease
-    return { cpus, memoryMiB, diskMiB, domainId: domainIdOf(record), network: network !== undefined }
+    const { cpus, memoryMiB, diskMiB, attachedMiB = 0, network } = record.lease
+    return { cpus, memoryMiB, diskMiB: diskMiB + attachedMiB, domainId: domainIdOf(record), network: network !== undefined }
   }
 
   #open (signedOrder: Uint8Array): OpenedOrder {
@@ -132,16 +133,21 @@ export class OrderDesk implements PlantSide {
   }
 
   #plan (order: Order, domainKey: KeyId): PlanFinding {
-    const chosen = plan(order, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa, domainKey)
+    // Whether the plant has the instruction set that the order asks for is told by itself (ISA_DIFFERS): here it is the plant's, so that it is told once.
+    const hardware = { ...order.hardware }
+    delete hardware.isa
+    const chosen = plan({ ...order, hardware }, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa, domainKey)
     if (chosen.fits) return { found: true, outline: { goldenId: chosen.golden.goldenId, actionsLeft: chosen.remainder.length, fetchBytes: 0, resize: chosen.resize } }
-    const { clause, found, wanted, change } = chosen.refusal
-    const reason: Reason = { code: `GOLDEN_${clause}`, clause: 'software', have: found.slice(0, 1024), need: wanted.slice(0, 1024), waitHelps: false, smallestChange: { attribute: 'software', from: wanted.slice(0, 1024), to: change.slice(0, 1024) } }
-    return { found: false, reasons: [reason] }
+    const { clause, field, found, wanted, change } = chosen.refusal
+    const reason: Reason = { code: `GOLDEN_${clause}`, clause: field, have: found, need: wanted, waitHelps: false }
+    return { found: false, reasons: [change === undefined ? reason : { ...reason, smallestChange: { attribute: field, ...change } }] }
   }
 
-  #recordOf (opened: OpenedOrder, award: Award, signedOrder: Uint8Array, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
+  #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
     const { call, order, vmId, digest, domain, domainKey } = opened
-    const { cpus, memoryMiB, diskMiB, network } = award.need
+    const { cpus, memoryMiB, network } = award.need
+    const { diskMiB } = order.hardware
+    const attachedMiB = award.need.diskMiB - diskMiB
     return {
       vmId,
       state: 'creating',
@@ -150,12 +156,12 @@ export class OrderDesk implements PlantSide {
       domainKey,
       orderId: call.body.orderId,
       orderDigest: digest,
-      signedOrder,
+      orderSecret: orderSecret(order),
       name: order.metadata.name ?? '',
       labels: order.metadata.labels,
       shop: award.from,
       provisional,
-      lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(network && { network: order.network?.name ?? '' }) },
+      lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(attachedMiB > 0 && { attachedMiB }), ...(network && { network: order.network?.name ?? '' }) },
       attributes: {},
       phasesMs: {},
       createdAtMs: awardedAtMs,

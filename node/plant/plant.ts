@@ -2,14 +2,19 @@
  * The plant: owns its machines from the lease on. Takes awards, makes machines, answers for them, finds them again after a crash.
  * A record is written before anything that it speaks of is done, so that kill -9 at any time leaves either nothing or something a record names.
  */
-import { PlantError, asPlantError, type Directory, type GoldenId, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
-import type { MachineHost, MachineView, Subject } from '../../protocols/machine/index.ts'
+import { PlantError, asPlantError, type Directory, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
+import { MACHINE_STATES, type MachineHost, type MachineView, type Subject } from '../../protocols/machine/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
-import type { MachineRecord, Records } from '../../storage/records/records.ts'
+import type { MachineRecord, Records, Whose } from '../../storage/records/records.ts'
 import type { LiveMachine, MachineStats } from '../lines/line.ts'
+import { Adopting } from './adopting.ts'
+import { joinConsole } from './console.ts'
+import { forgetEnded } from './ended.ts'
 import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
+import { orAborted } from './or-aborted.ts'
+import { PHASE_SHARES, phases } from './phases.ts'
 import { publishMachine, type Publishing } from './publish.ts'
 import { viewOf } from './view.ts'
 
@@ -19,11 +24,13 @@ export interface PlantComponents extends MakeComponents {
   directory: Directory
   /** Frees what a lease held; called once a machine has failed or was collected. */
   release: (record: MachineRecord) => void
+  /** A machine that ended is remembered no longer. */
+  forgotten: (record: MachineRecord) => void
   /** Tells the registrars that the machine is no more. */
   collected: (record: MachineRecord) => void
-  mayCall: (subject: Subject, caller: KeyId, signal: AbortSignal) => Promise<boolean>
-  /** The order inside a signed order, checked. */
-  orderOf: (signedOrder: Uint8Array) => Order
+  mayCall: (whose: Whose, caller: KeyId, signal: AbortSignal) => Promise<boolean>
+  /** What a machine that has not ended was ordered as. */
+  orderOf: (vmId: VmId) => Order
   /** Called when what the plant advertises has changed. */
   onChange: () => void
   /** What making machines teaches the cost model. */
@@ -37,10 +44,10 @@ interface Job {
   followers: Set<(step: string, share: number) => void>
 }
 
+interface Copy { stop: AbortController, ended: Promise<unknown> }
+
 /** How often monitoring reads each machine's memory and disk. */
 const STATS_EVERY_MS = 5_000
-/** Machines that ended are remembered for a day, so that an order asked again is told how it ended. */
-export const ENDED_KEPT_MS = 24 * 3_600_000
 
 /** One plant's machines: takes awards, makes, watches, answers for and collects them. `recover` comes before anything else. */
 export class Plant implements MachineHost {
@@ -50,16 +57,23 @@ export class Plant implements MachineHost {
   /** Collections under way: who asks again waits for the same. */
   readonly #collecting = new Map<VmId, Promise<void>>()
   readonly #publishing: Publishing = new Map()
+  /** Machines of which a copy is being made. */
+  readonly #copies = new Map<VmId, Copy>()
+  readonly #adopting: Adopting
   #stopping = false
   #stopMonitor: () => void = () => {}
 
   constructor (components: PlantComponents) {
     this.#c = components
+    this.#adopting = new Adopting(components, {
+      adopted: (vmId, machine, unpin) => { this.#watch(vmId, machine, unpin) },
+      gone: async (vmId) => this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason: 'it ended while its plant was down, or before it answered it' }))
+    })
   }
 
   /** Takes an award: the record is durable when this returns, and the machine is being made. */
-  take (record: MachineRecord): void {
-    this.#c.records.putMachine(record)
+  take (record: MachineRecord, signedOrder: Uint8Array): void {
+    this.#c.records.putMachine(record, signedOrder)
     this.#note(record.vmId, 'awarded', { shop: record.shop, lease: record.lease.id })
     this.#provide(record.vmId)
     this.#begin(record)
@@ -68,48 +82,24 @@ export class Plant implements MachineHost {
 
   /**
    * After a restart: machines that run are adopted, machines half made are made anew, whatever else is left of any is removed. Resolves
-   * when every machine is accounted for; those to be made anew are on their way.
+   * when every machine is accounted for; those to be made anew and those to be adopted are on their way.
    */
   async recover (signal: AbortSignal): Promise<void> {
-    const { line, records, clock } = this.#c
-    records.forget(clock.nowMs() - ENDED_KEPT_MS)
+    const { line, records } = this.#c
+    forgetEnded(this.#c)
     const left = new Set(await line.leftovers())
-    for (const record of records.machines()) {
-      signal.throwIfAborted()
+    const remains = records.machines(LIVE_STATES).map(async (record) => {
       left.delete(record.vmId)
-      if (!holdsCapacity(record.state)) await line.sweep(record.vmId)
-      else if (record.state === 'creating') {
+      if (record.state === 'creating') {
         // What of it exists is of unknown progress: actions may have run half. Made anew, it is the machine that was ordered.
         await line.sweep(record.vmId)
+        signal.throwIfAborted()
         this.#begin(record)
-      } else await this.#adopt(record, signal)
-      if (holdsCapacity(record.state)) this.#provide(record.vmId)
-    }
-    for (const vmId of left) await line.sweep(vmId)
+      } else this.#adopting.begin(record)
+      this.#provide(record.vmId)
+    })
+    await Promise.all([...remains, ...[...left].map(async (vmId) => line.sweep(vmId))])
     this.#monitor()
-  }
-
-  async #adopt (record: MachineRecord, signal: AbortSignal): Promise<void> {
-    const { line, warehouse, log } = this.#c
-    const golden = record.plan === undefined ? undefined : warehouse.get(record.plan.goldenId as GoldenId)
-    let problem = 'its golden machine is gone'
-    if (golden !== undefined) {
-      const unpin = warehouse.pin(golden.goldenId)
-      try {
-        const machine = await line.adopt(record.vmId, golden, signal)
-        if (machine !== undefined) {
-          this.#watch(record.vmId, machine, unpin)
-          log.info({ vmId: record.vmId }, 'adopted a running machine')
-          return
-        }
-        problem = 'it ended while its plant was down'
-      } catch (error) {
-        problem = `it could not be adopted: ${asPlantError(error).message}`
-      }
-      unpin()
-    }
-    await line.sweep(record.vmId)
-    await this.#fail(record.vmId, new PlantError('VM_DIED', { vmId: record.vmId, reason: problem }))
   }
 
   async collectAll (): Promise<void> {
@@ -125,7 +115,7 @@ export class Plant implements MachineHost {
     // A machine half made is made anew at the next start; its parts go now.
     const jobs = [...this.#jobs.values()]
     for (const job of jobs) job.stop.abort(new PlantError('INTERRUPTED'))
-    await Promise.all(jobs.map(async (job) => job.done))
+    await Promise.all([...jobs.map(async (job) => job.done), this.#adopting.stopAll(), ...[...this.#copies.keys()].map(async (vmId) => this.#stopCopy(vmId, new PlantError('INTERRUPTED')))])
     await Promise.all([...this.#live.values()].map(async ({ machine }) => machine.release()))
     this.#live.clear()
   }
@@ -159,22 +149,29 @@ export class Plant implements MachineHost {
   async #make (record: MachineRecord, job: Job): Promise<void> {
     const { vmId } = record
     const sinceMs = this.#c.clock.monotonicMs()
+    const onProgress = (step: string, share: number): void => {
+      job.last = { step, share }
+      for (const follower of job.followers) follower(step, share)
+    }
+    const time = phases(this.#c.clock, (phase) => { onProgress(phase, PHASE_SHARES[phase]) })
+    const taken = (): Record<string, number> => ({ ...time.ms, total: Math.round(this.#c.clock.monotonicMs() - sinceMs) })
     let made: Made
     try {
-      made = await makeMachine({ vmId, order: this.#c.orderOf(record.signedOrder), domainKey: record.domainKey }, this.#c, {
-        onProgress: (step, share) => {
-          job.last = { step, share }
-          for (const follower of job.followers) follower(step, share)
-        },
+      made = await makeMachine({ vmId, order: this.#c.orderOf(vmId), domainKey: record.domainKey }, this.#c, {
+        onProgress,
+        time,
         onPlanned: ({ golden, plan }) => {
           const actionsDone = plan.skipped.map((a) => a.digest)
           this.#update(vmId, (r) => ({ ...r, plan: { goldenId: golden.goldenId, goldenName: golden.name, actionsDone, actionsRun: [] } }))
         },
+        onCloned: (machine) => { this.#live.set(vmId, { machine, unpin: () => {} }) },
         learn: this.#c.learn
       }, job.stop.signal)
     } catch (error) {
+      this.#live.delete(vmId)
+      time.end()
       if (this.#stopping) return // The record says `creating`: the next start makes it.
-      if (this.#c.records.machine(vmId)?.state === 'creating') await this.#fail(vmId, asPlantError(error))
+      if (this.#c.records.machine(vmId)?.state === 'creating') await this.#fail(vmId, asPlantError(error), { phasesMs: taken() })
       return
     }
     let watched = false
@@ -188,13 +185,13 @@ export class Plant implements MachineHost {
       }
       if (!watched) this.#watch(vmId, made.live, made.unpin, made.stats)
       watched = true
-      this.#made(current, made, Math.round(this.#c.clock.monotonicMs() - sinceMs))
+      this.#made(current, made, taken())
     })
   }
 
-  #made (current: MachineRecord, made: Made, totalMs: number): void {
+  #made (current: MachineRecord, made: Made, phasesMs: Record<string, number>): void {
     this.#put(move(current, 'made', this.#c.clock.nowMs(), {
-      plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun },
+      plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun, ...(made.actionsMended.length > 0 && { actionsMended: made.actionsMended }) },
       attributes: {
         ...made.outputs,
         Isa: made.golden.hardware.isa,
@@ -202,15 +199,16 @@ export class Plant implements MachineHost {
         HostName: made.identity.hostName,
         ...(made.identity.hostKey !== undefined && { HostKey: made.identity.hostKey })
       },
-      phasesMs: { ...current.phasesMs, ...made.phasesMs, total: totalMs }
+      ...(made.outputsDropped.count > 0 && { outputsDropped: made.outputsDropped }),
+      phasesMs
     }), 'running')
   }
 
-  async #fail (vmId: VmId, error: PlantError): Promise<void> {
+  async #fail (vmId: VmId, error: PlantError, changes: Partial<MachineRecord> = {}): Promise<void> {
     await this.#insist(() => {
       const record = this.#c.records.machine(vmId)
       if (record === undefined || !mayMove(record.state, 'fail')) return
-      this.#put(move(record, 'fail', this.#c.clock.nowMs(), { error: error.report() }), 'failed')
+      this.#put(move(record, 'fail', this.#c.clock.nowMs(), { ...changes, error: error.report() }), 'failed')
       this.#c.release(record)
       this.#c.onChange() // Only now is there room again to tell of.
     })
@@ -235,7 +233,11 @@ export class Plant implements MachineHost {
 
   #monitor (): void {
     const round = async (): Promise<void> => {
-      try { this.#c.records.forget(this.#c.clock.nowMs() - ENDED_KEPT_MS) } catch (error) { this.#c.log.warn({ error: String(error) }, 'old records cannot be removed; tried again') }
+      try {
+        forgetEnded(this.#c)
+      } catch (error) {
+        this.#c.log.warn({ error: String(error) }, 'old records cannot be removed; tried again')
+      }
       for (const [vmId, entry] of this.#live) {
         try {
           entry.stats = await entry.machine.stats()
@@ -264,8 +266,7 @@ export class Plant implements MachineHost {
   }
 
   view (vmId: VmId): MachineView {
-    const record = this.#record(vmId)
-    return viewOf(record, this.#c.self, this.#live.get(vmId)?.stats)
+    return this.#view(this.#record(vmId))
   }
 
   async follow (vmId: VmId, onProgress: (step: string, share: number) => void, signal: AbortSignal): Promise<MachineView> {
@@ -274,7 +275,7 @@ export class Plant implements MachineHost {
       job.followers.add(onProgress)
       onProgress(job.last.step, job.last.share)
       try {
-        await Promise.race([job.done, new Promise((_resolve, reject) => { signal.addEventListener('abort', () => { reject(signal.reason) }, { once: true }) })])
+        await orAborted(job.done, signal)
       } finally {
         job.followers.delete(onProgress)
       }
@@ -283,48 +284,32 @@ export class Plant implements MachineHost {
   }
 
   async list (caller: KeyId, collectedToo: boolean, signal: AbortSignal): Promise<MachineView[]> {
-    const verdicts = new Map<string, boolean>()
+    const states = MACHINE_STATES.filter((state) => state !== 'collected' || collectedToo)
     const views: MachineView[] = []
-    for (const record of this.#c.records.machines()) {
-      if (record.state === 'collected' && !collectedToo) continue
-      const whose = `${record.owner}/${record.domainKey}/${record.domain}`
-      let may = verdicts.get(whose)
-      if (may === undefined) verdicts.set(whose, may = await this.#c.mayCall(record, caller, signal))
-      if (may) views.push(this.view(record.vmId))
+    for (const whose of this.#c.records.owners()) {
+      if (!await this.#c.mayCall(whose, caller, signal)) continue
+      views.push(...this.#c.records.machinesOf(whose, states).map((record) => this.#view(record)))
     }
     return views
   }
 
   async exec (vmId: VmId, run: { script: string, timeoutMs: number, stdin?: Uint8Array }, onOutput: (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
-    const result = await this.#machine(vmId).channel('agent').run({ ...run, parameters: {}, files: {}, onOutput: async (bytes, source) => onOutput(source, bytes) }, signal)
+    const result = await (await this.#machine(vmId, signal)).channel('agent').run({ ...run, parameters: {}, files: {}, onOutput: async (bytes, source) => onOutput(source, bytes) }, signal)
     return result.status
   }
 
   async console (vmId: VmId, input: AsyncIterable<Uint8Array>, onOutput: (source: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<void> {
-    const port = await this.#machine(vmId).console()
-    signal.addEventListener('abort', () => { port.destroy() }, { once: true })
-    const typing = (async () => {
-      for await (const bytes of input) {
-        if (port.destroyed) return
-        // A guest that does not read its console stops who types, not the plant's memory.
-        if (!port.write(bytes)) await new Promise((resolve) => { port.once('drain', resolve).once('close', resolve) })
-      }
-      port.destroy() // Who types has left.
-    })()
-    try {
-      await onOutput('stdout', new Uint8Array(0)) // Says that the console is open, before the guest says anything.
-      for await (const bytes of port) await onOutput('stdout', bytes as Uint8Array)
-    } catch (error) {
-      if (!port.destroyed) throw error
-    } finally {
-      port.destroy()
-      typing.catch(() => undefined) // The stream that fed it has ended as well.
-    }
+    await joinConsole(await (await this.#machine(vmId, signal)).console(), input, onOutput, signal)
   }
 
   async publish (vmId: VmId, name: string, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Record<string, unknown>> {
     const record = this.#record(vmId)
-    const golden = await publishMachine({ record, order: this.#c.orderOf(record.signedOrder), machine: this.#machine(vmId), name }, { ...this.#c, publishing: this.#publishing }, onStep, signal)
+    const what = { record, order: this.#c.orderOf(vmId), machine: await this.#machine(vmId, signal), name }
+    if (this.#copies.has(vmId)) throw new PlantError('VM_STATE', { vmId, problem: 'it is being published' })
+    const stop = new AbortController()
+    const ended = publishMachine(what, { ...this.#c, publishing: this.#publishing }, onStep, AbortSignal.any([signal, stop.signal])).finally(() => { this.#copies.delete(vmId) })
+    this.#copies.set(vmId, { stop, ended })
+    const golden = await ended
     this.#note(vmId, 'published', { golden: golden.goldenId, name })
     this.#c.onChange()
     return { ...golden }
@@ -348,7 +333,7 @@ export class Plant implements MachineHost {
     this.#put(move(record, 'collect', this.#c.clock.nowMs()), 'collected')
     const job = this.#jobs.get(vmId)
     job?.stop.abort(new PlantError('VM_STATE', { vmId, state: 'collected' }))
-    await job?.done
+    await Promise.all([job?.done, this.#adopting.stop(vmId), this.#stopCopy(vmId, new PlantError('VM_STATE', { vmId, state: 'collected' }))])
     const entry = this.#live.get(vmId)
     this.#live.delete(vmId)
     try {
@@ -371,10 +356,23 @@ export class Plant implements MachineHost {
     return record
   }
 
-  #machine (vmId: VmId): LiveMachine {
+  /** A machine that is being adopted is waited for, until it has been asked once. */
+  async #machine (vmId: VmId, signal: AbortSignal): Promise<LiveMachine> {
+    await this.#adopting.tried(vmId, signal)
     const machine = this.#live.get(vmId)?.machine
-    if (machine === undefined) throw new PlantError('VM_STATE', { vmId, state: this.#record(vmId).state })
+    if (machine === undefined) throw new PlantError('VM_STATE', { vmId, state: this.#record(vmId).state, problem: this.#adopting.has(vmId) ? 'its VMM does not answer; it is asked again' : 'it does not run' })
     return machine
+  }
+
+  /** The machine goes on when this returns, and nothing is left of the copy. */
+  async #stopCopy (vmId: VmId, reason: PlantError): Promise<void> {
+    const copy = this.#copies.get(vmId)
+    copy?.stop.abort(reason)
+    await copy?.ended.catch(() => {}) // Told to who asked for it.
+  }
+
+  #view (record: MachineRecord): MachineView {
+    return viewOf(record, this.#c.self, this.#live.get(record.vmId)?.stats)
   }
 
   #update (vmId: VmId, change: (record: MachineRecord) => MachineRecord): void {
@@ -389,7 +387,6 @@ export class Plant implements MachineHost {
   }
 
   #note (vmId: VmId, event: string, details: Record<string, unknown>): void {
-    this.#c.records.addHistory({ atMs: this.#c.clock.nowMs(), subject: vmId, event, details })
     this.#c.log.info({ vmId, ...details }, `machine ${event}`)
   }
 

@@ -1,13 +1,24 @@
 /** An order's ClassAd expressions over a plant's ad, in the terms of bids. */
-import type { Reason } from '../../protocols/bid/index.ts'
+import type { Change as BidChange, Reason } from '../../protocols/bid/index.ts'
 import { evaluate, explain, formatValue, parseExpression, rankNumber, type AdValue, type Change, type ClassAd } from '../../protocols/order/classad/index.ts'
 
-/** The clauses of the requirements that fail for this plant, with the smallest change of its ad that would mend each. */
+/**
+ * The clauses of the requirements that fail for this plant, with the smallest change of its ad that would mend each; where one of several things would
+ * do, with all of them.
+ */
 export function requirementReasons (requirements: string, plantAd: ClassAd, orderAd: ClassAd): Reason[] {
-  return explain(parseExpression(requirements), { my: orderAd, target: plantAd }).filter((clause) => !clause.holds).map(({ text, value, change }) => {
+  return explain(parseExpression(requirements), { my: orderAd, target: plantAd }).filter((clause) => !clause.holds).map(({ text, value, mends }) => {
     const reason: Reason = { code: 'REQUIREMENTS_FAILED', clause: text, have: formatValue(value), need: true }
-    return change === undefined ? reason : { ...reason, have: plain(change.present), need: needed(change), smallestChange: { attribute: change.attribute, from: plain(change.present), to: needed(change) } }
+    const alternatives = mends.map((mend) => mend.map(changeOf))
+    const [change, ...more] = alternatives[0] ?? []
+    if (change === undefined) return reason
+    if (more.length > 0) return { ...reason, alternatives }
+    return alternatives.length > 1 ? { ...reason, smallestChange: change, alternatives } : { ...reason, have: change.from, need: change.to, smallestChange: change }
   })
+}
+
+function changeOf (change: Change): BidChange {
+  return { attribute: change.attribute, from: plain(change.present), to: needed(change) }
 }
 
 /** The rank of this plant: a number, 0 where the expression gives none. */

@@ -6,6 +6,7 @@ import type { Golden } from '../../protocols/order/golden.ts'
 import { PlantError, type Clock, type GoldenId, type Log } from '../../protocols/kit/index.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
+import { orAborted } from './or-aborted.ts'
 
 export interface Resizer {
   /** The golden machine at this size and for this line, made now where there is none. Throws VM_START_FAILED, DISK_FULL, or the signal's reason. */
@@ -74,7 +75,7 @@ export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock:
         job.stop.abort(new PlantError('INTERRUPTED'))
       }
       try {
-        return await Promise.race([job.done, aborted(signal)])
+        return await orAborted(job.done, signal)
       } finally {
         leave()
       }
@@ -84,11 +85,4 @@ export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock:
 
 function sizeKey (id: GoldenId, cpus: number, memoryMiB: number): string {
   return `${id}/${cpus}/${memoryMiB}`
-}
-
-async function aborted (signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    else signal.addEventListener('abort', () => { reject(signal.reason) }, { once: true })
-  })
 }

@@ -33,7 +33,8 @@ export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineSta
     ...(record.provisional && { provisional: true }),
     attributes,
     classad: formatAd(adOf(attributes)),
-    ...(record.plan !== undefined && { golden: { name: record.plan.goldenName, actionsDone: record.plan.actionsDone, actionsRun: record.plan.actionsRun } }),
+    ...(record.plan !== undefined && { golden: { name: record.plan.goldenName, actionsDone: record.plan.actionsDone, actionsRun: record.plan.actionsRun, ...(record.plan.actionsMended !== undefined && { actionsMended: record.plan.actionsMended }) } }),
+    ...(record.outputsDropped !== undefined && { outputsDropped: record.outputsDropped }),
     phasesMs: record.phasesMs,
     ...(record.error !== undefined && { error: record.error })
   }

@@ -14,7 +14,7 @@ interface Attempt {
   provisional: boolean
   outcome: string
   decision: Decision
-  machine?: Pick<MachineView, 'plant' | 'state' | 'phasesMs' | 'golden' | 'error'>
+  machine?: Pick<MachineView, 'plant' | 'state' | 'phasesMs' | 'golden' | 'outputsDropped' | 'error'>
 }
 
 export class Decisions {
@@ -39,8 +39,8 @@ export class Decisions {
     const attempt = attempts.findLast((a) => a.vmid === vmId)
     if (attempt === undefined) return
     attempt.outcome = machine.state
-    const { plant, state, phasesMs, golden, error } = machine
-    attempt.machine = { plant, state, phasesMs, ...(golden !== undefined && { golden }), ...(error !== undefined && { error }) }
+    const { plant, state, phasesMs, golden, outputsDropped, error } = machine
+    attempt.machine = { plant, state, phasesMs, ...(golden !== undefined && { golden }), ...(outputsDropped !== undefined && { outputsDropped }), ...(error !== undefined && { error }) }
     this.#put(call, attempts)
   }
 

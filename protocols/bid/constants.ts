@@ -21,6 +21,10 @@ export const ITEMS_MAX = 32
 /** Reasons of a refusal: every clause of long requirements, and every capacity. */
 export const REASONS_MAX = 32
 
+/** Ways to mend one reason, and changes of each: as many as explanations of requirements have. */
+export const ALTERNATIVES_MAX = 8
+export const ALTERNATIVE_CHANGES_MAX = 8
+
 /** A short text in a message: a name, a code, an id. */
 export const NAME_CHARS_MAX = 256
 

@@ -1,7 +1,7 @@
 /** Messages of the bid and award protocols (README.md). Message and field numbers are only ever appended. */
 import { z } from 'zod'
 import { decode, encode, PlantError, type LeaseId, type PeerId, type VmId } from '../kit/index.ts'
-import { ANSWER_BYTES_MAX, ASK_BYTES_MAX, ITEMS_MAX, NAME_CHARS_MAX, REASONS_MAX, SIGNED_ORDER_BYTES_MAX, TEXT_CHARS_MAX } from './constants.ts'
+import { ALTERNATIVES_MAX, ALTERNATIVE_CHANGES_MAX, ANSWER_BYTES_MAX, ASK_BYTES_MAX, ITEMS_MAX, NAME_CHARS_MAX, REASONS_MAX, SIGNED_ORDER_BYTES_MAX, TEXT_CHARS_MAX } from './constants.ts'
 
 const name = z.string().max(NAME_CHARS_MAX)
 const text = z.string().max(TEXT_CHARS_MAX)
@@ -26,11 +26,13 @@ const reasonSchema = z.object({
   have: scalar.optional(),
   need: scalar.optional(),
   waitHelps: z.boolean().optional(),
-  smallestChange: changeSchema.optional()
+  smallestChange: changeSchema.optional(),
+  alternatives: z.array(z.array(changeSchema).min(1).max(ALTERNATIVE_CHANGES_MAX)).max(ALTERNATIVES_MAX).optional()
 })
 /**
  * Why a plant does not take an order. `code` is for programs (`RAM_SHORT`), `clause` is the field or the part of the requirements that
  * failed, `have` what the plant has and `need` what the order asks. `waitHelps` says that the plant would fit the order when empty.
+ * `alternatives` are all ways to remove the reason where there are several, or where one takes several changes together; the smallest is first.
  */
 export type Reason = z.infer<typeof reasonSchema>
 
@@ -113,26 +115,33 @@ export function sumOf (items: readonly CostItem[]): number {
 export function refusalOf (reasons: readonly Reason[]): Refusal {
   const kept = reasons.slice(0, REASONS_MAX).map(cutReason)
   // A change helps only when it removes every reason: with one that the client cannot remove there is none to name.
-  const changes = kept.flatMap((reason) => reason.smallestChange === undefined ? [] : [reason.smallestChange])
-  const curable = changes.length === reasons.length
+  const mends = kept.map(({ smallestChange, alternatives }) => smallestChange === undefined ? alternatives?.[0] ?? [] : [smallestChange])
+  const curable = kept.length === reasons.length && mends.every((mend) => mend.length > 0)
+  const changes = mends.flat()
   const distinct = changes.filter((change, i) => changes.findIndex((other) => other.attribute === change.attribute && other.to === change.to) === i)
-  return { reasons: kept, smallestChange: curable ? distinct : [] }
+  return { reasons: kept, smallestChange: curable && distinct.length <= REASONS_MAX ? distinct : [] }
 }
 
 function cutReason (reason: Reason): Reason {
-  const { have, need, smallestChange: change } = reason
+  const { have, need, smallestChange: change, alternatives } = reason
   return {
     ...reason,
     code: reason.code.slice(0, NAME_CHARS_MAX),
     clause: reason.clause.slice(0, TEXT_CHARS_MAX),
     ...(have === undefined ? {} : { have: cutScalar(have) }),
     ...(need === undefined ? {} : { need: cutScalar(need) }),
-    ...(change === undefined ? {} : { smallestChange: { attribute: change.attribute.slice(0, NAME_CHARS_MAX), from: cutScalar(change.from), to: cutScalar(change.to) } })
+    ...(change === undefined ? {} : { smallestChange: cutChange(change, TEXT_CHARS_MAX) }),
+    // Many of them, so each is cut shorter.
+    ...(alternatives === undefined ? {} : { alternatives: alternatives.map((mend) => mend.map((one) => cutChange(one, NAME_CHARS_MAX))) })
   }
 }
 
-function cutScalar (value: Change['to']): Change['to'] {
-  if (typeof value === 'string') return value.slice(0, TEXT_CHARS_MAX)
+function cutChange ({ attribute, from, to }: Change, charsMax: number): Change {
+  return { attribute: attribute.slice(0, NAME_CHARS_MAX), from: cutScalar(from, charsMax), to: cutScalar(to, charsMax) }
+}
+
+function cutScalar (value: Change['to'], charsMax: number = TEXT_CHARS_MAX): Change['to'] {
+  if (typeof value === 'string') return value.slice(0, charsMax)
   // The wire has no number for these; as text they still tell.
   return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
 }

@@ -36,8 +36,9 @@ export interface ClaimingComponents {
   /** The plants in view now, this one among them or not. */
   peers (): Iterable<PeerId>
   /**
-   * Bytes that only those know who were given the order of a machine held here (its checked document, encoded): a rival proves with them that
-   * it has the same order before its machine makes ours go. The same bytes on both sides. Undefined: not known, and nothing is ever given up.
+   * Bytes that only those know who were given the order of a machine held here (a digest of its checked document that is told to nobody): a rival
+   * proves with them that it has the same order before its machine makes ours go. The same bytes on both sides. Undefined: not known, and nothing
+   * is ever given up.
    */
   knowledge (vmId: VmId): Uint8Array | undefined
 }

@@ -45,18 +45,3 @@ export class Lifetime {
     if (failures.length > 0) throw failures[0]
   }
 }
-
-/** Starts services in order; when one fails, stops those already started and throws its error. Returns what stops them all. */
-export async function startAll (services: Service[]): Promise<() => Promise<void>> {
-  const lifetime = new Lifetime()
-  for (const service of services) {
-    lifetime.own(async () => service.stop())
-    try {
-      await service.start()
-    } catch (failure) {
-      await lifetime.end().catch(() => {}) // The failure to start is the one to report.
-      throw failure
-    }
-  }
-  return async () => lifetime.end()
-}

@@ -1,6 +1,7 @@
 /** Messages of the machine protocol (README.md) and the JSON form of a machine (CONTRACT.md, "A machine, as JSON"). */
 import { z } from 'zod'
 import { decode, encode } from '../kit/index.ts'
+import { DROPPED_TOLD_MAX } from '../order/index.ts'
 import { PIECE_BYTES_MAX } from './constants.ts'
 
 /** States of a machine (CONTRACT.md, "A machine, as JSON"). */
@@ -30,7 +31,9 @@ export const machineViewSchema = z.object({
   provisional: z.boolean().optional(),
   attributes: z.record(shortText, z.union([z.string(), z.number(), z.boolean()])),
   classad: z.string(),
-  golden: z.object({ name: shortText, actionsDone: z.array(shortText), actionsRun: z.array(shortText) }).optional(),
+  golden: z.object({ name: shortText, actionsDone: z.array(shortText), actionsRun: z.array(shortText), actionsMended: z.array(shortText).optional() }).optional(),
+  /** Outputs of actions that were left out: how many, and some of them with the reason. */
+  outputsDropped: z.object({ count: z.number().int().min(0), some: z.array(shortText).max(DROPPED_TOLD_MAX) }).optional(),
   phasesMs: z.record(shortText, z.number()),
   error: errorReportSchema.optional()
 })

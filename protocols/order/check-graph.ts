@@ -2,6 +2,7 @@
  * The configuration DAG of a document, its error sub-graphs included: ids, edges, cycles, and which fields go together. Works on unchecked
  * values and passes over what the schema complains about, so that both kinds of problem are told at once.
  */
+import { ATTACH_DISK, ATTACHED_MIB_ALLOWED, attachedMiB } from './attached-disks.ts'
 import { ACTIONS_MAX, ERROR_DEPTH_MAX } from './constants.ts'
 import { cycles, type GraphNode } from './graph.ts'
 import { isReservedParameter, RESERVED_PARAMETERS_ALLOWED } from './outputs.ts'
@@ -74,6 +75,10 @@ function checkFields (action: Record<string, unknown>, path: Path, problems: Raw
   }
   if (host && action['use'] === undefined) {
     problems.push({ path: [...path, 'use'], found: 'nothing', allowed: 'the name of a built-in of the plant, such as attach-iso', message: 'a host action needs use' })
+  }
+  const args = action['with']
+  if (host && action['use'] === ATTACH_DISK && (args === undefined || isMap(args)) && attachedMiB(args) === undefined) {
+    problems.push({ path: [...path, 'with', 'sizeMiB'], found: foundText(args?.['sizeMiB']), allowed: ATTACHED_MIB_ALLOWED, message: 'is no size of a disk' })
   }
   const script = action['script']
   // An action that says `use` without `run: host` has been told so above: one mistake, one problem.

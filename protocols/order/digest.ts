@@ -12,6 +12,14 @@ export function actionDigest (action: Pick<Action, 'run' | 'script' | 'parameter
   return toHex(sha256(encode(['plantmesh/action/v1', { run, script, parameters, files, use, with: action.with ?? {} }]))) as ActionDigest
 }
 
+/**
+ * Another digest of a checked order, told to nobody: who knows it was given the order, which `orderDigest`, that goes from plant to plant, does not
+ * show (`protocols/claim`, "When the mesh is cut").
+ */
+export function orderSecret (order: Order): string {
+  return toHex(sha256(encode(['plantmesh/order-secret/v1', order])))
+}
+
 /** The digest of a checked order as 64 lower-case hex digits: the same order id with another digest is an ORDER_CONFLICT. */
 export function orderDigest (order: Order): string {
   return toHex(sha256(encode(['plantmesh/order/v1', order])))

@@ -202,7 +202,7 @@ function plantOf (number: number, kind: number, market: Market, cost: CostModel,
   const id = idOf(number)
   const ledger = new Ledger(market.capacities[kind] as Ledger['capacity'])
   const ad = adOf(ledger)
-  return { number, id, book: new BidBook(id, names, market.book), bidder: { isa: ISA, ledger, cost, load: 0, learned: FIGURES_AT_FIRST, policy: {} }, ad, adBefore: ad, changedMs: 0 }
+  return { number, id, book: new BidBook(id, names, market.book), bidder: { isa: ISA, ledger, cost, load: 0, learned: FIGURES_AT_FIRST }, ad, adBefore: ad, changedMs: 0 }
 }
 
 const ISA = 'x86_64'

@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { PlantError } from '../../protocols/kit/index.ts'
+import { ownDatabase } from './own-file.ts'
 
 /** SQLITE_BUSY (https://sqlite.org/rescode.html): someone else holds the lock. */
 const SQLITE_BUSY = 5
@@ -20,6 +21,7 @@ export function lockData (dir: string): () => void {
   let db: DatabaseSync | undefined
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
+    ownDatabase(path)
     db = new DatabaseSync(path, { timeout: 0 })
     db.exec('BEGIN EXCLUSIVE')
     writeFileSync(holderPath, `${process.pid}\n`, { mode: 0o600 })

@@ -2,14 +2,13 @@
 
 /** Decisions kept for `plantmesh why`: at some 20 KiB each, 200 MiB. */
 export const ORDERS_KEPT_MAX = 10_000
-/** Events of one machine or order, and of all: a machine's life has some twenty. */
-export const HISTORY_PER_SUBJECT_MAX = 200
-export const HISTORY_MAX = 200_000
+/** Machines that have ended, in all: half of what a plant may hold by `protocols/claim`, which counts those that failed. */
+export const ENDED_MAX = 2_048
+/** Ended machines of one owner: more than one orders of a plant in a day, and a quarter of all, so that others' are not pushed out at once. */
+export const ENDED_PER_OWNER_MAX = 512
 /** Calls of all who may call, remembered for a quarter of an hour: 200 a second. */
 export const NONCES_MAX = 200_000
 /** Calls of one key: 20 a second, a tenth of all, so that no one key keeps others from calling. */
 export const NONCES_PER_CALLER_MAX = 20_000
 /** How long a writer waits for another process that reads the file (a person with sqlite3, a back-up). */
 export const BUSY_TIMEOUT_MS = 5_000
-/** Bounds that need a count are enforced each so many writes: the excess is at most this. */
-export const TRIM_EVERY = 64

@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { PlantError } from '../../protocols/kit/index.ts'
 
 /** Each entry takes a file from its index to the next version. Only ever appended to. */
-const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE machines (vm_id TEXT PRIMARY KEY, state TEXT NOT NULL, changed_at_ms INTEGER NOT NULL, record TEXT NOT NULL, signed_order BLOB NOT NULL) STRICT, WITHOUT ROWID;
    CREATE INDEX machines_by_state ON machines (state, changed_at_ms);
    CREATE TABLE decisions (owner TEXT NOT NULL, order_id TEXT NOT NULL, at_ms INTEGER NOT NULL, seq INTEGER NOT NULL, decision TEXT NOT NULL, PRIMARY KEY (owner, order_id)) STRICT;
@@ -17,7 +17,18 @@ const MIGRATIONS: readonly string[] = [
   'CREATE TABLE known_plants (one INTEGER PRIMARY KEY CHECK (one = 1), at_ms INTEGER NOT NULL, peers TEXT NOT NULL) STRICT;',
   // Until then what stands before the slash of a nonce was its caller.
   `ALTER TABLE nonces ADD COLUMN caller TEXT NOT NULL DEFAULT '';
-   UPDATE nonces SET caller = substr(nonce, 1, instr(nonce, '/') - 1);`
+   UPDATE nonces SET caller = substr(nonce, 1, instr(nonce, '/') - 1);`,
+  // Signed orders of up to a MiB lie apart, so that machines are read and written without them, and go when their machine has ended. Nothing read the history.
+  `CREATE TABLE orders (vm_id TEXT PRIMARY KEY REFERENCES machines ON DELETE CASCADE, signed_order BLOB NOT NULL) STRICT;
+   INSERT INTO orders SELECT vm_id, signed_order FROM machines WHERE state NOT IN ('failed', 'collected');
+   ALTER TABLE machines DROP COLUMN signed_order;
+   ALTER TABLE machines ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+   ALTER TABLE machines ADD COLUMN domain TEXT NOT NULL DEFAULT '';
+   ALTER TABLE machines ADD COLUMN domain_key TEXT NOT NULL DEFAULT '';
+   UPDATE machines SET owner = record ->> 'owner', domain = record ->> 'domain', domain_key = record ->> 'domainKey', record = json_set(record, '$.orderSecret', '');
+   CREATE INDEX machines_by_whose ON machines (domain_key, domain, owner, state);
+   CREATE INDEX machines_ended ON machines (owner, changed_at_ms) WHERE state IN ('failed', 'collected');
+   DROP TABLE history;`
 ]
 
 /** The version that this program writes; older files are migrated, newer ones refused. */

@@ -6,14 +6,16 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { PlantError, type Clock, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
-import type { ClaimChange, DecisionRecord, GrantRecord, HistoryEntry, KnownPlantsRecord, MachineRecord, MachineState, Records } from '../records/records.ts'
-import { BUSY_TIMEOUT_MS, HISTORY_MAX, HISTORY_PER_SUBJECT_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX, TRIM_EVERY } from './records-limits.ts'
+import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type Records, type Whose } from '../records/records.ts'
+import { BUSY_TIMEOUT_MS, ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from './records-limits.ts'
+import { ownDatabase } from './own-file.ts'
 import { migrate } from './records-schema.ts'
 
 /** Opens, and where needed makes, the records' file. Throws RECORDS_BROKEN or DISK_FULL, with the path. */
 export function openRecords (path: string, c: { clock: Clock }): Records {
   return guarded(path, () => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    ownDatabase(path)
     const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true })
     try {
       db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
@@ -33,6 +35,9 @@ const SQLITE_IOERR = 10
 const SQLITE_FULL = 13
 /** SQLITE_IOERR_WRITE: what a limit on file sizes or a quota ends in. */
 const SQLITE_IOERR_WRITE = 778
+
+/** As the indexes have it: only a query that says the same uses them. */
+const ENDED = ENDED_STATES.map((state) => `'${state}'`).join(', ')
 
 /** Turns what SQLite or the file system throws into the two errors that a plant tells people. */
 function guarded<T> (path: string, work: () => T): T {
@@ -54,7 +59,6 @@ class SqliteRecords implements Records {
   readonly #path: string
   readonly #clock: Clock
   readonly #statements = new Map<string, StatementSync>()
-  #writes = 0
   /** How many nonces are kept, of each caller and in all: counting them for each call would read them all. */
   readonly #nonces = new Tally()
   #closed = false
@@ -64,39 +68,66 @@ class SqliteRecords implements Records {
     this.#path = path
     this.#clock = clock
     for (const row of this.#all('SELECT caller, count(*) AS kept FROM nonces GROUP BY caller')) this.#nonces.add(String(row['caller']), Number(row['kept']))
-    this.#trim()
   }
 
-  putMachine (record: MachineRecord): void {
-    const { signedOrder, ...rest } = record
-    this.#run(
-      `INSERT INTO machines VALUES (?, ?, ?, ?, ?) ON CONFLICT (vm_id) DO UPDATE SET state = excluded.state, changed_at_ms = excluded.changed_at_ms,
-       record = excluded.record, signed_order = excluded.signed_order`,
-      record.vmId, record.state, record.changedAtMs, JSON.stringify(rest), signedOrder
-    )
+  putMachine (record: MachineRecord, signedOrder?: Uint8Array): void {
+    const { vmId, state, changedAtMs, owner, domain, domainKey } = record
+    guarded(this.#path, () => this.#transaction(() => {
+      this.#run(
+        `INSERT INTO machines (vm_id, state, changed_at_ms, record, owner, domain, domain_key) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (vm_id) DO UPDATE SET state = excluded.state, changed_at_ms = excluded.changed_at_ms, record = excluded.record`,
+        vmId, state, changedAtMs, JSON.stringify(record), owner, domain, domainKey
+      )
+      if (ENDED_STATES.includes(state)) this.#run('DELETE FROM orders WHERE vm_id = ?', vmId)
+      else if (signedOrder !== undefined) this.#run('INSERT INTO orders VALUES (?, ?) ON CONFLICT DO UPDATE SET signed_order = excluded.signed_order', vmId, signedOrder)
+    }))
   }
 
   machine (vmId: VmId): MachineRecord | undefined {
-    return this.#all('SELECT record, signed_order FROM machines WHERE vm_id = ?', vmId).map(machineOf)[0]
+    return this.#all('SELECT record FROM machines WHERE vm_id = ?', vmId).map(machineOf)[0]
   }
 
-  machines (states?: MachineState[]): MachineRecord[] {
-    if (states === undefined) return this.#all('SELECT record, signed_order FROM machines ORDER BY vm_id').map(machineOf)
-    return this.#all('SELECT record, signed_order FROM machines WHERE state IN (SELECT value FROM json_each(?)) ORDER BY vm_id', JSON.stringify(states)).map(machineOf)
+  signedOrder (vmId: VmId): Uint8Array | undefined {
+    return this.#all('SELECT signed_order FROM orders WHERE vm_id = ?', vmId).map((row) => bytesOf(row['signed_order']))[0]
+  }
+
+  machines (states?: readonly MachineState[]): MachineRecord[] {
+    if (states === undefined) return this.#all('SELECT record FROM machines ORDER BY vm_id').map(machineOf)
+    return this.#all('SELECT record FROM machines WHERE state IN (SELECT value FROM json_each(?)) ORDER BY vm_id', JSON.stringify(states)).map(machineOf)
+  }
+
+  owners (): Whose[] {
+    return this.#all('SELECT DISTINCT domain_key, domain, owner FROM machines').map((row) => ({
+      owner: String(row['owner']) as KeyId, domain: String(row['domain']), domainKey: String(row['domain_key']) as KeyId
+    }))
+  }
+
+  machinesOf ({ owner, domain, domainKey }: Whose, states: readonly MachineState[]): MachineRecord[] {
+    return this.#all(
+      'SELECT record FROM machines WHERE domain_key = ? AND domain = ? AND owner = ? AND state IN (SELECT value FROM json_each(?)) ORDER BY vm_id',
+      domainKey, domain, owner, JSON.stringify(states)
+    ).map(machineOf)
+  }
+
+  hasLive (domain: string, domainKey: KeyId): boolean {
+    return this.#all(`SELECT 1 FROM machines WHERE domain_key = ? AND domain = ? AND state NOT IN (${ENDED}) LIMIT 1`, domainKey, domain).length > 0
   }
 
   dropMachine (vmId: VmId): void {
-    guarded(this.#path, () => this.#transaction(() => {
-      this.#run('DELETE FROM history WHERE subject = ?', vmId)
-      this.#run('DELETE FROM machines WHERE vm_id = ?', vmId)
-    }))
+    this.#run('DELETE FROM machines WHERE vm_id = ?', vmId)
   }
 
-  forget (changedBeforeMs: number): number {
-    return guarded(this.#path, () => this.#transaction(() => {
-      this.#run('DELETE FROM history WHERE subject IN (SELECT vm_id FROM machines WHERE state IN (\'collected\', \'failed\') AND changed_at_ms < ?)', changedBeforeMs)
-      return this.#run('DELETE FROM machines WHERE state IN (\'collected\', \'failed\') AND changed_at_ms < ?', changedBeforeMs)
-    }))
+  forget (endedBeforeMs: number): MachineRecord[] {
+    return guarded(this.#path, () => this.#transaction(() => [
+      ...this.#all(`DELETE FROM machines WHERE state IN (${ENDED}) AND changed_at_ms < ? RETURNING record`, endedBeforeMs),
+      ...this.#all(`SELECT owner, count(*) AS kept FROM machines WHERE state IN (${ENDED}) GROUP BY owner HAVING kept > ?`, ENDED_PER_OWNER_MAX).flatMap((row) => this.#all(
+        `DELETE FROM machines WHERE vm_id IN (SELECT vm_id FROM machines WHERE owner = ? AND state IN (${ENDED}) ORDER BY changed_at_ms LIMIT ?) RETURNING record`,
+        String(row['owner']), Number(row['kept']) - ENDED_PER_OWNER_MAX
+      )),
+      ...this.#all(
+        `DELETE FROM machines WHERE vm_id IN (SELECT vm_id FROM machines WHERE state IN (${ENDED}) ORDER BY changed_at_ms DESC LIMIT -1 OFFSET ?) RETURNING record`, ENDED_MAX
+      )
+    ].map(machineOf)))
   }
 
   putDecision ({ owner, orderId, atMs, decision }: DecisionRecord): void {
@@ -162,27 +193,11 @@ class SqliteRecords implements Records {
     for (const row of this.#all('DELETE FROM nonces WHERE expires_at_ms <= ? RETURNING caller', this.#clock.nowMs())) this.#nonces.add(String(row['caller']), -1)
   }
 
-  addHistory ({ atMs, subject, event, details }: HistoryEntry): void {
-    this.#run('INSERT INTO history (subject, at_ms, event, details) VALUES (?, ?, ?, ?)', subject, atMs, event, JSON.stringify(details))
-    this.#run('DELETE FROM history WHERE subject = ? AND seq <= (SELECT seq FROM history WHERE subject = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)', subject, subject, HISTORY_PER_SUBJECT_MAX)
-    if (++this.#writes % TRIM_EVERY === 0) this.#trim()
-  }
-
-  history (subject: string, max: number): HistoryEntry[] {
-    // The latest `max`, told in the order in which they happened.
-    return this.#all('SELECT at_ms, event, details FROM history WHERE subject = ? ORDER BY seq DESC LIMIT ?', subject, max).reverse()
-      .map((row) => ({ atMs: Number(row['at_ms']), subject, event: String(row['event']), details: JSON.parse(String(row['details'])) as Record<string, unknown> }))
-  }
-
   close (): void {
     if (this.#closed) return
     this.#closed = true
     this.#statements.clear()
     this.#db.close()
-  }
-
-  #trim (): void {
-    this.#run('DELETE FROM history WHERE seq <= (SELECT seq FROM history ORDER BY seq DESC LIMIT 1 OFFSET ?)', HISTORY_MAX)
   }
 
   #prepared (sql: string): StatementSync {
@@ -231,7 +246,7 @@ class Tally {
 }
 
 function machineOf (row: Record<string, unknown>): MachineRecord {
-  return { ...JSON.parse(String(row['record'])) as Omit<MachineRecord, 'signedOrder'>, signedOrder: bytesOf(row['signed_order']) }
+  return JSON.parse(String(row['record'])) as MachineRecord
 }
 
 function bytesOf (value: unknown): Uint8Array {

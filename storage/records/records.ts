@@ -7,7 +7,13 @@ import type { KeyId, LeaseId, PeerId, VmId } from '../../protocols/kit/index.ts'
 /** `bidding` never reaches the records: a machine is recorded from its lease on. */
 export type MachineState = 'creating' | 'running' | 'suspended' | 'migrating' | 'failed' | 'collected'
 
-/** All that a plant keeps of one machine. JSON-safe. */
+/** States in which a machine is over: kept for a while, in bounds, to be told of. */
+export const ENDED_STATES: readonly MachineState[] = ['failed', 'collected']
+
+/** Whose machines: the owner, and the domain with the key that speaks for it. */
+export interface Whose { owner: KeyId, domain: string, domainKey: KeyId }
+
+/** All that a plant keeps of one machine but its signed order. JSON-safe. */
 export interface MachineRecord {
   vmId: VmId
   state: MachineState
@@ -18,24 +24,24 @@ export interface MachineRecord {
   orderId: string
   /** Digest of the order document: the same id with other content is an error. */
   orderDigest: string
-  /** The signed order as it came, so that a machine half made can be finished after a crash. */
-  signedOrder: Uint8Array
+  /** Another digest of the order, told to nobody: by it the plant shows that it was given the order (`protocols/claim`), also when it has ended. */
+  orderSecret: string
   name: string
   labels: Record<string, string>
   shop: PeerId
   provisional: boolean
-  lease: { id: LeaseId, awardedAtMs: number, cpus: number, memoryMiB: number, diskMiB: number, network?: string }
+  lease: { id: LeaseId, awardedAtMs: number, cpus: number, memoryMiB: number, diskMiB: number, /** Of disks that host actions attach, beside the system's. */ attachedMiB?: number, network?: string }
   /** Set once planned. */
-  plan?: { goldenId: string, goldenName: string, actionsDone: string[], actionsRun: string[] }
+  plan?: { goldenId: string, goldenName: string, actionsDone: string[], actionsRun: string[], /** Failed, and their error sub-graphs went on. */ actionsMended?: string[] }
   attributes: Record<string, string | number | boolean>
+  /** Outputs of its actions that were left out. */
+  outputsDropped?: { count: number, some: string[] }
   phasesMs: Record<string, number>
   /** Why it failed, as an error report. */
   error?: { code: string, message: string, details: Record<string, unknown>, hint: string }
   createdAtMs: number
   changedAtMs: number
 }
-
-export interface HistoryEntry { atMs: number, subject: string, event: string, details: Record<string, unknown> }
 
 /** How an order was decided, kept by the shop that took it: `plantmesh why`. JSON-safe; bounded by ORDERS_KEPT_MAX. */
 export interface DecisionRecord { orderId: string, owner: KeyId, atMs: number, decision: Record<string, unknown> }
@@ -48,14 +54,23 @@ export interface ClaimChange { vmId: VmId, entry: Uint8Array | undefined }
 export interface KnownPlantsRecord { peers: PeerId[], atMs: number }
 
 export interface Records {
-  putMachine (record: MachineRecord): void
+  /** Writes a machine down; a new one with its signed order. The order goes when the machine has ended: nothing needs it any more. */
+  putMachine (record: MachineRecord, signedOrder?: Uint8Array): void
   machine (vmId: VmId): MachineRecord | undefined
+  /** The signed order of a machine that has not ended, as it came: one half made is finished by it after a crash. */
+  signedOrder (vmId: VmId): Uint8Array | undefined
   /** All machines, or those in one of the states. */
-  machines (states?: MachineState[]): MachineRecord[]
+  machines (states?: readonly MachineState[]): MachineRecord[]
+  /** Who has machines here, each once. */
+  owners (): Whose[]
+  /** Their machines in one of the states. */
+  machinesOf (whose: Whose, states: readonly MachineState[]): MachineRecord[]
+  /** Whether a domain has a machine here that has not ended. Cheap: asked for each grant that gossip brings. */
+  hasLive (domain: string, domainKey: KeyId): boolean
   /** Forgets a machine that another plant turned out to hold. */
   dropMachine (vmId: VmId): void
-  /** Removes collected and failed machines older than this, so that records stay bounded. Returns how many. */
-  forget (changedBeforeMs: number): number
+  /** Removes machines that ended before this, and the oldest ended ones of an owner and in all beyond their bounds. Returns what it removed. */
+  forget (endedBeforeMs: number): MachineRecord[]
   putDecision (record: DecisionRecord): void
   decision (owner: KeyId, orderId: string): DecisionRecord | undefined
   /** The signed grant (or revocation) of a triple; replaces the one before. */
@@ -70,7 +85,5 @@ export interface Records {
   knownPlants (): KnownPlantsRecord
   /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when its caller or all have no room. */
   seenCall (call: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean
-  addHistory (entry: HistoryEntry): void
-  history (subject: string, max: number): HistoryEntry[]
   close (): void
 }

@@ -67,7 +67,7 @@ export async function biddingPlant (init: TestPlantInit): Promise<TestPlant> {
       if (known !== undefined) return { kind: 'held', held: known }
       const plan = { found: true as const, outline: { goldenId: 'g', actionsLeft: order.software.actions.length, fetchBytes: 0, resize: false } }
       const decision = decideBid({ order, domainId, plan, requirements: () => [], rank: () => init.rank ?? 0 },
-        { isa: 'x86_64', ledger, cost: init.cost ?? timeToDoneCost(), load: init.load ?? 0, learned: FIGURES_AT_FIRST, policy: {} })
+        { isa: 'x86_64', ledger, cost: init.cost ?? timeToDoneCost(), load: init.load ?? 0, learned: FIGURES_AT_FIRST })
       return decision.kind === 'refusal' ? decision : { ...decision, vmId }
     },
     grant ({ vmId, need }: Award): Grant {
@@ -80,7 +80,7 @@ export async function biddingPlant (init: TestPlantInit): Promise<TestPlant> {
       return { kind: 'granted', leaseId, leasedAtMs: clock.nowMs(), expiresInMs: ledger.leaseTtlMs }
     },
     standing: held,
-    release: (_vmId, leaseId) => ledger.lease(leaseId) === undefined || ledger.releaseUnstarted(leaseId) !== undefined
+    release: (_vmId, leaseId) => ledger.lease(leaseId) === undefined || (ledger.lease(leaseId)?.state === 'awarded' && ledger.release(leaseId) !== undefined)
   }
   const service = bidding(init.bidding)({ transport, clock, random, log: fakeLog() })
   await service.serve(side)

@@ -74,11 +74,13 @@ function whatIsTold (run: Run): void {
   test('leaves out names that are no attribute names, and what is beyond the bounds', async () => {
     const bad = await run('printf "1x=1\\n=2\\na b=3\\n-n=4\\nnothing\\n__proto__=5\\ngood=6" >> "$PLANT_OUTPUT"')
     expect(Object.entries(bad.outputs).sort()).toEqual([['__proto__', '5'], ['good', '6']])
+    expect(bad.outputsDropped?.count).toBe(5)
     const many = await run('seq 1 1000 | sed "s/.*/n&=&/" >> "$PLANT_OUTPUT"')
     expect(Object.keys(many.outputs)).toHaveLength(256)
+    expect(many.outputsDropped?.count).toBe(744)
     const long = await run('printf first=1\\\\nlong= >> "$PLANT_OUTPUT"; head -c 9000000 /dev/zero | tr "\\0" x >> "$PLANT_OUTPUT"')
-    expect(long.outputs['first']).toBe('1')
-    expect(long.outputs['long']?.length).toBeLessThanOrEqual(65_536)
+    expect(long.outputs).toEqual({ first: '1' })
+    expect(long.outputsDropped).toEqual({ count: 1, some: [expect.stringMatching(/^long: cut off/)] })
     const replaced = await run('rm "$PLANT_OUTPUT"; ln -s /etc/shadow "$PLANT_OUTPUT"')
     expect(replaced.outputs).toEqual({})
     const pipe = await run('rm "$PLANT_OUTPUT"; mkfifo "$PLANT_OUTPUT"')
@@ -108,22 +110,31 @@ function whatIsTold (run: Run): void {
   })
 }
 
+/** A tenth of what is printed: a command that waits for its turn gets one long before the other has ended (seen: 1.5 MB). */
+const WAIT_BYTES_MAX = 10 * 1024 * 1024
+/** Some pieces that wait to be sent, and perl's copies of them (seen: 0.4 MB). */
+const AGENT_GROWS_KIB_MAX = 4 * 1024
+
 /** Many at once, and how they end. */
 function whatRunsTogether (run: Run): void {
   test('lets others be heard and keeps the guest\'s memory while a command prints 100 MiB', async () => {
     const stop = new AbortController()
-    let others = 0
-    const before = Number((await run('awk \'/MemAvailable/ { print $2 }\' /proc/meminfo')).outputTail)
-    const big = run('head -c 104857600 /dev/zero').finally(() => { stop.abort() })
+    // The agent's own memory, at its peak: what it held for a host that does not keep up would be there.
+    const peak = 'awk \'/^VmHWM/ { print $2 }\' /proc/$PPID/status'
+    const before = Number((await run(`echo 5 > /proc/$PPID/clear_refs; ${peak}`)).outputTail)
+    let printed = 0
+    const big = run('head -c 104857600 /dev/zero', { onOutput: (piece) => { printed += piece.length } }).finally(() => { stop.abort() })
+    const waits: number[] = []
     while (!stop.signal.aborted) {
-      const startedAtMs = performance.now()
-      const result = await run('awk \'/MemAvailable/ { print $2 }\' /proc/meminfo')
-      others++
-      expect(performance.now() - startedAtMs).toBeLessThan(5_000)
-      expect(before - Number(result.outputTail)).toBeLessThan(20_000)
+      const printedBefore = printed
+      await run('true')
+      waits.push(printed - printedBefore)
     }
     expect((await big).outputBytes).toBe(104_857_600)
-    expect(others).toBeGreaterThan(1)
+    // Counted in output that went before them, not in time: the host may have other things to do.
+    expect(waits.length).toBeGreaterThan(4)
+    expect(Math.max(...waits)).toBeLessThan(WAIT_BYTES_MAX)
+    expect(Number((await run(peak)).outputTail) - before).toBeLessThan(AGENT_GROWS_KIB_MAX)
   })
 
   test('runs several at once', async () => {

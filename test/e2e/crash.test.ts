@@ -3,7 +3,10 @@ import { afterEach, expect, test } from 'vitest'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { apiClient } from '../../node/cli/api-client.ts'
-import { TestHost, machinesOf, until, type TestPlant } from '../support/plants.ts'
+import { SOCKETS } from '../../node/lines/qemu/command-line.ts'
+import { runState } from '../../node/lines/qemu/migration.ts'
+import { connectQmp } from '../../node/lines/qemu/qmp.ts'
+import { TestHost, machinesOf, until, type CliResult, type TestPlant } from '../support/plants.ts'
 
 let host = new TestHost()
 afterEach(async () => {
@@ -48,6 +51,60 @@ test('machines of a killed plant keep running, and the plant started again adopt
   expect(machinesOf(host.dir)).toEqual([pid])
   expect((await second.cli(['collect', vmid])).status).toBe(0)
   expect(machinesOf(host.dir)).toEqual([])
+})
+
+test('machines whose VMM stands still are neither killed nor waited for by a plant that starts, and answer once they go on', async () => {
+  const [plant] = await host.mesh(1) as [TestPlant]
+  const vmids: string[] = []
+  const pids = new Map<string, number>()
+  for (const name of ['stands', 'runs', 'ends']) {
+    const { vmid } = (await plant.cli(['create', '-f', orderFile(name, `echo ${name} > /root/mark`), '--json'])).json
+    pids.set(vmid, machinesOf(host.dir).find((pid) => ![...pids.values()].includes(pid)) ?? 0)
+    vmids.push(vmid)
+  }
+  const [stands = '', runs = '', ends = ''] = vmids
+  await plant.kill('SIGKILL')
+  for (const vmid of [stands, ends]) process.kill(pids.get(vmid) ?? 0, 'SIGSTOP')
+  const startedAtMs = performance.now()
+  const again = await host.plant({ dataDir: plant.dataDir })
+  // A machine that does not answer is given 30 s before it is asked anew; the plant does not wait for it.
+  expect(performance.now() - startedAtMs).toBeLessThan(25_000)
+  expect((await again.cli(['query', stands, '--json'])).json).toMatchObject({ state: 'running' })
+  expect((await again.cli(['exec', runs, '--', 'cat', '/root/mark'])).stdout).toBe('runs\n')
+  expect(machinesOf(host.dir)).toHaveLength(3)
+  // One ends before it was adopted: told as any other death. Another is collected before it was.
+  process.kill(pids.get(ends) ?? 0, 'SIGKILL')
+  await until(async () => (await again.cli(['query', ends, '--json'])).json.state === 'failed', 10_000, 'its end is known')
+  const asked = again.cli(['exec', stands, '--', 'cat', '/root/mark'])
+  process.kill(pids.get(stands) ?? 0, 'SIGCONT')
+  expect(await asked).toMatchObject({ status: 0, stdout: 'stands\n' })
+  expect((await again.cli(['collect', ...vmids])).status).toBe(0)
+  expect(machinesOf(host.dir)).toEqual([])
+  expect(readdirSync(join(again.dataDir, 'machines'))).toEqual([])
+})
+
+test('a machine of which a copy is being made goes on when its plant stops, and can be collected', async () => {
+  const [plant] = await host.mesh(1) as [TestPlant]
+  const { vmid } = (await plant.cli(['create', '-f', orderFile('copied', 'true'), '--json'])).json
+  const [pid] = machinesOf(host.dir)
+  const copying = async (of: TestPlant, name: string): Promise<{ ended: Promise<CliResult> }> => {
+    const ended = of.cli(['golden', 'publish', vmid, '--name', name, '--json'])
+    await until(() => machinesOf(host.dir).length > 1, 20_000, 'the copy is being made')
+    return { ended }
+  }
+  const cut = await copying(plant, 'cut')
+  await plant.kill('SIGTERM')
+  expect((await cut.ended).status).not.toBe(0)
+  expect(machinesOf(host.dir)).toEqual([pid])
+  const qmp = await connectQmp(join(plant.dataDir, 'machines', vmid, SOCKETS.qmp), { alive: () => true })
+  expect(await runState(qmp)).toBe('running')
+  qmp.close()
+  const again = await host.plant({ dataDir: plant.dataDir })
+  const called = await copying(again, 'called-off')
+  expect((await again.cli(['collect', vmid])).status).toBe(0)
+  expect((await called.ended).json.error).toMatchObject({ code: 'VM_STATE' })
+  expect(machinesOf(host.dir)).toEqual([])
+  expect((await again.cli(['golden', 'list', '--json'])).json).toHaveLength(1)
 })
 
 test('a shop killed in the middle of an order leaves one machine when the order is asked again', async () => {

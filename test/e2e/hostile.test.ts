@@ -68,9 +68,16 @@ describe('an action', () => {
   })
 
   test('cannot claim attributes that are the plant\'s', async () => {
-    const made = await order('echo VMID=stolen >> $PLANT_OUTPUT; echo Owner=me >> $PLANT_OUTPUT; echo Fine=yes >> $PLANT_OUTPUT; head -c 1000000 /dev/zero | tr "\\0" y >> $PLANT_OUTPUT')
+    const made = await order('echo VMID=stolen >> $PLANT_OUTPUT; echo Owner=me >> $PLANT_OUTPUT; echo Fine=yes >> $PLANT_OUTPUT; echo Uid=1 >> $PLANT_OUTPUT; echo uid=2 >> $PLANT_OUTPUT; printf Cut= >> $PLANT_OUTPUT; head -c 1000000 /dev/zero | tr "\\0" y >> $PLANT_OUTPUT')
     expect(made.json.attributes.VMID).toBe(made.json.vmid)
     expect(made.json.attributes.Owner).not.toBe('me')
+    expect(made.json.attributes).toMatchObject({ Fine: 'yes', uid: '2' })
+    expect(made.json.attributes).not.toHaveProperty('Uid')
+    // Nothing is cut and passed off as whole, and nothing vanishes in silence.
+    expect(made.json.attributes).not.toHaveProperty('Cut')
+    expect(made.json.outputsDropped).toMatchObject({ count: 4 })
+    const why = await plant.cli(['why', made.json.orderId])
+    expect(why.stdout).toMatch(/outputs left out: 4\n {4}Cut: cut off.*\n {4}VMID: .*\n {4}Owner: .*\n {4}Uid: /)
     expect((await plant.cli(['collect', made.json.vmid])).status).toBe(0)
   })
 })
@@ -92,8 +99,58 @@ test('host actions attach what they name, and an unknown one is refused with tho
   const made = await plant.cli(['create', '-f', file, '--json'])
   expect(made.json.attributes).toMatchObject({ Size: String(8 * 2048) })
   expect((await plant.cli(['collect', made.json.vmid])).status).toBe(0)
+  // What is left out for an action that fails on the host is the action's failure: its error sub-graph is run, and shows.
+  const mend = { onError: { actions: [{ id: 'mend', script: 'echo Mended=yes >> $PLANT_OUTPUT' }], then: 'continue' } }
+  writeFileSync(file, document({ use: 'attach-iso', with: { image: 'none.iso' }, ...mend }))
+  const mended = await plant.cli(['create', '-f', file, '--json'])
+  expect(mended.json).toMatchObject({ attributes: { Mended: 'yes' }, golden: { actionsRun: ['g'], actionsMended: ['h'] } })
+  expect((await plant.cli(['query', mended.json.vmid])).stdout).toContain('mended by their error sub-graphs: h')
+  expect((await plant.cli(['collect', mended.json.vmid])).status).toBe(0)
   writeFileSync(file, document({ use: 'format-host' }))
   expect((await plant.cli(['create', '-f', file, '--json'])).json.error).toMatchObject({ code: 'HOST_ACTION_UNKNOWN', details: { known: expect.stringContaining('attach-iso') } })
+})
+
+test('disks that actions attach are part of the lease: too large is refused, absurd is invalid, and what they take is counted', async () => {
+  const file = join(host.dir, 'disks.json')
+  const document = (sizeMiB: string): string => JSON.stringify({ apiVersion: 'plantmesh/v1', kind: 'Machine', software: { os: 'tiny', actions: [{ id: 'h', run: 'host', use: 'attach-disk', with: { sizeMiB } }, { id: 'g', after: ['h'], script: 'while [ ! -b /dev/sda ]; do sleep 0.1; done; dd if=/dev/urandom of=/dev/sda bs=1M count=20 conv=fsync' }] } })
+  for (const sizeMiB of ['many', '0', '1e3', '99999999999']) {
+    writeFileSync(file, document(sizeMiB))
+    const invalid = await plant.cli(['create', '-f', file, '--json'])
+    expect(invalid).toMatchObject({ status: 2, json: { error: { code: 'ORDER_INVALID', details: { problems: [{ path: 'software.actions[0].with.sizeMiB' }] } } } })
+  }
+  writeFileSync(file, document(String(32 * 1024 * 1024)))
+  const refused = await plant.cli(['create', '-f', file, '--json'])
+  expect(refused.status).toBe(3)
+  expect(refused.json.error.details.refusals[0]).toMatchObject({ reasons: [{ code: 'DISK_SHORT', clause: 'software.actions[0].with.sizeMiB' }] })
+  const free = async (): Promise<number> => (await plant.cli(['plants', '--json'])).json[0].ad.FreeDiskMiB
+  const before = await free()
+  writeFileSync(file, document('64'))
+  const made = await plant.cli(['create', '-f', file, '--json'])
+  expect(made.json.attributes.DiskMiB).toBe(512)
+  expect(made.json.attributes.OverlayBytes).toBeGreaterThan(20 * 1024 * 1024)
+  expect(before - await free()).toBe(512 + 64)
+  expect((await plant.cli(['collect', made.json.vmid])).status).toBe(0)
+  expect(await free()).toBe(before)
+})
+
+test('a machine that is being made has a console, and its order says why it failed', async () => {
+  const file = join(host.dir, 'failing.json')
+  writeFileSync(file, JSON.stringify({ apiVersion: 'plantmesh/v1', kind: 'Machine', software: { os: 'tiny', actions: [{ id: 'act', timeoutMs: 120000, script: 'while true; do echo in-the-making > /dev/ttyS0; sleep 2; done' }] } }))
+  const others = machinesOf(host.dir)
+  const asked = plant.cli(['create', '-f', file, '--id', 'failing', '--json'])
+  const mine = async (): Promise<{ vmid: string, state: string } | undefined> => (await plant.cli(['list', '--json'])).json.find((one: { orderId: string }) => one.orderId === 'failing')
+  await until(async () => (await plant.cli(['console', (await mine())?.vmid ?? 'none'])).stdout.includes('in-the-making'), 60_000, 'its console is heard')
+  expect((await mine())?.state).toBe('creating')
+  for (const pid of machinesOf(host.dir)) if (!others.includes(pid)) process.kill(pid, 'SIGKILL')
+  expect((await asked).json.error).toMatchObject({ code: 'VM_DIED' })
+  const failed = await order('echo some words; echo last words; exit 7')
+  expect(failed.json.error).toMatchObject({ code: 'ACTION_FAILED' })
+  const record = (await plant.cli(['query', failed.json.error.details.vmid, '--json'])).json
+  expect(record.phasesMs).toMatchObject({ clone: expect.any(Number), configure: expect.any(Number), total: expect.any(Number) })
+  const why = (await plant.cli(['why', record.orderId])).stdout
+  expect(why).toMatch(/failed {2}ACTION_FAILED: .*action: act.*status: 7/)
+  expect(why).toMatch(/\| last words\n/)
+  expect(why).toMatch(/clone +\d+ ms/)
 })
 
 test('a golden machine that was altered is not used, and is told of', async () => {

@@ -127,6 +127,26 @@ describe('an order that cannot be met', () => {
     expect(JSON.stringify(refused.json.error.details.refusals)).toContain('quantum')
   })
 
+  test('is told the field, what there is, and each way out, once', async () => {
+    const [{ ad }] = (await plant(0).cli(['plants', '--json'])).json
+    const refusalOf = async (name: string, more: Record<string, unknown>): Promise<Record<string, unknown>> => {
+      const refused = await plant(0).cli(['create', '-f', orderFile(name, [], more), '--json'])
+      expect(refused.status).toBe(3)
+      const { plant: _one, ...refusal } = refused.json.error.details.refusals[0]
+      return refusal
+    }
+    const isa = ad.Isa === 'aarch64' ? 'x86_64' : 'aarch64'
+    const isaChange = { attribute: 'hardware.isa', from: isa, to: ad.Isa }
+    expect(await refusalOf('foreign', { hardware: { isa } })).toMatchObject({ reasons: [{ code: 'ISA_DIFFERS', smallestChange: isaChange }], smallestChange: [isaChange] })
+    const diskChange = { attribute: 'hardware.diskMiB', from: 100, to: 512 }
+    expect(await refusalOf('narrow', { hardware: { diskMiB: 100 } })).toMatchObject({ reasons: [{ code: 'GOLDEN_DISK', clause: 'hardware.diskMiB', have: 512, need: 100 }], smallestChange: [diskChange] })
+    const nope = await refusalOf('nope', { software: { os: 'nope' } })
+    expect(nope).toMatchObject({ reasons: [{ code: 'GOLDEN_OS', clause: 'software.os', have: expect.stringContaining('tiny'), need: 'nope' }], smallestChange: [{ attribute: 'software.os', from: 'nope', to: expect.stringContaining('tiny') }] })
+    // Cpus is the plant's, as the requirements are over its ad.
+    const ways = [[{ attribute: 'Cpus', from: ad.Cpus, to: 1001 }], [{ attribute: 'FreeMemoryMiB', to: 1e9 }, { attribute: 'Site', to: 'elsewhere' }]]
+    expect(await refusalOf('either', { requirements: 'FreeMemoryMiB >= 1000000000 && Site == "elsewhere" || Cpus > 1000' })).toMatchObject({ reasons: [{ smallestChange: ways[0]?.[0], alternatives: ways }], smallestChange: ways[0] })
+  })
+
   test('whose action fails is collected, and the error has action, status and the end of its output', async () => {
     const failed = await plant(0).cli(['create', '-f', orderFile('broken', [{ id: 'bad', script: 'echo some words; echo last words >&2; exit 9' }]), '--json'])
     expect(failed.status).toBe(1)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Lifetime, startAll } from '../../protocols/kit/index.ts'
+import { Lifetime } from '../../protocols/kit/index.ts'
 
 test('a lifetime undoes last things first, goes on past a failure and tells of it', async () => {
   const lifetime = new Lifetime()
@@ -15,17 +15,4 @@ test('a lifetime undoes last things first, goes on past a failure and tells of i
   lifetime.own(() => { done.push('late') })
   expect(done).toEqual(['third', 'first', 'late'])
   await lifetime.end()
-})
-
-test('services that were started are stopped when a later one fails', async () => {
-  const events: string[] = []
-  const service = (name: string, fails = false) => ({
-    start: async () => { events.push(`start ${name}`); if (fails) throw new Error(`${name} failed`) },
-    stop: async () => { events.push(`stop ${name}`) }
-  })
-  await expect(startAll([service('a'), service('b', true), service('c')])).rejects.toThrow('b failed')
-  expect(events).toEqual(['start a', 'start b', 'stop b', 'stop a'])
-  const stop = await startAll([service('d'), service('e')])
-  await stop()
-  expect(events.slice(4)).toEqual(['start d', 'start e', 'stop e', 'stop d'])
 })

@@ -80,9 +80,24 @@ describe('frames', () => {
   })
 })
 
-test('outputs take only attribute names, at most 256, the last of each', () => {
-  expect(parseOutputs('A=1\nA=2\n b=3\nc\n=4\n9=5\nd=e=f')).toEqual({ A: '2', d: 'e=f' })
-  expect(Object.keys(parseOutputs(Array.from({ length: 1000 }, (_, i) => `n${i}=1`).join('\n')))).toHaveLength(256)
+test('outputs take only attribute names, at most 256, the last of each, and tell what was left out', () => {
+  const parsed = (text: string) => parseOutputs(Buffer.from(text))
+  expect(parsed('A=1\nA=2\n b=3\nc\n=4\n9=5\nd=e=f')).toEqual({ outputs: { A: '2', d: 'e=f' }, outputsDropped: { count: 4, some: [expect.stringMatching(/^ b: /), expect.stringMatching(/^c: /), expect.stringMatching(/^: /), expect.stringMatching(/^9: /)] } })
+  expect(parsed('A=1\n')).toEqual({ outputs: { A: '1' } })
+  const many = parsed(Array.from({ length: 1000 }, (_, i) => `n${i}=1`).join('\n'))
+  expect(Object.keys(many.outputs)).toHaveLength(256)
+  expect(many.outputsDropped).toMatchObject({ count: 744, some: { length: 8 } })
+  expect(parsed(`short=1\nlong=${'x'.repeat(4097)}`)).toMatchObject({ outputs: { short: '1' }, outputsDropped: { count: 1, some: ['long: 4097 characters; at most 4096'] } })
+})
+
+test('an output that is cut off is left out, not passed off as whole', () => {
+  const lines = `first=1\n${'n=x\n'.repeat(16_380)}`
+  const cut = parseOutputs(Buffer.from(`${lines}last=${'y'.repeat(60)}`).subarray(0, 65_536))
+  expect(cut).toEqual({ outputs: { first: '1', n: 'x' }, outputsDropped: { count: 1, some: [expect.stringMatching(/^last: cut off/)] } })
+})
+
+test('of outputs that differ only in case the later counts, and it is told', () => {
+  expect(parseOutputs(Buffer.from('Uid=1\nuid=2\n'))).toEqual({ outputs: { uid: '2' }, outputsDropped: { count: 1, some: ['Uid: the same name as uid, which came later'] } })
 })
 
 test('a request is these bytes', () => {

@@ -3,10 +3,12 @@ import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { scheduler } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Identity } from '../../node/lines/line.ts'
 import { connectAgent } from '../../node/lines/qemu/channel/agent-client.ts'
 import type { AgentClient } from '../../node/lines/qemu/channel/agent-client.ts'
+import { SETTLED_SHARE } from '../../node/lines/qemu/limits.ts'
 import { fetchPackages } from '../../node/setup/debian-packages.ts'
 import { runTool } from '../../node/setup/run-tool.ts'
 import { buildTestImage, QEMU_IMG, startTiny, TEST_CACHE, until } from './tiny-machine.ts'
@@ -72,9 +74,9 @@ test('a guest that does nothing takes no processor, with a host at the other end
   try {
     const agent = await connectAgent(machine.agentSocket, { timeoutMs: 60_000 })
     await agent.identify(identityOf(1))
-    expect(await idleShare(machine)).toBeLessThan(0.05)
+    expect(await idleShare(machine)).toBeLessThan(SETTLED_SHARE)
     agent.close()
-    expect(await idleShare(machine)).toBeLessThan(0.05)
+    expect(await idleShare(machine)).toBeLessThan(SETTLED_SHARE)
   } finally {
     await machine.stop()
   }
@@ -154,22 +156,23 @@ async function migrate (machine: TinyMachine, command: 'migrate' | 'migrate-inco
   })
 }
 
-/** Share of one processor that QEMU takes in a second; the second is what is measured. */
+const WINDOWS_MAX = 10
+
+/**
+ * Share of one processor that QEMU takes in a second; the second is what is measured. The least of some: on a busy host everything costs
+ * more at times, and a guest that polls does so in every one.
+ */
 async function idleShare (machine: TinyMachine): Promise<number> {
   const ticks = async (): Promise<number> => {
     const fields = (await readFile(`/proc/${machine.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
     return Number(fields[11]) + Number(fields[12])
   }
-  // What is left to do after the last command is done first.
-  let before = await ticks()
-  await until(async () => {
-    const now = await ticks()
-    const quiet = now - before <= 2
-    before = now
-    return quiet || undefined
-  }, 200)
-  const startedAtMs = performance.now()
-  before = await ticks()
-  await until(async () => performance.now() - startedAtMs > 1000 || undefined)
-  return (await ticks() - before) / 100 / ((performance.now() - startedAtMs) / 1000)
+  let least = Infinity
+  for (let window = 0; window < WINDOWS_MAX && least >= SETTLED_SHARE; window++) {
+    const startedAtMs = performance.now()
+    const before = await ticks()
+    await scheduler.wait(1_000)
+    least = Math.min(least, (await ticks() - before) / 100 / ((performance.now() - startedAtMs) / 1000))
+  }
+  return least
 }

@@ -21,15 +21,15 @@ const BUDGET_MS = 20_000
 const draw = drawPoints(POINTS, { name: 'kill -9 of a plant with its line', pointMs: POINT_MS, budgetMs: BUDGET_MS })
 
 test('a plant killed at any point leaves machines that are adopted and nothing else', async () => {
-  const { golden, goldenDir, clean } = await tinyGolden()
+  const { goldenDir, clean } = await tinyGolden()
   try {
-    for (const afterMs of draw.points) await killedAfter(afterMs, golden, goldenDir)
+    for (const afterMs of draw.points) await killedAfter(afterMs, goldenDir)
   } finally {
     await clean()
   }
 }, draw.points.length * 20 * POINT_MS)
 
-async function killedAfter (afterMs: number, golden: Awaited<ReturnType<typeof tinyGolden>>['golden'], goldenDir: string): Promise<void> {
+async function killedAfter (afterMs: number, goldenDir: string): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'plantmesh-crash-'))
   const child = spawn(process.execPath, [join(import.meta.dirname, 'qemu-crash-child.ts'), dataDir, goldenDir], { stdio: ['ignore', 'pipe', 'inherit'] })
   try {
@@ -44,7 +44,7 @@ async function killedAfter (afterMs: number, golden: Awaited<ReturnType<typeof t
     const found = await line.leftovers()
     if (acknowledged !== undefined) expect(found, `killed after ${afterMs} ms`).toContain(acknowledged)
     for (const vmId of found) {
-      const machine = await line.adopt(vmId, golden)
+      const machine = await line.adopt(vmId)
       if (vmId === acknowledged) expect(machine, `killed after ${afterMs} ms`).toBeDefined()
       if (machine === undefined) {
         await line.sweep(vmId)

@@ -39,7 +39,7 @@ test('machines live in a data directory with a long path and golden machines in 
     expect(await sh(copy, 'cat /root/mark')).toBe('odd\n')
     expect((await copy.channel('iso').run({ script: 'true', parameters: {}, files: {}, timeoutMs: 60_000 })).status).toBe(0)
     await machine.release()
-    const adopted = await (await testLine(dataDir)).adopt(machine.vmId, tiny.golden)
+    const adopted = await (await testLine(dataDir)).adopt(machine.vmId)
     expect(await sh(adopted, 'cat /root/mark')).toBe('odd\n')
     await adopted?.destroy()
     await copy.destroy()

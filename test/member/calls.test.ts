@@ -59,7 +59,7 @@ describe('a signed call', () => {
   test('survives the trip when it is an order with any document', () => {
     const { signer, id } = person()
     // DAG-CBOR has no -0 and keeps no prototype; a JSON document has neither.
-    fc.assert(fc.property(fc.dictionary(fc.string().filter((key) => key !== '__proto__'), fc.jsonValue()), (document) => {
+    fc.assert(fc.property(fc.dictionary(fc.string(), fc.jsonValue()).filter((document) => !JSON.stringify(document).includes('__proto__')), (document) => {
       const plain = JSON.parse(JSON.stringify(document)) as Record<string, unknown>
       const opened = openCall(crypto, order(signer, { order: plain }))
       expect(opened.caller).toBe(id)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { PlantError } from '../../protocols/kit/index.ts'
-import { checkOrder, isOutputName, sortOutputs, type Problem } from '../../protocols/order/index.ts'
+import { checkOrder, isOutputName, Outputs, type Problem } from '../../protocols/order/index.ts'
 
 const action = (id: string, after: string[] = [], more: object = {}): object => ({ id, after, script: 'x', ...more })
 const order = (actions: unknown[], more: object = {}): object => ({ apiVersion: 'plantmesh/v1', kind: 'Machine', software: { os: 'tiny', actions }, ...more })
@@ -102,6 +102,9 @@ test('a thousand problems are listed up to the bound and the rest counted', () =
 })
 
 test('outputs cannot take the place of what the plant says', () => {
-  expect(sortOutputs({ Uid: '1000', vmid: 'x', Owner: 'x', 'a b': 'x', Long: 'x'.repeat(5000), Half: '\ud800' })).toEqual({ kept: { Uid: '1000' }, refused: ['vmid', 'Owner', 'a b', 'Long', 'Half'] })
+  const outputs = new Outputs()
+  outputs.add({ Uid: '1000', vmid: 'x', Owner: 'x', 'a b': 'x', Long: 'x'.repeat(5000), Half: '\ud800' })
+  expect(outputs.kept).toEqual({ Uid: '1000' })
+  expect(outputs.dropped).toMatchObject({ count: 5, some: [expect.stringMatching(/^vmid: .*plant's/), expect.stringMatching(/^Owner: /), expect.stringMatching(/^a b: /), 'Long: 5000 characters; at most 4096', 'Half: not Unicode'] })
   expect(isOutputName('true')).toBe(false)
 })

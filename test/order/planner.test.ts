@@ -194,12 +194,13 @@ describe('plan', () => {
   })
 
   const refused: Array<[string, Golden[], Order, Partial<(Plan & { fits: false })['refusal']>]> = [
-    ['no golden machine at all', [], orderOf([]), { clause: 'OS', change: 'build a golden machine first (plantmesh golden build tiny)' }],
-    ['another OS', [goldenOf([])], orderOf([], {}, 'redhat'), { clause: 'OS', found: 'tiny', wanted: 'redhat', change: 'software.os: one of tiny' }],
-    ['another instruction set', [goldenOf([])], orderOf([], { isa: 'aarch64' }), { clause: 'ISA', found: 'x86_64', wanted: 'aarch64', change: 'hardware.isa: x86_64' }],
-    ['a smaller disk', [goldenOf([], { hardware: { isa: 'x86_64', cpus: 1, memoryMiB: 256, diskMiB: 900 } }), goldenOf([])], orderOf([], { diskMiB: 100 }), { clause: 'DISK', change: 'hardware.diskMiB: 512' }],
-    ['something done that is not asked for', [goldenOf([act('z')])], orderOf([a]), { clause: 'SUBSET', found: expect.stringContaining('"z"') as unknown as string }],
-    ['something done without what comes before', [goldenOf([b])], orderOf([a, b]), { clause: 'PREFIX' }],
+    ['no golden machine at all', [], orderOf([]), { clause: 'OS', field: 'software.os', found: expect.stringContaining('plantmesh golden build tiny') as unknown as string }],
+    ['another OS', [goldenOf([])], orderOf([], {}, 'redhat'), { clause: 'OS', field: 'software.os', found: 'tiny', wanted: 'redhat', change: { from: 'redhat', to: 'tiny' } }],
+    ['another OS of several', [goldenOf([]), goldenOf([], { name: 'lab' })], orderOf([], {}, 'redhat'), { clause: 'OS', found: 'lab, tiny', change: { from: 'redhat', to: 'one of lab, tiny' } }],
+    ['another instruction set', [goldenOf([])], orderOf([], { isa: 'aarch64' }), { clause: 'ISA', field: 'hardware.isa', found: 'x86_64', wanted: 'aarch64', change: { from: 'aarch64', to: 'x86_64' } }],
+    ['a smaller disk', [goldenOf([], { hardware: { isa: 'x86_64', cpus: 1, memoryMiB: 256, diskMiB: 900 } }), goldenOf([])], orderOf([], { diskMiB: 100 }), { clause: 'DISK', field: 'hardware.diskMiB', found: 512, wanted: 100, change: { from: 100, to: 512 } }],
+    ['something done that is not asked for', [goldenOf([act('z')])], orderOf([a]), { clause: 'SUBSET', field: 'software.actions', found: expect.stringContaining('"z"') as unknown as string }],
+    ['something done without what comes before', [goldenOf([b])], orderOf([a, b]), { clause: 'PREFIX', field: 'software.actions[1].after' }],
     ['something done too early', [goldenOf([b, a])], orderOf([a, b]), { clause: 'PARTIAL_ORDER' }],
     ['the nearest of several', [goldenOf([act('z')]), goldenOf([b, a]), goldenOf([b])], orderOf([a, b]), { clause: 'PARTIAL_ORDER' }]
   ]

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { refusalOf, type Reason } from '../../protocols/bid/index.ts'
 import type { LeaseId, VmId } from '../../protocols/kit/index.ts'
+import { checkOrder } from '../../protocols/order/index.ts'
 import { adOf, adReal } from '../../protocols/order/classad/index.ts'
 import { decideBid, type BidDecision, type Bidder, type BidRequest } from '../../node/plant/bidder.ts'
 import { computeNetworkCost, costModel, COST_MODELS, FIGURES_AT_FIRST, learner, memoryCost, timeToDoneCost, type CostInputs } from '../../node/plant/cost/index.ts'
@@ -17,7 +18,7 @@ const request = (more: Partial<BidRequest> = {}): BidRequest => ({
   rank: (text) => rankNumberOf(text, plantAd, adOf({})),
   ...more
 })
-const bidder = (more: Partial<Bidder> = {}): Bidder => ({ isa: 'x86_64', ledger: new Ledger(ROOMY), cost: timeToDoneCost(), load: 0, learned: FIGURES_AT_FIRST, policy: {}, ...more })
+const bidder = (more: Partial<Bidder> = {}): Bidder => ({ isa: 'x86_64', ledger: new Ledger(ROOMY), cost: timeToDoneCost(), load: 0, learned: FIGURES_AT_FIRST, ...more })
 const codes = (decision: BidDecision): string[] => decision.kind === 'refusal' ? decision.refusal.reasons.map((reason) => reason.code) : []
 
 test('bidder offers itemised costs that add up, and takes the plant\'s instruction set for an order that names none', () => {
@@ -31,8 +32,8 @@ test('bidder offers itemised costs that add up, and takes the plant\'s instructi
 test('bidder names everything that fails at once', () => {
   const order = orderOf({ isa: 'riscv64', memoryMiB: 1_000_000 }, { requirements: 'FreeMemoryMiB >= 512 && Load < 1.0 && Isa == "arm64"' })
   const missing: Reason = { code: 'OS_UNKNOWN', clause: 'software.os', have: 'tiny', need: 'plan9' }
-  const decision = decideBid(request({ order, plan: { found: false, reasons: [missing] } }), bidder({ policy: { domainsAllowed: ['uky.example'] } }))
-  expect(codes(decision)).toEqual(['POLICY_DOMAIN', 'ISA_DIFFERS', 'RAM_SHORT', 'REQUIREMENTS_FAILED', 'REQUIREMENTS_FAILED', 'OS_UNKNOWN'])
+  const decision = decideBid(request({ order, plan: { found: false, reasons: [missing] } }), bidder())
+  expect(codes(decision)).toEqual(['ISA_DIFFERS', 'RAM_SHORT', 'REQUIREMENTS_FAILED', 'REQUIREMENTS_FAILED', 'OS_UNKNOWN'])
 })
 
 test('bidder names the requirement that failed and the smallest change that would mend it', () => {
@@ -43,15 +44,37 @@ test('bidder names the requirement that failed and the smallest change that woul
   } })
 })
 
+test('bidder names each way out where one of several would do, the smallest first', () => {
+  const decision = decideBid(request({ order: orderOf({}, { requirements: 'Load < 1.0 && Isa == "arm64" || FreeMemoryMiB > 300' }) }), bidder())
+  const memory = { attribute: 'FreeMemoryMiB', from: 300, to: 301 }
+  const isa = { attribute: 'Isa', from: 'x86_64', to: 'arm64' }
+  expect(decision).toMatchObject({ kind: 'refusal', refusal: { reasons: [{ smallestChange: memory, alternatives: [[memory], [isa]] }], smallestChange: [memory] } })
+  const both = decideBid(request({ order: orderOf({}, { requirements: '!(Load < 1.0 || Isa == "x86_64")' }) }), bidder())
+  expect(both).toMatchObject({ refusal: { reasons: [{ alternatives: [[{ attribute: 'Load' }, { attribute: 'Isa' }]] }], smallestChange: [{ attribute: 'Load' }, { attribute: 'Isa' }] } })
+})
+
 test('the smallest change of a refusal makes the order fit', () => {
-  const policy = { machineMax: { memoryMiB: 2_048, cpus: 1 } }
-  const ledger = new Ledger({ ...ROOMY, memoryMiB: 4_096, diskMiB: 1_000 })
+  const ledger = new Ledger({ ...ROOMY, cpus: 1, memoryMiB: 2_048, diskMiB: 1_000 })
   const order = orderOf({ cpus: 9, memoryMiB: 8_192, diskMiB: 2_000, isa: 'arm64' })
-  const decision = decideBid(request({ order }), bidder({ ledger, policy }))
+  const decision = decideBid(request({ order }), bidder({ ledger }))
   if (decision.kind !== 'refusal') throw new Error('not refused')
   expect(decision.refusal.smallestChange).toHaveLength(4)
   const hardware = { ...order.hardware, ...Object.fromEntries(decision.refusal.smallestChange.map(({ attribute, to }) => [attribute.replace('hardware.', ''), to])) }
-  expect(decideBid(request({ order: { ...order, hardware } }), bidder({ ledger, policy })).kind).toBe('offer')
+  expect(decideBid(request({ order: { ...order, hardware } }), bidder({ ledger })).kind).toBe('offer')
+})
+
+test('disks that actions attach are part of what a machine needs, and a refusal names the one to make smaller', () => {
+  const ledger = new Ledger({ ...ROOMY, diskMiB: 1_000 })
+  const disk = (sizeMiB: number, more: Record<string, unknown> = {}) => ({ id: `d${sizeMiB}`, run: 'host', use: 'attach-disk', with: { sizeMiB: String(sizeMiB) }, ...more })
+  const asked = (actions: unknown[]) => decideBid(request({ order: checkOrder({ apiVersion: 'plantmesh/v1', kind: 'Machine', hardware: { diskMiB: 512 }, software: { os: 'tiny', actions } }) }), bidder({ ledger }))
+  expect(asked([disk(200), disk(288)])).toMatchObject({ kind: 'offer', need: { diskMiB: 1_000 } })
+  // Of an error sub-graph too: it may run.
+  const refused = asked([disk(100, { onError: { actions: [disk(700)] } })])
+  const attribute = 'software.actions[0].onError.actions[0].with.sizeMiB'
+  expect(refused).toMatchObject({ refusal: { reasons: [{ code: 'DISK_SHORT', clause: attribute, have: 1_000, need: 1_312 }], smallestChange: [{ attribute, from: '700', to: '388' }] } })
+  expect(asked([disk(100, { onError: { actions: [disk(388)] } })]).kind).toBe('offer')
+  // No one disk makes up for it: then none is named.
+  expect(asked([disk(700), disk(701)])).toMatchObject({ refusal: { reasons: [{ code: 'DISK_SHORT', need: 1_913 }], smallestChange: [] } })
 })
 
 test('a full set of networks is mended by ordering without one, unless the cost model puts every machine on one', () => {

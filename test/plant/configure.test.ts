@@ -46,7 +46,7 @@ describe('configure', () => {
     expect(guest.started).toEqual(['a', 'b', 'c'])
     await guest.end('b')
     await guest.end('d')
-    expect(await all).toEqual({ actionsRun: ['a', 'c', 'b', 'd'], actionsMended: [], outputs: { aOut: 'x', bOut: 'x', cOut: 'x', dOut: 'x' } })
+    expect(await all).toEqual({ actionsRun: ['a', 'c', 'b', 'd'], actionsMended: [], outputs: { aOut: 'x', bOut: 'x', cOut: 'x', dOut: 'x' }, outputsDropped: { count: 0, some: [] } })
   })
 
   test('never runs more at once than allowed', async () => {
@@ -80,12 +80,36 @@ describe('configure', () => {
   test('goes on after an error sub-graph that says continue, with its outputs, and runs what comes after', async () => {
     const mending = action('a', [], { script: 'fail', onError: { actions: [action('m1'), action('m2', ['m1'])], then: 'continue' } })
     const result = await configure({ actions: [mending, action('b', ['a'])], done: new Set(), concurrencyMax: 1 }, byScript, never)
-    expect(result).toEqual({ actionsRun: ['b'], actionsMended: ['a'], outputs: { a: 'ran', m1: 'ran', m2: 'ran', b: 'ran' } })
+    expect(result).toEqual({ actionsRun: ['b'], actionsMended: ['a'], outputs: { a: 'ran', m1: 'ran', m2: 'ran', b: 'ran' }, outputsDropped: { count: 0, some: [] } })
   })
 
   test('runs the error sub-graph after a time-out, too', async () => {
     const mending = action('a', [], { script: 'boom', onError: { actions: [action('m')], then: 'continue' } })
     expect((await configure({ actions: [mending], done: new Set(), concurrencyMax: 1 }, byScript, never)).actionsMended).toEqual(['a'])
+  })
+
+  test('runs the error sub-graph of a host action whatever it failed with, unless the machine is dead', async () => {
+    const failing = (code: 'DISK_FULL' | 'ACTION_FAILED' | 'VM_STATE' | 'HOST_ACTION_UNKNOWN' | 'VM_DIED'): ActionRunner => async (a) => {
+      if (a.run === 'host') throw new PlantError(code, { path: '/data' })
+      return { status: 0, outputs: {}, outputTail: '' }
+    }
+    const host = (more: Partial<Action> = {}): Action => action('h', [], { run: 'host', use: 'attach-disk', ...more })
+    const mending = host({ onError: { actions: [action('m')], then: 'continue' } })
+    for (const code of ['DISK_FULL', 'ACTION_FAILED', 'VM_STATE', 'HOST_ACTION_UNKNOWN'] as const) {
+      expect((await configure({ actions: [mending], done: new Set(), concurrencyMax: 1 }, failing(code), never)).actionsMended).toEqual(['h'])
+      await expect(configure({ actions: [host()], done: new Set(), concurrencyMax: 1 }, failing(code), never)).rejects.toMatchObject({ code, details: { action: 'h', path: '/data' } })
+    }
+    await expect(configure({ actions: [mending], done: new Set(), concurrencyMax: 1 }, failing('VM_DIED'), never)).rejects.toMatchObject({ code: 'VM_DIED' })
+    const stop = AbortSignal.abort(new PlantError('INTERRUPTED'))
+    await expect(configure({ actions: [mending], done: new Set(), concurrencyMax: 1 }, failing('DISK_FULL'), stop)).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  })
+
+  test('takes outputs of actions that differ only in case as one, the later, and counts what actions left that is none', async () => {
+    const outputs: Record<string, Record<string, string>> = { a: { Uid: '1', VMID: 'stolen' }, b: { uid: '2' }, c: { Uid: '3' } }
+    const run: ActionRunner = async (a) => ({ status: 0, outputs: outputs[a.id] ?? {}, outputTail: '', ...(a.id === 'c' && { outputsDropped: { count: 5, some: ['x: cut off'] } }) })
+    const result = await configure({ actions: [action('a'), action('b', ['a']), action('c', ['b'])], done: new Set(), concurrencyMax: 1 }, run, never)
+    expect(result).toMatchObject({ outputs: { Uid: '3' }, outputsDropped: { count: 8 } })
+    expect(Object.keys(result.outputs)).toEqual(['Uid'])
   })
 
   test('fails with the first failure after a sub-graph that says fail', async () => {

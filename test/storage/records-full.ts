@@ -7,7 +7,7 @@ const records = openRecords(process.argv[2] ?? '', { clock: new FakeStandingCloc
 let written = 0
 try {
   for (let n = 1; n < 10_000; n++) {
-    records.putMachine(machineRecord(n, { name: 'x'.repeat(10_000) }))
+    records.putMachine(machineRecord(n, { name: 'x'.repeat(10_000) }), Uint8Array.of(1))
     written = n
   }
 } catch (error) {

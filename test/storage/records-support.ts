@@ -22,7 +22,7 @@ export function machineRecord (n: number, more: Partial<MachineRecord> = {}): Ma
     domainKey: 'owner' as KeyId,
     orderId: `order-${n}`,
     orderDigest: 'd',
-    signedOrder: Uint8Array.of(n & 255, 1, 2),
+    orderSecret: 's',
     name: 'workspace',
     labels: { course: 'phys101' },
     shop: 'shop' as PeerId,

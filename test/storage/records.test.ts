@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -6,7 +6,9 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { ClaimStore } from '../../protocols/claim/index.ts'
 import type { GrantStore, SeenCalls } from '../../protocols/member/index.ts'
 import type { KeyId, PeerId } from '../../protocols/kit/index.ts'
-import { HISTORY_PER_SUBJECT_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
+import { ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
+import { lockData } from '../../storage/drivers/data-lock.ts'
+import { MIGRATIONS } from '../../storage/drivers/records-schema.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { FakeStandingClock, child, machineRecord, tempDir } from './support.ts'
@@ -50,10 +52,69 @@ describe('records', () => {
 
   test('forget only what is over and old', () => {
     for (const [n, state] of (['running', 'failed', 'collected', 'creating', 'collected'] as const).entries()) records.putMachine(machineRecord(n, { state }))
-    records.addHistory({ atMs: 1, subject: machineRecord(1).vmId, event: 'made', details: {} })
-    expect(records.forget(4)).toBe(2)
+    expect(records.forget(4)).toEqual([machineRecord(1, { state: 'failed' }), machineRecord(2, { state: 'collected' })])
     expect(records.machines().map((m) => m.changedAtMs)).toEqual([0, 3, 4])
-    expect(records.history(machineRecord(1).vmId, 10)).toEqual([])
+    expect(records.forget(4)).toEqual([])
+  })
+
+  test('forget the oldest ended machines of an owner that has too many, and then of all', () => {
+    const fill = (of: string, from: number, count: number): string => `WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + count - 1})
+      INSERT INTO machines SELECT printf('%032x', i), 'failed', i, json_set('${JSON.stringify(machineRecord(1, { state: 'failed' }))}', '$.vmId', printf('%032x', i), '$.owner', '${of}'), '${of}', 'default', 'k' FROM n`
+    const db = new DatabaseSync(path)
+    const owners = Array.from({ length: ENDED_MAX / ENDED_PER_OWNER_MAX }, (_, i) => `owner-${i}`)
+    for (const [n, of] of owners.entries()) db.exec(fill(of, n * 10_000, ENDED_PER_OWNER_MAX))
+    db.exec(fill('greedy', 500_000, ENDED_PER_OWNER_MAX + 3))
+    db.exec(fill('live', 900_000, 1).replace("'failed', i", "'running', i"))
+    db.close()
+    const forgotten = records.forget(0).map((m) => Number.parseInt(m.vmId, 16))
+    // The greedy one's own oldest go first, then the oldest of all.
+    expect(forgotten.slice(0, 3)).toEqual([500_000, 500_001, 500_002])
+    expect(new Set(forgotten.slice(3))).toEqual(new Set(Array.from({ length: ENDED_PER_OWNER_MAX }, (_, i) => i)))
+    expect(records.machines(['failed', 'collected'])).toHaveLength(ENDED_MAX)
+    expect(records.machines(['running'])).toHaveLength(1)
+  })
+
+  test('keep a signed order until its machine has ended, and read machines without it', () => {
+    const order = new Uint8Array(1_000_000).fill(7)
+    for (let n = 0; n < 100; n++) records.putMachine(machineRecord(n), order)
+    records.putMachine(machineRecord(1, { attributes: { Uid: '1' } }))
+    reopen()
+    expect(records.signedOrder(machineRecord(1).vmId)).toEqual(order)
+    records.putMachine(machineRecord(1, { state: 'failed' }))
+    records.putMachine(machineRecord(2, { state: 'collected' }))
+    records.dropMachine(machineRecord(3).vmId)
+    for (const n of [1, 2, 3, 200]) expect(records.signedOrder(machineRecord(n).vmId)).toBeUndefined()
+    // Of a hundred orders of a megabyte nothing comes with the machines.
+    expect(JSON.stringify(records.machines()).length).toBeLessThan(100_000)
+  })
+
+  test('tell whose machines there are, and which domains have live ones', () => {
+    const [a, b] = ['a' as KeyId, 'b' as KeyId]
+    records.putMachine(machineRecord(1, { owner: a, domain: 'd', domainKey: a }))
+    records.putMachine(machineRecord(2, { owner: a, domain: 'd', domainKey: a, state: 'collected' }))
+    records.putMachine(machineRecord(3, { owner: b, domain: 'd', domainKey: b, state: 'failed' }))
+    expect(records.owners()).toEqual([{ owner: a, domain: 'd', domainKey: a }, { owner: b, domain: 'd', domainKey: b }])
+    expect(records.machinesOf({ owner: a, domain: 'd', domainKey: a }, ['running', 'failed']).map((m) => m.changedAtMs)).toEqual([1])
+    expect([records.hasLive('d', a), records.hasLive('d', b), records.hasLive('e', a)]).toEqual([true, false, false])
+  })
+
+  test('take over what an earlier version wrote', () => {
+    records.close()
+    const old = `${path}.old`
+    const db = new DatabaseSync(old)
+    db.exec(`${MIGRATIONS[0]} PRAGMA user_version = 1`)
+    const { orderSecret: _none, ...record } = machineRecord(1)
+    for (const [vmId, state] of [[record.vmId, 'running'], [machineRecord(2).vmId, 'collected']] as const) {
+      db.prepare('INSERT INTO machines VALUES (?, ?, ?, ?, ?)').run(vmId, state, 1, JSON.stringify({ ...record, vmId, state }), Uint8Array.of(9))
+    }
+    db.prepare('INSERT INTO nonces VALUES (?, ?)').run('owner/1', 5_000)
+    db.close()
+    records = openRecords(old, { clock })
+    expect(records.machine(record.vmId)).toEqual({ ...record, orderSecret: '' })
+    expect(records.signedOrder(record.vmId)).toEqual(Uint8Array.of(9))
+    expect(records.signedOrder(machineRecord(2).vmId)).toBeUndefined()
+    expect(records.owners()).toEqual([{ owner, domain: 'default', domainKey: owner }])
+    expect(records.seenCall({ caller: owner, nonce: 'owner/1' }, 5_000)).toBe(false)
   })
 
   test('keep the latest decisions when there are too many, whatever the clock says', () => {
@@ -68,13 +129,6 @@ describe('records', () => {
     expect(records.decision(owner, 'o1')?.decision).toEqual({ again: true })
     expect(records.decision(owner, 'o2')).toBeUndefined()
     expect(records.decision('other' as KeyId, 'o3')).toBeUndefined()
-  })
-
-  test('keep the end of a long history, in order', () => {
-    for (let n = 0; n < HISTORY_PER_SUBJECT_MAX + 20; n++) records.addHistory({ atMs: 7, subject: 's', event: `e${n}`, details: { n } })
-    records.addHistory({ atMs: 7, subject: 'other', event: 'e', details: {} })
-    expect(records.history('s', 1_000).length).toBe(HISTORY_PER_SUBJECT_MAX)
-    expect(records.history('s', 2).map((e) => e.event)).toEqual([`e${HISTORY_PER_SUBJECT_MAX + 18}`, `e${HISTORY_PER_SUBJECT_MAX + 19}`])
   })
 
   test('let a nonce through once until it expires, also over a restart', () => {
@@ -132,6 +186,27 @@ describe('records', () => {
     db.close()
     expect(() => openRecords(path, { clock })).toThrow('RECORDS_BROKEN')
     expect(() => openRecords('/dev/null/records', { clock })).toThrow('RECORDS_BROKEN')
+  })
+
+  test('are their owner\'s alone in a directory that is open to all, also when an earlier version left them open', async () => {
+    const dir = join(await tempDir(), 'open')
+    const umaskBefore = process.umask(0o022)
+    try {
+      mkdirSync(dir, { mode: 0o755 })
+      const file = join(dir, 'records.sqlite')
+      writeFileSync(file, '', { mode: 0o644 })
+      writeFileSync(join(dir, 'plant.lock'), '', { mode: 0o644 })
+      const release = lockData(dir)
+      const open = openRecords(file, { clock })
+      open.putMachine(machineRecord(1), Uint8Array.of(1))
+      const modes = (): string[] => readdirSync(dir).map((name) => `${name} ${(statSync(join(dir, name)).mode & 0o777).toString(8)}`)
+      expect(modes()).toEqual(expect.arrayContaining(['records.sqlite 600', 'records.sqlite-wal 600', 'records.sqlite-shm 600', 'plant.lock 600', 'plant.pid 600']))
+      expect(modes().filter((text) => !text.endsWith(' 600'))).toEqual([])
+      open.close()
+      release()
+    } finally {
+      process.umask(umaskBefore)
+    }
   })
 
   test('say that the disk is full and keep what they had', async () => {

@@ -45,13 +45,20 @@ export async function writeDescription (dir: string, description: MachineDescrip
   })
 }
 
-/** The description, or undefined when there is none that makes sense: then only sweeping is left. */
+/** The description, or undefined when there is none that makes sense: then only sweeping is left. A file that cannot be read just now is an error. */
 export async function readDescription (dir: string): Promise<MachineDescription | undefined> {
+  let text: string
   try {
-    const parsed = DESCRIPTION.safeParse(JSON.parse(await readFile(join(dir, FILE), 'utf8')))
+    text = await readFile(join(dir, FILE), 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const parsed = DESCRIPTION.safeParse(JSON.parse(text))
     return parsed.success ? parsed.data : undefined
   } catch {
-    return undefined
+    return undefined // Not JSON: as good as none.
   }
 }
 
@@ -85,6 +92,14 @@ export async function trimLog (dir: string): Promise<void> {
 /** Copies a file, sharing its blocks where the file system can. */
 export async function cloneFile (from: string, to: string): Promise<void> {
   await onDisk(to, async () => { await copyFile(from, to, constants.COPYFILE_FICLONE) })
+}
+
+/** st_blocks counts these, whatever the file system's own blocks are (stat(2)). */
+const STAT_BLOCK_BYTES = 512
+
+/** Bytes that a file occupies on the disk, holes left out. */
+export async function bytesOf (path: string): Promise<number> {
+  return (await stat(path)).blocks * STAT_BLOCK_BYTES
 }
 
 /** Makes a directory for its owner alone. */

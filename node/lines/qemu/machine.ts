@@ -1,5 +1,4 @@
 /** A machine that runs under QEMU, as the plant handles it. */
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -13,16 +12,13 @@ import { SOCKETS } from './command-line.ts'
 import { Drives } from './drives.ts'
 import { LazyIso } from './lazy-iso.ts'
 import { WATCH_EVERY_MS } from './limits.ts'
-import { OVERLAY, removeDir, writeDescription } from './machine-dir.ts'
+import { OVERLAY, bytesOf, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
 import { runState } from './migration.ts'
 import { NetworkPort } from './network-port.ts'
 import { cpuMsOf, endProcess, privateBytesOf } from './processes.ts'
 import { TakenSocket } from './sockets.ts'
 import type { Vmm } from './vmm.ts'
-
-/** st_blocks counts these, whatever the file system's own blocks are (stat(2)). */
-const STAT_BLOCK_BYTES = 512
 
 export interface QemuMachineInit {
   vmId: VmId
@@ -81,14 +77,13 @@ export class QemuMachine implements LiveMachine {
   async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> { return await this.agent.identify(identity, signal) }
   async console (): Promise<Duplex> { return await this.#console.take() }
   async network (): Promise<Duplex> { return await this.#network.take() }
-  async attachIso (imagePath: string): Promise<() => Promise<void>> { return await this.drives.attachIso(imagePath) }
-  async attachDisk (sizeMiB: number): Promise<() => Promise<void>> { return await this.drives.attachDisk(sizeMiB) }
+  async attachIso (imagePath: string, signal?: AbortSignal): Promise<() => Promise<void>> { return await this.drives.attachIso(imagePath, signal) }
+  async attachDisk (sizeMiB: number, signal?: AbortSignal): Promise<() => Promise<void>> { return await this.drives.attachDisk(sizeMiB, signal) }
 
   /** Each look also sees that the machine runs unless it is held. */
   async stats (): Promise<MachineStats> {
-    const overlay = await stat(join(this.vmm.dir, OVERLAY))
     void this.#goOnIfForgotten()
-    return { privateMemoryBytes: await privateBytesOf(this.pid), overlayBytes: overlay.blocks * STAT_BLOCK_BYTES, cpuMs: cpuMsOf(this.pid) }
+    return { privateMemoryBytes: await privateBytesOf(this.pid), overlayBytes: await bytesOf(join(this.vmm.dir, OVERLAY)) + await this.drives.bytes(), cpuMs: cpuMsOf(this.pid) }
   }
 
   async pause (): Promise<void> {

@@ -101,7 +101,7 @@ export class QemuLine implements ProductionLine {
     }
   }
 
-  async adopt (vmId: VmId, _golden: Golden, signal?: AbortSignal): Promise<LiveMachine | undefined> {
+  async adopt (vmId: VmId, signal?: AbortSignal): Promise<LiveMachine | undefined> {
     const dir = this.#dirOf(vmId)
     const description = await readDescription(dir)
     const process = description?.process

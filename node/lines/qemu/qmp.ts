@@ -35,7 +35,8 @@ export interface Qmp {
  * One connection at a time: a second one waits until the first has gone.
  */
 export async function connectQmp (path: string, options: { alive: () => boolean, signal?: AbortSignal | undefined, timeoutMs?: number }): Promise<Qmp> {
-  const deadlineMs = performance.now() + (options.timeoutMs ?? MONITOR_WITHIN_MS)
+  const startedAtMs = performance.now()
+  const deadlineMs = startedAtMs + (options.timeoutMs ?? MONITOR_WITHIN_MS)
   for (;;) {
     options.signal?.throwIfAborted()
     const socket = await openSocket(shortPath(path))
@@ -51,7 +52,8 @@ export async function connectQmp (path: string, options: { alive: () => boolean,
     }
     if (!options.alive()) throw new PlantError('VM_START_FAILED', { problem: 'QEMU ended before its monitor answered' })
     if (performance.now() > deadlineMs) throw new PlantError('VM_START_FAILED', { problem: 'QEMU\'s monitor does not answer' })
-    await pause(SOCKET_POLL_MS)
+    // Looked for often while it may appear at any moment, ever less often the longer it does not.
+    await pause(SOCKET_POLL_MS + (performance.now() - startedAtMs) / 10, undefined, { signal: options.signal }).catch(() => {}) // Called off: thrown above.
   }
 }
 

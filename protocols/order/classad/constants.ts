@@ -47,6 +47,9 @@ export const PATTERN_INSTRUCTION_STEPS = 10
 
 /** Most clauses that an explanation lists. */
 export const CLAUSES_MAX = 100
+/** Ways to mend a clause that are told, and changes of one: more than anybody reads. */
+export const MENDS_MAX = 8
+export const MEND_CHANGES_MAX = 8
 
 /** Longest text of a clause in an explanation; the rest is cut. */
 export const CLAUSE_CHARS_MAX = 400

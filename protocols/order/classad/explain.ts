@@ -1,6 +1,6 @@
 /** Why requirements do not hold: clause by clause, with the smallest change that would mend each. */
 import { Expression, lower, type AdValue, type BinaryOp, type Env, type Node, type Scalar } from './ast.ts'
-import { CLAUSES_MAX, CLAUSE_CHARS_MAX } from './constants.ts'
+import { CLAUSES_MAX, CLAUSE_CHARS_MAX, MENDS_MAX, MEND_CHANGES_MAX } from './constants.ts'
 import { Evaluation } from './evaluate.ts'
 import { formatExpression, formatValue } from './format.ts'
 import { holds } from './match.ts'
@@ -16,8 +16,11 @@ export interface Change {
   text: string
 }
 
-/** One part of the requirements; `change` is there when the clause fails and depends on one attribute compared with something fixed. */
-export interface Clause { text: string, value: AdValue, holds: boolean, change?: Change }
+/**
+ * One part of the requirements. `mends` are ways to make it hold when it fails, each the changes that must be made together; the smallest comes
+ * first. Empty when the clause holds, or depends on more than attributes compared with something fixed.
+ */
+export interface Clause { text: string, value: AdValue, holds: boolean, mends: Change[][] }
 
 /**
  * Splits requirements at the `&&` that are not inside anything but parentheses, and evaluates each clause as `evaluate` would. The
@@ -26,17 +29,16 @@ export interface Clause { text: string, value: AdValue, holds: boolean, change?:
 export function explain (requirements: Expression, sides: Sides): Clause[] {
   const evaluation = new Evaluation()
   const env = envOf(sides)
-  return clausesOf(requirements.node).slice(0, CLAUSES_MAX).map((node) => {
+  return partsOf(requirements.node, '&&').slice(0, CLAUSES_MAX).map((node) => {
     const value = evaluation.result(node, env)
-    const clause: Clause = { text: clipped(textOf(node)), value, holds: holds(value) }
-    const change = clause.holds ? undefined : new Explainer(evaluation, sides, env).change(node, true)
-    return change === undefined ? clause : { ...clause, change }
+    return { text: clipped(textOf(node)), value, holds: holds(value), mends: holds(value) ? [] : new Explainer(evaluation, sides, env).mends(node, true) }
   })
 }
 
-function clausesOf (node: Node): Node[] {
+/** The operands of a chain of one operator, in the order in which they are evaluated. */
+function partsOf (node: Node, op: BinaryOp): Node[] {
   const inner = bare(node)
-  return inner.kind === 'binary' && inner.op === '&&' ? [...clausesOf(inner.left), ...clausesOf(inner.right)] : [inner]
+  return inner.kind === 'binary' && inner.op === op ? [...partsOf(inner.left, op), ...partsOf(inner.right, op)] : [inner]
 }
 
 function bare (node: Node): Node {
@@ -65,10 +67,43 @@ class Explainer {
     this.#env = env
   }
 
-  /** What would make the clause `wanted`: a comparison, an attribute that is a truth value, or the negation of either. */
-  change (node: Node, wanted: boolean): Change | undefined {
+  /** What would make the clause `wanted`, the smallest first. */
+  mends (node: Node, wanted: boolean): Change[][] {
     const clause = bare(node)
-    if (clause.kind === 'unary' && clause.op === '!') return this.change(clause.operand, !wanted)
+    if (clause.kind === 'unary' && clause.op === '!') return this.mends(clause.operand, !wanted)
+    if (clause.kind === 'binary' && (clause.op === '&&' || clause.op === '||')) {
+      const parts = partsOf(clause, clause.op)
+      return (clause.op === '&&') === wanted ? this.#together(parts, wanted) : this.#either(parts, wanted)
+    }
+    const change = this.#change(clause, wanted)
+    return change === undefined ? [] : [[change]]
+  }
+
+  /** Each part must become `wanted`. */
+  #together (parts: Node[], wanted: boolean): Change[][] {
+    let mends: Change[][] = [[]]
+    for (const part of parts) {
+      const value = this.#evaluation.result(part, this.#env)
+      if (wanted ? holds(value) : value.type === 'boolean' && !value.value) continue
+      const more = this.mends(part, wanted)
+      mends = smallestFirst(mends.flatMap((mend) => more.map((one) => [...mend, ...one])))
+    }
+    return mends
+  }
+
+  /** One part that becomes `wanted` is enough. */
+  #either (parts: Node[], wanted: boolean): Change[][] {
+    const mends: Change[][] = []
+    for (const part of parts) {
+      mends.push(...this.mends(part, wanted))
+      // The whole stays an error, whatever is behind it.
+      if (this.#evaluation.result(part, this.#env).type === 'error') break
+    }
+    return smallestFirst(mends)
+  }
+
+  /** A comparison, or an attribute that is a truth value. */
+  #change (clause: Node, wanted: boolean): Change | undefined {
     if (clause.kind !== 'binary') return this.#compared(clause, '==', { kind: 'literal', value: { type: 'boolean', value: wanted } })
     const op = wanted ? clause.op : NEGATED[clause.op]
     const mirrored = op === undefined ? undefined : MIRRORED[op]
@@ -117,6 +152,19 @@ class Explainer {
     const held = node.kind === 'ref' ? my.node(node.name) : node.kind === 'select' && node.base.kind === 'ref' && SCOPES.get(lower(node.base.name)) === 'my' ? my.node(node.name) : undefined
     return held?.kind === 'literal'
   }
+}
+
+/** Fewer changes before more, then those that go less far. */
+function smallestFirst (mends: Change[][]): Change[][] {
+  const sized = mends.filter((mend) => mend.length <= MEND_CHANGES_MAX).map((mend) => ({ mend, size: mend.reduce((sum, change) => sum + 1 + distanceOf(change), 0) }))
+  return sized.sort((a, b) => a.size - b.size).slice(0, MENDS_MAX).map(({ mend }) => mend)
+}
+
+/** How far a number has to go, from 0 to below 1; anything else is another thing altogether. */
+function distanceOf ({ present, needed }: Change): number {
+  const [from, to] = [present, needed].map((value) => value.type === 'integer' || value.type === 'real' ? Number(value.value) : NaN) as [number, number]
+  const distance = Math.abs(to - from) / (Math.abs(to) + Math.abs(from) + 1)
+  return Number.isFinite(distance) ? distance : 1
 }
 
 /** The names of the two sides. */

@@ -60,7 +60,7 @@ export class SimLine implements ProductionLine {
     return new SimMachine(machine, host, this.#life, this.#watch)
   }
 
-  async adopt (vmId: VmId, _golden: Golden, signal?: AbortSignal): Promise<LiveMachine | undefined> {
+  async adopt (vmId: VmId, signal?: AbortSignal): Promise<LiveMachine | undefined> {
     if (!this.#life.may('line')) return never()
     await this.#wait(this.#host.timings.adoptMs, signal)
     const machine = this.#host.machines.get(vmId)

@@ -1,18 +1,19 @@
 /** What lies on a plant's disk of its records: outlives the process that wrote it. */
 import type { KeyId, VmId } from '../../../protocols/kit/index.ts'
-import type { DecisionRecord, GrantRecord, HistoryEntry, KnownPlantsRecord, MachineRecord } from '../../../storage/records/records.ts'
+import type { DecisionRecord, GrantRecord, KnownPlantsRecord, MachineRecord } from '../../../storage/records/records.ts'
 
 /** The records of one host's disk. */
 export class RecordStore {
   /** By VMID; frozen, so that nobody changes what is on a disk but by writing. */
   readonly machines = new Map<VmId, MachineRecord>()
+  /** Signed orders of those that have not ended. */
+  readonly orders = new Map<VmId, Uint8Array>()
   /** In the order of writing. */
   readonly decisions = new Map<string, DecisionRecord>()
   readonly grants = new Map<string, GrantRecord>()
   readonly claims = new Map<VmId, Uint8Array>()
   knownPlants: KnownPlantsRecord = { peers: [], atMs: 0 }
   readonly nonces = new Map<string, { caller: KeyId, untilMs: number }>()
-  readonly history = new Map<string, HistoryEntry[]>()
 }
 
 /** The key of a decision. */

@@ -3,14 +3,15 @@
  * write is there when the call returns, and nothing of it when the process dies at it.
  */
 import { PlantError, type Clock, type KeyId, type VmId } from '../../../protocols/kit/index.ts'
-import type { ClaimChange, DecisionRecord, GrantRecord, HistoryEntry, KnownPlantsRecord, MachineRecord, MachineState, Records } from '../../../storage/records/records.ts'
+import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type Records, type Whose } from '../../../storage/records/records.ts'
 import type { Life } from '../life.ts'
 import type { SimHost } from './host.ts'
 import { decisionKey, type RecordStore } from './record-store.ts'
 
 /** As in `storage/drivers/records-limits.ts`. */
 export const ORDERS_KEPT_MAX = 10_000
-export const HISTORY_PER_SUBJECT_MAX = 200
+export const ENDED_MAX = 2_048
+export const ENDED_PER_OWNER_MAX = 512
 export const NONCES_MAX = 200_000
 export const NONCES_PER_CALLER_MAX = 20_000
 
@@ -28,35 +29,54 @@ export class SimRecords implements Records {
     this.#store = host.records
   }
 
-  putMachine (record: MachineRecord): void {
+  putMachine (record: MachineRecord, signedOrder?: Uint8Array): void {
     if (!this.#may()) return
     this.#store.machines.set(record.vmId, frozen(record))
+    if (ENDED_STATES.includes(record.state)) this.#store.orders.delete(record.vmId)
+    else if (signedOrder !== undefined) this.#store.orders.set(record.vmId, signedOrder.slice())
     this.#host.event('record.machine', { vmId: record.vmId, state: record.state, provisional: record.provisional, lease: record.lease.id, ...(record.error !== undefined && { error: record.error.code }) })
   }
 
   machine (vmId: VmId): MachineRecord | undefined { return this.#store.machines.get(vmId) }
 
-  machines (states?: MachineState[]): MachineRecord[] {
+  signedOrder (vmId: VmId): Uint8Array | undefined { return this.#store.orders.get(vmId) }
+
+  machines (states?: readonly MachineState[]): MachineRecord[] {
     const all = [...this.#store.machines.values()].sort((a, b) => a.vmId < b.vmId ? -1 : 1)
     return states === undefined ? all : all.filter(({ state }) => states.includes(state))
   }
 
   dropMachine (vmId: VmId): void {
     if (!this.#store.machines.has(vmId) || !this.#may()) return
-    this.#store.machines.delete(vmId)
-    this.#store.history.delete(vmId)
+    this.#delete(vmId)
     this.#host.event('record.dropped', { vmId })
   }
 
-  forget (changedBeforeMs: number): number {
-    const old = this.machines(['collected', 'failed']).filter(({ changedAtMs }) => changedAtMs < changedBeforeMs)
-    if (old.length === 0 || !this.#may()) return 0
-    for (const { vmId } of old) {
-      this.#store.machines.delete(vmId)
-      this.#store.history.delete(vmId)
-    }
+  owners (): Whose[] {
+    return [...new Map([...this.#store.machines.values()].map(({ owner, domain, domainKey }) => [`${domainKey} ${owner} ${domain}`, { owner, domain, domainKey }])).values()]
+  }
+
+  machinesOf (whose: Whose, states: readonly MachineState[]): MachineRecord[] {
+    return this.machines(states).filter(({ owner, domain, domainKey }) => owner === whose.owner && domain === whose.domain && domainKey === whose.domainKey)
+  }
+
+  hasLive (domain: string, domainKey: KeyId): boolean {
+    for (const record of this.#store.machines.values()) if (record.domain === domain && record.domainKey === domainKey && !ENDED_STATES.includes(record.state)) return true
+    return false
+  }
+
+  forget (endedBeforeMs: number): MachineRecord[] {
+    const ofOwner = new Map<KeyId, number>()
+    const latestFirst = this.machines(ENDED_STATES).sort((a, b) => b.changedAtMs - a.changedAtMs)
+    const old = latestFirst.filter(({ owner, changedAtMs }, index) => {
+      const newer = ofOwner.get(owner) ?? 0
+      ofOwner.set(owner, newer + 1)
+      return changedAtMs < endedBeforeMs || newer >= ENDED_PER_OWNER_MAX || index >= ENDED_MAX
+    })
+    if (old.length === 0 || !this.#may()) return []
+    for (const { vmId } of old) this.#delete(vmId)
     this.#host.event('record.forgotten', { records: old.length })
-    return old.length
+    return old
   }
 
   putDecision (record: DecisionRecord): void {
@@ -109,17 +129,12 @@ export class SimRecords implements Records {
     return true
   }
 
-  addHistory (entry: HistoryEntry): void {
-    if (!this.#may()) return
-    const all = this.#store.history.get(entry.subject) ?? []
-    this.#store.history.set(entry.subject, all)
-    all.push(frozen(entry))
-    if (all.length > HISTORY_PER_SUBJECT_MAX) all.shift()
-  }
-
-  history (subject: string, max: number): HistoryEntry[] { return (this.#store.history.get(subject) ?? []).slice(-max) }
-
   close (): void {}
+
+  #delete (vmId: VmId): void {
+    this.#store.machines.delete(vmId)
+    this.#store.orders.delete(vmId)
+  }
 
   /** False for a process that dies at this write. Throws DISK_FULL. */
   #may (): boolean {

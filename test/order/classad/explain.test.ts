@@ -6,7 +6,7 @@ const plant = adOf({ Isa: 'x86_64', FreeMemoryMiB: 300, FreeCpus: 3, Load: adRea
 
 /** The changes that would mend requirements, in words; clauses without one as `-`, those that hold as `ok`. */
 function changes (requirements: string, my = adOf({ MemoryMiB: 256 })): string[] {
-  return explain(parseExpression(requirements), { my, target: plant }).map((clause) => clause.holds ? 'ok' : clause.change?.text ?? '-')
+  return explain(parseExpression(requirements), { my, target: plant }).map((clause) => clause.holds ? 'ok' : clause.mends.map((mend) => mend.map(({ text }) => text).join(' and ')).join(' or ') || '-')
 }
 
 describe('an explanation', () => {
@@ -25,18 +25,24 @@ describe('an explanation', () => {
     ['FreeCpus > FreeMemoryMiB', ['-']],
     ['MemoryMiB >= 512', ['-']],
     ['member("big", GoldenMachines) && Isa == "x86_64"', ['-', 'ok']],
-    ['Isa == "a" || Isa == "b"', ['-']]
+    ['Isa == "a" || FreeCpus > 1000 || FreeCpus > 4', ['FreeCpus from 3 to 5 or FreeCpus from 3 to 1001 or Isa from "x86_64" to "a"']],
+    ['FreeCpus > 2 && Isa == "a" || FreeCpus > 1000', ['FreeCpus from 3 to 1001 or Isa from "x86_64" to "a"']],
+    ['(FreeMemoryMiB >= 512 && Isa == "a") || Gpus >= 1', ['Gpus from undefined to 1 or FreeMemoryMiB from 300 to 512 and Isa from "x86_64" to "a"']],
+    ['!(FreeCpus < 8 || Isa == "x86_64")', ['FreeCpus from 3 to 8 and Isa from "x86_64" to other than "x86_64"']],
+    ['Load || error || FreeCpus > 4', ['ok']],
+    ['FreeCpus > 4 || error || FreeCpus > 3', ['FreeCpus from 3 to 5']],
+    ['FreeCpus > 4 || strcat(Isa) == FreeMemoryMiB', ['FreeCpus from 3 to 5']]
   ])('of %s says %j', (requirements, expected) => { expect(changes(requirements)).toEqual(expected) })
 
   test('gives each clause with its text and value', () => {
     expect(explain(parseExpression('FreeCpus>=2 && absent'), { target: plant })).toMatchObject([
       { text: 'FreeCpus >= 2', value: { type: 'boolean', value: true }, holds: true },
-      { text: 'absent', value: { type: 'undefined' }, holds: false, change: { attribute: 'absent', bound: 'to', needed: { type: 'boolean', value: true } } }
+      { text: 'absent', value: { type: 'undefined' }, holds: false, mends: [[{ attribute: 'absent', bound: 'to', needed: { type: 'boolean', value: true } }]] }
     ])
   })
 
   test('speaks of the ad itself when there is no other', () => {
-    expect(explain(parseExpression('FreeCpus >= 4'), { my: plant })[0]?.change?.text).toBe('FreeCpus from 3 to 4')
+    expect(explain(parseExpression('FreeCpus >= 4'), { my: plant })[0]?.mends[0]?.[0]?.text).toBe('FreeCpus from 3 to 4')
   })
 
   test('is bounded in clauses and text', () => {
@@ -54,7 +60,7 @@ test('a change to what an explanation asks for is the least that mends the claus
     const verdict = (x: AdInput | undefined): boolean => holds(evaluate(requirements, { target: adOf({ x }) }))
     const [explained] = explain(requirements, { target: adOf({ x: present }) })
     if (explained?.holds !== false) return
-    const { bound, needed } = explained.change ?? expect.fail('no change')
+    const { bound, needed } = explained.mends[0]?.[0] ?? expect.fail('no change')
     const to = numberOf(needed)
     if (bound === 'to') expect(verdict(inputOf(needed))).toBe(true)
     else expect(verdict(bound === 'above' ? to + 1e-9 : to - 1e-9)).toBe(true)

@@ -33,21 +33,28 @@ export const plantsThatOvercommit: Compose = async (init, c, signal) => {
 /** Broken promise: records of machines are on disk a second after they were said to be. */
 export const recordsThatLag: Compose = async (init, c, signal) => {
   const late = new Map<VmId, MachineRecord>()
+  const orders = new Map<VmId, Uint8Array>()
   const { records, clock } = c
   const lagging: PlantNodeComponents['records'] = {
-    putMachine (record) {
+    putMachine (record, signedOrder) {
       late.set(record.vmId, record)
+      if (signedOrder !== undefined) orders.set(record.vmId, signedOrder)
       clock.after(1_000, () => {
         const newest = late.get(record.vmId)
         late.delete(record.vmId)
-        if (newest !== undefined) records.putMachine(newest)
+        if (newest !== undefined) records.putMachine(newest, orders.get(record.vmId))
+        orders.delete(record.vmId)
       })
     },
     machine: (vmId) => late.get(vmId) ?? records.machine(vmId),
+    signedOrder: (vmId) => orders.get(vmId) ?? records.signedOrder(vmId),
     machines: (states) => {
       const all = new Map([...records.machines().map((record) => [record.vmId, record] as const), ...late])
       return [...all.values()].filter(({ state }) => states === undefined || states.includes(state))
     },
+    owners: () => records.owners(),
+    machinesOf: (whose, states) => records.machinesOf(whose, states),
+    hasLive: (domain, domainKey) => records.hasLive(domain, domainKey),
     dropMachine: (vmId) => {
       late.delete(vmId)
       records.dropMachine(vmId)
@@ -62,8 +69,6 @@ export const recordsThatLag: Compose = async (init, c, signal) => {
     saveKnownPlants: (known) => { records.saveKnownPlants(known) },
     knownPlants: () => records.knownPlants(),
     seenCall: (call, ms) => records.seenCall(call, ms),
-    addHistory: (entry) => { records.addHistory(entry) },
-    history: (subject, max) => records.history(subject, max),
     close: () => { records.close() }
   }
   return startPlantNode(init, { ...c, records: lagging }, signal)

@@ -109,7 +109,7 @@ test('a machine outlives the process that made it, and half a machine is no mach
   await timeline.run(usOf(20_000), quiet)
   expect([...host.machines.values()].map(({ alive, made }) => ({ alive, made }))).toEqual([{ alive: true, made: true }, { alive: true, made: false }])
   const next = new SimLine(host, new Life(1, () => {}), watch)
-  const adopted = Promise.all([next.adopt(request(1).vmId, golden), next.adopt(request(2).vmId, golden)])
+  const adopted = Promise.all([next.adopt(request(1).vmId), next.adopt(request(2).vmId)])
   await timeline.run(usOf(30_000), quiet)
   expect((await adopted).map((machine) => machine?.vmId)).toEqual([request(1).vmId, undefined])
   const [machine] = host.machines.values()

@@ -26,10 +26,8 @@ export const RESYNC_BYTES_MAX = 4 * TO_HOST_PAYLOAD_BYTES_MAX
 export const OUTPUT_PENDING_BYTES_MAX = 4 * 1024 * 1024
 /** How much of a command's output is kept (`ScriptResult.outputTail`). */
 export const OUTPUT_TAIL_BYTES = 65_536
-/** Of `$PLANT_OUTPUT`: the rest is not read. */
+/** Of `$PLANT_OUTPUT`: the rest is not read, and what fills it counts as cut. */
 export const OUTPUTS_BYTES_MAX = 65_536
-export const OUTPUTS_NAMES_MAX = 256
-export const OUTPUT_NAME_CHARS_MAX = 128
 /** An encoded request: script, parameters, files and standard input together. The guest holds it in memory once. */
 export const REQUEST_BYTES_MAX = 4 * 1024 * 1024
 /** Requests at a time on one channel; the guest has the same bound. */

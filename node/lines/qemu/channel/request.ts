@@ -1,7 +1,8 @@
 /** A request as bytes, the same in frames and on an ISO image, and its outputs as they come back. */
 import { PlantError } from '../../../../protocols/kit/index.ts'
+import { Outputs, type DroppedOutputs } from '../../../../protocols/order/index.ts'
 import type { ScriptRun } from '../../line.ts'
-import { OUTPUTS_NAMES_MAX, OUTPUT_NAME_CHARS_MAX, REQUEST_BYTES_MAX } from './constants.ts'
+import { OUTPUTS_BYTES_MAX, REQUEST_BYTES_MAX } from './constants.ts'
 
 const KIND = { SCRIPT: 1, PARAMETER: 2, FILE: 3, STDIN: 4 } as const
 
@@ -33,17 +34,17 @@ export function encodeRequest (run: ScriptRun): Buffer {
 }
 
 /**
- * Reads what an action appended to `$PLANT_OUTPUT`: lines `Name=value`, the last of a name counts. Lines of another form, names that are
- * no attribute names and whatever is beyond the bounds are left out.
+ * Reads what an action appended to `$PLANT_OUTPUT`: lines `Name=value`. Lines of another form, and what is beyond the bounds, are left out and
+ * counted. The guest sends OUTPUTS_BYTES_MAX at most: as many are all that there was, or their last line is cut and others may be lost.
  */
-export function parseOutputs (text: string): Record<string, string> {
-  const outputs = new Map<string, string>()
-  for (const line of text.split('\n')) {
+export function parseOutputs (bytes: Uint8Array): { outputs: Record<string, string>, outputsDropped?: DroppedOutputs } {
+  const outputs = new Outputs()
+  const lines = Buffer.from(bytes).toString('utf8').split('\n')
+  if (bytes.length >= OUTPUTS_BYTES_MAX) outputs.drop(lines.pop()?.split('=')[0] ?? '', `cut off, and whatever came after it: at most ${OUTPUTS_BYTES_MAX} bytes`)
+  for (const line of lines) {
     const equals = line.indexOf('=')
-    const name = line.slice(0, equals)
-    if (equals < 1 || name.length > OUTPUT_NAME_CHARS_MAX || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) continue
-    if (outputs.size >= OUTPUTS_NAMES_MAX && !outputs.has(name)) continue
-    outputs.set(name, line.slice(equals + 1))
+    if (equals >= 0) outputs.put(line.slice(0, equals), line.slice(equals + 1))
+    else if (line !== '') outputs.drop(line, 'not a line Name=value')
   }
-  return Object.fromEntries(outputs)
+  return { outputs: outputs.kept, ...(outputs.dropped.count > 0 && { outputsDropped: outputs.dropped }) }
 }

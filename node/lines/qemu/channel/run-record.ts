@@ -48,7 +48,7 @@ export class RunRecord {
       return true
     } else if (type === MESSAGE.RESULT) {
       this.#onTaken.resolve()
-      this.#onEnded.resolve({ status: statusOf(payload), outputTail: this.outputTail, outputBytes: this.#outputBytes, outputs: parseOutputs(Buffer.concat(this.#outputs).toString('utf8')) })
+      this.#onEnded.resolve({ status: statusOf(payload), outputTail: this.outputTail, outputBytes: this.#outputBytes, ...parseOutputs(Buffer.concat(this.#outputs)) })
       return true
     }
     return false
