@@ -280,13 +280,14 @@ export function describeLine (name: string, open: () => Promise<LineUnderTest>):
     test('is published once at a time, and goes on afterwards unless its owner paused it meanwhile', async () => {
       const machine = await clone()
       await scratch(async (dir) => {
-        const [first, second] = [join(dir, 'first'), join(dir, 'second')]
-        const ends = await Promise.allSettled([subject.line.publish(machine, first), subject.line.publish(machine, second)])
-        expect(ends[1]).toMatchObject({ status: 'rejected', reason: { code: 'VM_STATE', details: { problem: 'it is being published' } } })
-        expect(ends[0]).toMatchObject({ status: 'fulfilled' })
+        const dirs = [join(dir, 'first'), join(dir, 'second')]
+        const ends = await Promise.allSettled(dirs.map(async (one) => subject.line.publish(machine, one)))
+        const taken = ends.findIndex(({ status }) => status === 'fulfilled')
+        expect(ends[taken]).toMatchObject({ status: 'fulfilled' })
+        expect(ends[1 - taken]).toMatchObject({ status: 'rejected', reason: { code: 'VM_STATE', details: { problem: 'it is being published' } } })
         expect(await sh(machine, 'echo goes on')).toBe('goes on\n')
         const golden = goldenOf(subject.line, 'once', subject.golden.hardware)
-        expect(await sh(await clone({ golden, goldenDir: first }), 'echo whole')).toBe('whole\n')
+        expect(await sh(await clone({ golden, goldenDir: dirs[taken] as string }), 'echo whole')).toBe('whole\n')
         // What its owner says while it stands still is heeded: neither goes it on into the copy, nor after it against his will.
         const publishing = subject.line.publish(machine, join(dir, 'third'))
         await until(async () => ((await readdir(join(dir, 'third')).catch((): string[] => [])).includes('disk.qcow2') || undefined), 1)

@@ -87,7 +87,7 @@ describe('the command line', () => {
     const stop = new AbortController()
     const ids = ['e'.repeat(32), 'f'.repeat(32)]
     const fakeSilentApi = createServer((asked, response) => {
-      if (asked.method === 'GET') response.setHeader('content-type', 'application/json').end('{"peerId":"none"}')
+      if (asked.method === 'GET') response.setHeader('content-type', 'application/json').end(JSON.stringify({ peerId: plant.peerId }))
       else stop.abort()
     })
     const api = join(host.dir, 'silent.sock')
