@@ -134,7 +134,8 @@ async function sampleMachine (c: Context, api: ApiClient, step: (text: string) =
   }, c.signal) as MachineView
   c.out.settle()
   const decision = await api.post('/v1/why', { signedCall: await c.sign({ kind: 'why', body: { orderId } }, api) }, c.signal)
-  c.out.answer(c.out.json ? { machine, decision } : machine, `${whyText(decision)}\n\n${machineText(machine)}`)
+  // Where the time went is told with the decision.
+  c.out.answer(c.out.json ? { machine, decision } : machine, `${whyText(decision)}\n\n${machineText({ ...machine, phasesMs: {} })}`)
   return machine
 }
 
