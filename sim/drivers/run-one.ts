@@ -1,9 +1,10 @@
 /** One run of one point: simulated, boiled down, its jobs and events written as they come. */
-import { closeSync, openSync, writeSync } from 'node:fs'
 import { plantsOf, type PolicyModule, type RunResult, type Scenario, type SimEvent, type Simulate } from '../scenario/index.ts'
 import { jobLine } from '../report/index.ts'
 import { digest, type RunDigest } from '../stats/index.ts'
 import { csvLine } from '../traces/index.ts'
+import { LineFile } from './disk.ts'
+import { guardPolicy } from './policy-guard.ts'
 
 /** What a run needs to know; plain data, so that a worker can be sent it. */
 export interface RunTask {
@@ -27,27 +28,30 @@ export interface RunDone {
   stopped: boolean
 }
 
-/** Bytes that are gathered before they are written. */
-const BUFFER_CHARS = 1 << 16
-
 /** Header of events.csv. */
 export const EVENTS_HEADER = csvLine(['point', 'run', 'at_ms', 'id', 'plant', 'kind', 'fields'])
 
-/** Runs a task. Throws what the simulation or the disk throws. */
+/** Runs a task. Throws what the simulation or the disk throws, and SCENARIO_INVALID for a policy file that fails while it runs. */
 export async function runOne (task: RunTask, simulate: Simulate, policies: PolicyModule | undefined, onProgress: (share: number) => void, signal?: AbortSignal): Promise<RunDone> {
   const sinceMs = performance.now()
   const events = task.eventsPath === undefined ? undefined : new LineFile(task.eventsPath)
+  const abort = new AbortController()
+  const guarded = policies === undefined ? undefined : guardPolicy(policies, task.policyPath ?? '', () => { abort.abort() })
   let result: RunResult
   try {
     result = await simulate(task.scenario, task.seed, {
       onProgress,
-      ...(signal !== undefined && { signal }),
-      ...(policies !== undefined && { policies }),
+      signal: signal === undefined ? abort.signal : AbortSignal.any([abort.signal, signal]),
+      ...(guarded !== undefined && { policies: guarded.policies }),
       ...(events !== undefined && { onEvent: (event) => { events.write(eventLine(task, event)) } })
     })
+  } catch (error) {
+    throw guarded?.problem() ?? error
   } finally {
     events?.close()
   }
+  const problem = guarded?.problem()
+  if (problem !== undefined) throw problem
   const wallMs = performance.now() - sinceMs
   if (task.jobsPath !== undefined) writeJobs(task, task.jobsPath, result)
   return { digest: digest(result, task.scenario), events: result.events, wallMs, stopped: result.ended === 'stopped' }
@@ -65,28 +69,5 @@ function writeJobs (task: RunTask, path: string, result: RunResult): void {
     for (const job of result.jobs) file.write(jobLine(job, { point: task.pointName, run: task.run + 1, seed: task.seed, runEndedMs: result.endedMs, plantIndex: (name) => numbers.get(name) }))
   } finally {
     file.close()
-  }
-}
-
-/** A file that grows line by line; written at once, as a simulation does not wait for disks. */
-class LineFile {
-  readonly #fd: number
-  #text = ''
-
-  constructor (path: string) { this.#fd = openSync(path, 'w') }
-
-  write (line: string): void {
-    this.#text += line
-    if (this.#text.length >= BUFFER_CHARS) this.#flush()
-  }
-
-  close (): void {
-    this.#flush()
-    closeSync(this.#fd)
-  }
-
-  #flush (): void {
-    if (this.#text !== '') writeSync(this.#fd, this.#text)
-    this.#text = ''
   }
 }

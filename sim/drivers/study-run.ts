@@ -1,12 +1,13 @@
 /** Runs a study - every point of a scenario with every seed - and writes what it gives into a directory. */
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Scenario } from '../scenario/index.ts'
 import { JOBS_HEADER, reportHtml, runsCsv, type Manifest } from '../report/index.ts'
 import type { Study } from '../stats/index.ts'
+import { diskError, prepareOut } from './disk.ts'
 import { drawPlot } from './plot.ts'
 import { provenance } from './provenance.ts'
 import { EVENTS_HEADER, type RunDone, type RunTask } from './run-one.ts'
@@ -28,9 +29,10 @@ export interface StudyInit {
 
 export interface StudyDone { study: Study, manifest: Manifest }
 
-/** Runs it and writes runs.csv, jobs.csv, manifest.json, report.html and (asked for) events.csv. Interrupted, it writes what is done and says so in all of them. */
+/** Runs it and writes runs.csv, jobs.csv, manifest.json, report.html and (asked for) events.csv. Interrupted, it writes what is done and says so in all of them. Throws USAGE before the first run where nothing can be written. */
 export async function runStudy (init: StudyInit): Promise<StudyDone> {
   const startedMs = Date.now()
+  if (init.out !== undefined) prepareOut(init.out)
   const parts = await mkdtemp(join(tmpdir(), 'plantmesh-sim-'))
   try {
     const tasks = tasksOf(init, parts)
@@ -41,7 +43,13 @@ export async function runStudy (init: StudyInit): Promise<StudyDone> {
     })
     const study = studyOf(init, tasks, results)
     const manifest = await manifestOf(init, study, results, startedMs)
-    if (init.out !== undefined) await writeResults(init, init.out, study, manifest, tasks, results)
+    if (init.out !== undefined) {
+      try {
+        await writeResults(init, init.out, study, manifest, tasks, results)
+      } catch (cause) {
+        throw diskError(cause, init.out)
+      }
+    }
     return { study, manifest }
   } finally {
     await rm(parts, { recursive: true, force: true })
@@ -98,11 +106,11 @@ function withoutJobs (scenario: Scenario): unknown {
 }
 
 async function writeResults (init: StudyInit, out: string, study: Study, manifest: Manifest, tasks: readonly RunTask[], results: ReadonlyArray<RunDone | undefined>): Promise<void> {
-  await mkdir(out, { recursive: true })
   const done = tasks.filter((_, i) => results[i] !== undefined)
   await writeFile(join(out, 'runs.csv'), runsCsv(study.points))
   await gather(join(out, 'jobs.csv'), JOBS_HEADER, done.flatMap(({ jobsPath }) => jobsPath ?? []))
   if (init.events) await gather(join(out, 'events.csv'), EVENTS_HEADER, done.flatMap(({ eventsPath }) => eventsPath ?? []))
+  else await rm(join(out, 'events.csv'), { force: true }) // That of an earlier run is not this one's.
   await writeFile(join(out, 'report.html'), reportHtml(study, manifest, drawPlot))
   await writeFile(join(out, 'manifest.json'), JSON.stringify(manifest, null, 2) + '\n')
 }

@@ -1,5 +1,5 @@
 /** run and sweep: every point of a scenario with every seed, and what they give. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { PlantError } from '../../../protocols/kit/index.ts'
@@ -83,7 +83,7 @@ export async function withProgress<T> (json: boolean, run: (onProgress: (share: 
 /** A directory for results. Throws USAGE when it holds other things: they are not ours to mix with. */
 export function outDir (path: string): string {
   const dir = resolve(path)
-  if (existsSync(dir) && readdirSync(dir).length > 0 && !existsSync(join(dir, 'manifest.json'))) {
+  if (existsSync(dir) && statSync(dir).isDirectory() && readdirSync(dir).length > 0 && !existsSync(join(dir, 'manifest.json'))) {
     throw new PlantError('USAGE', { option: '--out', found: dir, allowed: 'a directory that is new, empty, or has results of a run in it' })
   }
   return dir

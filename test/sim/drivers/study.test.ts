@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { csvRows } from '../../../sim/traces/index.ts'
+import { LineFile } from '../../../sim/drivers/disk.ts'
 import { loadScenario } from '../../../sim/drivers/scenario-file.ts'
 import { runStudy, type StudyDone } from '../../../sim/drivers/study-run.ts'
 import { SMALL, scenarioFile, tempDir } from './support.ts'
@@ -127,4 +128,40 @@ test('a trace that is not there, or none, is told with the file', async () => {
   await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { problems: [{ found: '"log.swf"' }] } })
   await writeFile(join(dir, 'log.swf'), '; Version: 2.2\n1 2 3\n')
   await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', line: 2 } })
+})
+
+test.each([
+  ['choose gives an index that no offer has', 'export const choose = (offers: readonly unknown[]): number => offers.length', /gave number \d/],
+  ['choose throws', 'export const choose = (): number => { throw new TypeError("no idea") }', /threw TypeError: no idea/],
+  ['price gives a cost that is not a number', 'export const costModel = { name: "x", everyMachineOnNetwork: false, price: () => [{ item: "a", cost: NaN, why: "b" }] }', /gave/],
+  ['price throws', 'export const costModel = { name: "x", everyMachineOnNetwork: false, price: () => { throw new Error("no price") } }', /threw Error: no price/]
+])('a run ends and blames the policy file when %s', async (_, text, found) => {
+  const { dir, path } = await scenarioFile(SMALL + `policy: { file: policy.ts${text.includes('costModel') ? ', costModel: file' : ''} }\n`)
+  await writeFile(join(dir, 'policy.ts'), text + '\n')
+  const error = await study(path).then(() => undefined, (failure: unknown) => failure)
+  expect(error).toMatchObject({ code: 'SCENARIO_INVALID', details: { problems: [{ path: 'policy.file', found: expect.stringMatching(found) as string }] } })
+  expect(JSON.stringify((error as { details: unknown }).details)).toContain(join(dir, 'policy.ts'))
+})
+
+test('a directory that cannot be written is told before the first run', async () => {
+  const { path } = await scenarioFile()
+  const file = join(await tempDir(), 'file')
+  await writeFile(file, '')
+  for (const out of [file, join(file, 'in'), '/proc/nothing/here']) {
+    await expect(study(path, { out, onProgress: () => { throw new Error('it ran') } })).rejects.toMatchObject({ code: 'USAGE', details: { option: '--out', path: out } })
+  }
+})
+
+test('events of an earlier run do not stay beside results without events', async () => {
+  const { path } = await scenarioFile()
+  const out = await tempDir()
+  await study(path, { out, events: true, runs: 1 })
+  await study(path, { out, runs: 1 })
+  expect(await readdir(out)).not.toContain('events.csv')
+})
+
+test('a disk that is full is told, and no line is lost silently', () => {
+  const file = new LineFile('/dev/full')
+  file.write('a line\n')
+  expect(() => { file.close() }).toThrow(expect.objectContaining({ code: 'DISK_FULL', details: { path: '/dev/full' } }) as Error)
 })
