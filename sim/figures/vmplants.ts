@@ -1,5 +1,5 @@
 /** VMPlants, Figures 4 to 6, the copied disk, and the 13 machines. The paper prints plots and few numbers: the numbers are compared, the plots are ours. */
-import { binned, summarise, valueOf, type PointRuns, type Study } from '../stats/index.ts'
+import { binned, pairedDifference, summarise, valueOf, type PointRuns, type Study } from '../stats/index.ts'
 import type { PaperFigure, PaperRow } from './paper-figure.ts'
 import type { LinePoint } from './plots.ts'
 import { interval, seconds, short } from './text.ts'
@@ -102,7 +102,8 @@ export function vmplantsCopy (study: Study): PaperFigure {
   const [clone, copy] = [named(study, 'clone'), named(study, 'copy')]
   if (clone === undefined || copy === undefined) return { id: 'vmplants-copy', title: 'Clone against copy', source: 'VMPlants, section 4.3', rows: [], plots: [], notes: ['Needs the cases "clone" and "copy".'] }
   const [cloneMs, copyMs] = [valueOf(clone, 'cloneMsMean'), valueOf(copy, 'cloneMsMean')]
-  const diskMs = { ...valueOf(copy, 'copyMs'), mean: valueOf(copy, 'copyMs').mean - valueOf(clone, 'copyMs').mean }
+  const bySeed = new Map(clone.runs.map(({ seed, values }) => [seed, values['copyMs']]))
+  const diskMs = pairedDifference(copy.runs.map(({ seed }) => bySeed.get(seed) ?? NaN), copy.runs.map(({ values }) => values['copyMs'] ?? NaN))
   return {
     id: 'vmplants-copy',
     title: 'Linking the disk against copying it',

@@ -95,15 +95,33 @@ function orderProblems (file: ScenarioFile, index: number, names: Names): RawPro
   const path = ['orders', index]
   const problems = machineProblems(source.machine, [...path, 'machine'], names)
   if (source.shop.site !== undefined) problems.push(...unknownName([...path, 'shop', 'site'], source.shop.site, names.sites, 'site'))
-  if (source.shop.plant !== undefined) problems.push(...unknownPlant([...path, 'shop', 'plant'], source.shop.plant, names))
+  if (source.shop.plant !== undefined) problems.push(...unknownPlant([...path, 'shop', 'plant'], source.shop.plant, names), ...noShopPlant([...path, 'shop', 'plant'], source.shop.plant, file))
+  else if (source.shop.site !== undefined) problems.push(...noShopSite([...path, 'shop', 'site'], source.shop.site, file))
   if (!file.plants.some(({ shop }) => shop)) problems.push(wrong(['plants'], 'shop: false everywhere', 'shop: true in at least one group', 'nobody takes orders'))
   if (source.kind === 'list') {
     for (const [i, { machine, shop }] of source.orders.entries()) {
       if (machine !== undefined) problems.push(...machineProblems(machine, [...path, 'orders', i, 'machine'], names))
-      if (shop !== undefined) problems.push(...unknownPlant([...path, 'orders', i, 'shop'], shop, names))
+      if (shop !== undefined) problems.push(...unknownPlant([...path, 'orders', i, 'shop'], shop, names), ...noShopPlant([...path, 'orders', i, 'shop'], shop, file))
     }
   }
   return problems
+}
+
+/** A plant of this name, in a group that takes no orders. */
+function noShopPlant (path: Path, name: string, { plants }: ScenarioFile): RawProblem[] {
+  const group = plants.find((one) => one.count === 1 ? one.name === name : name.startsWith(`${one.name}-`) && /^[1-9]\d*$/.test(name.slice(one.name.length + 1)) && Number(name.slice(one.name.length + 1)) <= one.count)
+  return group === undefined || group.shop ? [] : [wrong(path, foundText(name), takers(plants), `this plant takes no orders, as the group ${group.name} has shop: false`)]
+}
+
+/** A site with plants, none of which takes orders. */
+function noShopSite (path: Path, site: string, { plants }: ScenarioFile): RawProblem[] {
+  if (plants.some((group) => group.site === site && group.shop)) return []
+  return [wrong(path, foundText(site), takers(plants), 'no plant of this site takes orders')]
+}
+
+function takers (plants: ScenarioFile['plants']): string {
+  const shops = plants.filter(({ shop }) => shop).slice(0, 20).map(({ name, site }) => `${name} (site ${site})`)
+  return `plants of the groups that take orders: ${shops.join(', ') || 'none'}`
 }
 
 function machineProblems (machine: Partial<MachineSpec>, path: Path, names: Names): RawProblem[] {

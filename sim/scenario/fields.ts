@@ -12,6 +12,8 @@ export const prose = z.string().max(4_096)
 export const count = (min: number, max: number): z.ZodNumber => z.number().int().min(min).max(max)
 /** A time since the start of the run, or a duration, in milliseconds; fractions are allowed. */
 export const ms = z.number().min(0).max(TIME_MS_MAX)
+/** A time between things that happen again and again: at least a microsecond, the clock's tick, as with less the clock would never go on. */
+export const periodMs = (max: number): z.ZodNumber => z.number().min(0.001).max(max)
 /** A probability or a part of a whole. */
 export const share = z.number().min(0).max(1)
 /** A positive rate in Mbit/s; 1e6 is a terabit. */

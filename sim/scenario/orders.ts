@@ -1,7 +1,7 @@
 /** What is asked of the mesh: machines, and when they are ordered. */
 import { z } from 'zod'
 import { ACTIONS_MAX, ORDERS_MAX } from './constants.ts'
-import { count, filePath, ms, name } from './fields.ts'
+import { count, filePath, ms, name, periodMs } from './fields.ts'
 
 /** A configuration action, as far as time goes. */
 const action = z.strictObject({
@@ -97,7 +97,7 @@ const poisson = z.strictObject({
   kind: z.literal('poisson'),
   ...common,
   /** Mean time between orders: of all together, or (`per: plant`) of each plant's clients. */
-  meanIntervalMs: z.number().gt(0).max(1e12),
+  meanIntervalMs: periodMs(1e12),
   per: z.enum(['mesh', 'plant']).prefault('mesh'),
   /** Ends after so many, or at `toMs`, or with the run. */
   count: count(1, ORDERS_MAX).exactOptional(),

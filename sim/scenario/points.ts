@@ -19,11 +19,15 @@ export interface PointPlan {
   set: Setting[]
 }
 
-/** The plans of all points, cases first; problems when there are too many. */
+/** The plans of all points, cases first; problems when there are too many, or two of one name. */
 export function pointPlans (cases: ReadonlyArray<{ name: string, set: Record<string, unknown> }>, sweep: Readonly<Record<string, readonly unknown[]>>): { plans: PointPlan[], problems: RawProblem[] } {
   const axes = Object.entries(sweep)
   const count = Math.max(1, cases.length) * axes.reduce((product, [, values]) => product * values.length, 1)
   if (count > POINTS_MAX) return { plans: [], problems: [{ path: ['sweep'], found: `${count} points`, allowed: `at most ${POINTS_MAX}`, message: 'cases and sweep make too many points' }] }
+  const twice = axes.flatMap(([path, values]) => values.flatMap((value, index): RawProblem[] => values.findIndex((other) => valueText(other) === valueText(value)) === index
+    ? []
+    : [{ path: ['sweep', path, index], found: foundText(value), allowed: 'values that differ, as points are named by them', message: 'the value is there twice' }]))
+  if (twice.length > 0) return { plans: [], problems: twice }
   let combinations: Setting[][] = [[]]
   for (const [path, values] of axes) combinations = combinations.flatMap((before) => values.map((value) => [...before, { path, value, where: ['sweep'] }]))
   const named = cases.length === 0 ? [{ name: '', set: {} }] : cases

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { FAULTS_MAX, RUNS_MAX, SEED_MAX, SOURCES_MAX } from './constants.ts'
 import { fault, type Fault } from './faults.ts'
-import { count, filePath, ms, name, prose, share } from './fields.ts'
+import { count, filePath, ms, name, periodMs, prose, share } from './fields.ts'
 import { orderSource, type OrderSource } from './orders.ts'
 import { goldens, links, plants, sites, timings } from './plants.ts'
 
@@ -33,7 +33,7 @@ const scale = z.strictObject({
   gossip: z.enum(['message', 'aggregate']).prefault('aggregate'),
   /** Entries of a plant's view, and how often a plant gossips. */
   viewEntries: count(1, 1_024).prefault(16),
-  gossipPeriodMs: z.number().gt(0).max(3_600_000).prefault(1_000),
+  gossipPeriodMs: periodMs(3_600_000).prefault(1_000),
   /** Plants whose view is also run message by message, to say how far the model is off. */
   sampledPlants: count(0, 100_000).prefault(1_000)
 })
@@ -65,7 +65,7 @@ const shared = {
   scale: scale.prefault({}),
   until: until.prefault({}),
   /** How often a sample of the views and of each plant's fill goes into the result. */
-  sampleEveryMs: z.number().gt(0).max(86_400_000).prefault(1_000),
+  sampleEveryMs: periodMs(86_400_000).prefault(1_000),
   /** Share of the jobs, by submission, that statistics leave out at the start. */
   warmUpShare: share.prefault(0),
   metrics: z.array(z.enum(METRICS)).max(METRICS.length).prefault(['creation'])

@@ -1,6 +1,6 @@
 /** Orders of a scenario: when each is placed, by which client, for what machine. */
 import type { RandomStream } from '../kernel/index.ts'
-import type { HoldSpec, MachineSpec, OrderSource, PoissonSource, SeriesSource } from '../scenario/index.ts'
+import { plantsOf, type HoldSpec, type MachineSpec, type OrderSource, type PoissonSource, type SeriesSource } from '../scenario/index.ts'
 import { ClientOrder, type OrderPlan } from './client.ts'
 import type { SimPlant } from './plant.ts'
 import type { World } from './world.ts'
@@ -9,10 +9,15 @@ import type { World } from './world.ts'
 export class Sources {
   readonly orders: ClientOrder[] = []
   readonly #world: World
+  /** Plants that take orders. */
+  readonly #shopNames: ReadonlySet<string>
   /** Sources that will still place orders. */
   #going = 0
 
-  constructor (world: World) { this.#world = world }
+  constructor (world: World) {
+    this.#world = world
+    this.#shopNames = new Set([...plantsOf(world.scenario)].flatMap(({ name, group }) => group.shop ? [name] : []))
+  }
 
   /** No order will be placed any more. */
   get ended (): boolean { return this.#going === 0 }
@@ -104,12 +109,10 @@ export class Sources {
   }
 
   #shops (source: OrderSource, plant = source.shop.plant): SimPlant[] {
-    const { plants, scenario } = this.#world
     const { site } = source.shop
-    const noShops = new Set(scenario.plants.filter((group) => !group.shop).map((group) => group.name))
-    const ofGroup = (name: string): boolean => noShops.has(name) || noShops.has(name.replace(/-\d+$/, ''))
-    const fitting = plants.filter(({ name, host }) => plant === undefined ? (site === undefined || host.site === site) && !ofGroup(name) : name === plant)
-    return fitting.length > 0 ? fitting : plants
+    const fitting = this.#world.plants.filter(({ name, host }) => plant === undefined ? (site === undefined || host.site === site) && this.#shopNames.has(name) : name === plant)
+    if (fitting.length === 0) throw new Error('no plant takes the order, though the scenario was checked')
+    return fitting
   }
 }
 

@@ -70,6 +70,12 @@ test.each<[string, string, Partial<Told>]>([
   ['a cost model from no file', 'until: { ms: 1 }\npolicy: { costModel: file }\n', { path: 'policy.file' }],
   ['a case that sets what is not there', 'until: { ms: 1 }\ncases: [{ name: a, set: { "plants[3].count": 1 } }]\n', { path: 'cases[0].set["plants[3].count"]', message: expect.stringContaining('leads nowhere') as string }],
   ['a sweep over nonsense', 'until: { ms: 1 }\nsweep: { policy.k: [1, many] }\n', { path: 'policy.k', found: '"many"', message: expect.stringContaining('point 2: policy.k=many') as string }],
+  ['a value that a sweep has twice', 'until: { ms: 1 }\nsweep: { policy.k: [1, 2, 1] }\n', { path: 'sweep["policy.k"][2]', message: 'the value is there twice' }],
+  ['a sample a nanosecond', 'until: { ms: 1 }\nsampleEveryMs: 0.000001\n', { path: 'sampleEveryMs', allowed: 'at least 0.001' }],
+  ['gossip a nanosecond', 'until: { ms: 1 }\nscale: { gossipPeriodMs: 0.000001 }\n', { path: 'scale.gossipPeriodMs', allowed: 'at least 0.001' }],
+  ['an order a nanosecond', 'until: { ms: 1 }\norders: [{ kind: poisson, meanIntervalMs: 0.000001, machine: { os: linux } }]\n', { path: 'orders[0].meanIntervalMs', allowed: 'at least 0.001' }],
+  ['a site whose plants take no orders', 'plants: [{ name: a, site: s, count: 2, shop: false }, { name: b, site: t }]\norders: [{ kind: series, count: 1, shop: { site: s }, machine: { os: linux } }]\n', { path: 'orders[0].shop.site', message: 'no plant of this site takes orders' }],
+  ['a plant that takes no orders', 'plants: [{ name: a, count: 2, shop: false }, { name: b }]\norders: [{ kind: series, count: 1, shop: { plant: a-2 }, machine: { os: linux } }]\n', { path: 'orders[0].shop.plant', allowed: 'plants of the groups that take orders: b (site site)' }],
   ['a field given twice', 'mode: cores\nmode: arrays\n', { found: 'the field "mode" twice' }]
 ])('%s is told with its path, what was found and what is allowed', (_what, text, told) => {
   expect(problems(HEAD + text)).toContainEqual(expect.objectContaining(told))
