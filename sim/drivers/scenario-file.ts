@@ -21,6 +21,8 @@ export interface LoadedScenario extends ScenarioSet {
   text: string
   /** SHA-256 of every file that the scenario names, by its name there. */
   files: Record<string, string>
+  /** How many jobs of a trace its reader left out, by the trace's name there; without those of which it took all. */
+  leftOut: Record<string, number>
   /** Absolute path of the policy file of each point that has one, by the point's place. */
   policyPaths: Array<string | undefined>
 }
@@ -34,12 +36,15 @@ export async function loadScenario (nameOrPath: string, added: Added = {}): Prom
   const text = await readBounded(path)
   const set = inFile(path, () => readScenario(text, { constantsOf: (set) => Object.keys(constantsOf(set)), ...added }))
   const files: Record<string, string> = {}
+  const leftOut: Record<string, number> = {}
   const traces = new Map<string, TraceJob[]>()
   for (const source of set.points.flatMap(({ scenario }) => scenario.orders)) {
     if (source.kind !== 'trace' || traces.has(traceKey(source))) continue
     const bytes = await readNamed(dirname(path), source.file, 'orders[].file')
     files[source.file] = createHash('sha256').update(bytes).digest('hex')
-    traces.set(traceKey(source), await jobsOf(bytes, source.format, source.file))
+    const read = await jobsOf(bytes, source.format, source.file)
+    if (read.leftOut > 0) leftOut[source.file] = read.leftOut
+    traces.set(traceKey(source), read.jobs)
   }
   const points = set.points.map((point): Point => withTraces(point, (source) => {
     // Cut and scaled here, once: what is run has nothing left to scale.
@@ -47,7 +52,7 @@ export async function loadScenario (nameOrPath: string, added: Added = {}): Prom
   }))
   for (const file of new Set(points.flatMap(({ scenario }) => scenario.policy.file ?? []))) files[file] = createHash('sha256').update(await readNamed(dirname(path), file, 'policy.file')).digest('hex')
   const policyPaths = points.map(({ scenario: { policy } }) => policy.file === undefined ? undefined : resolve(dirname(path), policy.file))
-  return { file: set.file, points, path, text, files, policyPaths }
+  return { file: set.file, points, path, text, files, leftOut, policyPaths }
 }
 
 /** Names of the shipped scenarios with their titles. */
@@ -104,13 +109,13 @@ async function readNamed (dir: string, name: string, field: string): Promise<Buf
 
 const traceKey = ({ file, format }: { file: string, format: string }): string => `${format}\n${file}`
 
-async function jobsOf (bytes: Buffer, format: 'swf' | 'opendc', name: string): Promise<TraceJob[]> {
+async function jobsOf (bytes: Buffer, format: 'swf' | 'opendc', name: string): Promise<{ jobs: TraceJob[], leftOut: number }> {
   try {
-    if (format === 'swf') return readSwf(bytes.toString('utf8')).jobs
+    if (format === 'swf') return readSwf(bytes.toString('utf8'))
     // Parquet files begin and end with PAR1.
-    if (bytes.subarray(0, 4).toString('latin1') !== 'PAR1') return readOpendcCsv(bytes.toString('utf8')).jobs
+    if (bytes.subarray(0, 4).toString('latin1') !== 'PAR1') return readOpendcCsv(bytes.toString('utf8'))
     const rows = await parquetReadObjects({ file: new Uint8Array(bytes).buffer })
-    return jobsOfRows(rows.map((row, index) => ({ line: index + 1, get: (column) => row[column] as unknown }))).jobs
+    return jobsOfRows(rows.map((row, index) => ({ line: index + 1, get: (column) => row[column] as unknown })))
   } catch (error) {
     if (error instanceof PlantError) throw new PlantError(error.code, { file: name, ...error.details }, { cause: error })
     throw new PlantError('TRACE_INVALID', { file: name, problem: (error as Error).message, allowed: 'CSV with a header, or Parquet without compression or with Snappy' }, { cause: error })

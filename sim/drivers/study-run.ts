@@ -92,6 +92,7 @@ async function manifestOf ({ loaded, added, seed, runs, workers, signal }: Study
     sweep: Object.fromEntries(Object.entries({ ...loaded.file.sweep, ...added.sweep }).map(([path, values]) => [path, [...values]])),
     file: loaded.text,
     files: loaded.files,
+    leftOut: loaded.leftOut,
     points: study.points.map(({ point, runs }) => ({
       name: point.name, case: point.case, sweep: Object.fromEntries(point.sweep.map(({ path, value }) => [path, value])),
       configuration: withoutJobs(point.scenario), runs: runs.map(({ seed, traceHash }) => ({ seed, traceHash }))

@@ -13,7 +13,11 @@ export function oneMachine (): Checker {
       for (const { host } of seen.world.plants) {
         for (const machine of host.machines.values()) {
           const record = host.records.machines.get(machine.vmId)
-          if (!machine.alive || record === undefined || !isLive(record) || record.provisional) continue
+          if (!machine.alive || record === undefined || !isLive(record)) continue
+          if (record.provisional) {
+            if (seen.orders.some(({ vmId, plan }) => vmId === machine.vmId && plan.machine.strict)) return problem(name, seen, `${host.name} runs a provisional machine of the strict order ${machine.vmId}`, machine.vmId)
+            continue
+          }
           const other = firm.get(machine.vmId)
           if (other !== undefined) return problem(name, seen, `${other} and ${host.name} both run ${machine.vmId}, and neither is provisional`, machine.vmId)
           firm.set(machine.vmId, host.name)
@@ -180,6 +184,17 @@ function promised (seen: Seen): ClientOrder[] {
     !(result.provisional === true && seen.world.plants.some(({ host }) => host.records.machines.get(vmId)?.state === 'failed')))
 }
 
+/** What has died is known to be dead, and nothing failed for a reason that is a bug. */
+export function deathsAreKnown (): Checker {
+  const name = 'deaths'
+  const check = (seen: Seen): Problem[] => seen.world.plants.flatMap(({ host }) => [...host.records.machines.values()].flatMap((record) => {
+    const { vmId, state, error } = record
+    if (error?.code === 'INTERNAL') return [problem(name, seen, `${vmId} on ${host.name} failed by a bug: ${JSON.stringify(error.details).slice(0, 400)}`, vmId)]
+    return state === 'running' && host.machines.get(vmId)?.alive === false ? [problem(name, seen, `${host.name} says that ${vmId} runs, and it is dead`, vmId)] : []
+  }))
+  return { name, atRest: check, atEnd: check }
+}
+
 /** Every plant that runs has every other in view. */
 export function viewsAgree (): Checker {
   const name = 'views'
@@ -194,5 +209,5 @@ export function viewsAgree (): Checker {
 
 /** All of them; made anew for each run. */
 export function allCheckers (): Checker[] {
-  return [oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(), viewsAgree()]
+  return [oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(), deathsAreKnown(), viewsAgree()]
 }

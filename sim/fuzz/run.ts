@@ -41,6 +41,12 @@ const LONGEST_CREATION_MS = 260_000
 /** For orders asked again, and for collecting all. */
 const ASK_MS = 40_000
 const COLLECT_MS = 60_000
+/** A few more orders at each plant, in peace, one after the other on plants that are empty. */
+const PROBES_EACH = 3
+const PROBE_EVERY_MS = 8_000
+const PROBE_MS = 40_000
+/** A seed takes some ten thousand events; one that takes so many never ends. */
+const EVENTS_MAX = 3_000_000
 
 /** Runs the case of a seed. What it finds is in the outcome; it rejects only when the simulator itself is broken. */
 export async function fuzzOne (seed: number, options: FuzzOptions): Promise<FuzzOutcome> {
@@ -60,6 +66,7 @@ export class FuzzRun implements Seen {
   readonly #faults: Faults
   #problem: Problem | undefined
   #looked = -1
+  #mended = false
 
   constructor (drawn: FuzzCase, options: FuzzOptions) {
     this.#case = drawn
@@ -67,7 +74,7 @@ export class FuzzRun implements Seen {
       scenario: drawn.scenario,
       seed: drawn.seed,
       quiet: options.quiet,
-      nature: (_host, random) => drawNature(random, drawn.flawedShare),
+      nature: (_host, random) => drawNature(random, this.#mended ? 0 : drawn.flawedShare),
       onEvent: (event) => {
         this.#note(event)
         options.onEvent?.(event)
@@ -106,6 +113,16 @@ export class FuzzRun implements Seen {
       await this.#until(atMs += COLLECT_MS)
       this.#rest('atEnd')
     }
+    if (this.#goesOn()) {
+      const probes = this.#probe(atMs)
+      await this.#until(atMs + PROBE_EVERY_MS * probes.length + PROBE_MS)
+      for (const { name } of world.plants) {
+        const here = probes.filter(({ plan }) => plan.shops[0]?.name === name)
+        const [first] = here
+        if (first === undefined || here.some(({ result }) => result.end === 'running')) continue
+        this.blame('alive', `of ${here.length} orders at ${name}, on a mesh that is whole and empty, none runs: ${here.map(({ result }) => `${result.end} ${result.error ?? ''}`).join(', ')}`, first.vmId)
+      }
+    }
     return {
       seed: this.#case.seed,
       ...(this.#problem !== undefined && { problem: this.#problem }),
@@ -136,6 +153,7 @@ export class FuzzRun implements Seen {
   /** After every event; hosts that have not changed need not be looked at again. */
   #check (): boolean {
     const { world } = this
+    if (world.timeline.handled > EVENTS_MAX) this.blame('endless', `${EVENTS_MAX} events and no end`)
     if (world.changes !== this.#looked || world.timeline.handled % 64 === 0) {
       this.#looked = world.changes
       for (const checker of this.#checkers) {
@@ -188,10 +206,31 @@ export class FuzzRun implements Seen {
   }
 
   #mend (): void {
+    this.#mended = true
     this.#faults.endAll()
     const { world } = this
     // As time servers do once they can be reached.
     for (const { host } of world.plants) host.clock.setRight()
+  }
+
+  /** What must always work: a small order at each plant, of a golden machine that is there and fits. */
+  #probe (atMs: number): ClientOrder[] {
+    const { world } = this
+    const { golden: [golden], plants: groups } = this.#case.scenario
+    const fits = golden !== undefined && groups.some(({ golden: shelf, capacity }) => (shelf?.includes(golden.name) ?? true) && capacity.machines > 0 &&
+      capacity.memoryMiB >= golden.memoryMiB && capacity.diskMiB >= golden.diskMiB && capacity.cpus >= golden.cpus)
+    if (golden === undefined || !fits) return []
+    // Links may be bad for good: of a few orders one must get through.
+    const shops = Array.from({ length: PROBES_EACH }, () => world.plants).flat()
+    return shops.map((plant, at) => {
+      const { name, os = name, cpus, memoryMiB, diskMiB } = golden
+      const order = new ClientOrder(world, {
+        sequence: this.orders.length + at + 1, source: 1, id: `probe-${at}`, atMs: atMs + PROBE_EVERY_MS * at, shops: [plant], holdMs: PROBE_EVERY_MS / 4,
+        machine: { os, cpus, memoryMiB, diskMiB, domain: `probe-${at}`, actions: [], requirements: 'true', strict: true }
+      })
+      order.place()
+      return order
+    })
   }
 
   /** Everybody who asks again is told of the machine that there is. */

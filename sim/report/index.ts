@@ -1,5 +1,5 @@
 /** What a study leaves: tables, CSV, and pages. Pure: texts come out, plots are drawn by a function that is handed in. */
-export { compared, comparedTable, compareHtml, verdictOf, type Compared, type ComparedRow } from './compare.ts'
+export { compared, comparedNotes, comparedTable, compareHtml, verdictOf, type Compared, type ComparedRow } from './compare.ts'
 export { escape, reportHtml, tableHtml, type Draw } from './html.ts'
 export { JOBS_HEADER, jobLine, type JobsOf } from './jobs-csv.ts'
 export type { Manifest } from './manifest.ts'

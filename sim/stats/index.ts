@@ -2,6 +2,6 @@
 export { Moments } from './moments.ts'
 export { Quantiles } from './quantiles.ts'
 export { studentT, withinT } from './student.ts'
-export { binned, CONFIDENCE, niceWidth, pairedDifference, summarise, type Bins, type Summary } from './summary.ts'
+export { binned, CONFIDENCE, niceWidth, pairedDifference, summarise, welchDifference, type Bins, type Summary } from './summary.ts'
 export { digest, SAMPLES_MAX, VALUES, type RunDigest, type Stay } from './digest.ts'
 export { valueNames, valueOf, type PointRuns, type Study } from './study.ts'

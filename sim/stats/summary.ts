@@ -30,6 +30,17 @@ export function pairedDifference (a: readonly number[], b: readonly number[]): S
   return summarise(Array.from({ length: Math.min(a.length, b.length) }, (_, i) => (b[i] ?? NaN) - (a[i] ?? NaN)))
 }
 
+/** The difference of two means of runs that have nothing in common, with Welch's interval: variances may differ, and so may the numbers of runs. */
+export function welchDifference (a: readonly number[], b: readonly number[]): Summary {
+  const [left, right] = [summarise(a), summarise(b)]
+  const count = Math.min(left.count, right.count)
+  const mean = count === 0 ? NaN : right.mean - left.mean
+  if (count < 2) return { count, mean, half: NaN, deviation: NaN, min: NaN, max: NaN }
+  const [u, v] = [left.deviation ** 2 / left.count, right.deviation ** 2 / right.count]
+  const freedom = (u + v) ** 2 / (u ** 2 / (left.count - 1) + v ** 2 / (right.count - 1))
+  return { count, mean, half: u + v === 0 ? 0 : studentT(CONFIDENCE, freedom) * Math.sqrt(u + v), deviation: NaN, min: NaN, max: NaN }
+}
+
 /** Counts of values by bins of one width; bin i holds [from + i width, from + (i + 1) width). */
 export interface Bins { from: number, width: number, counts: number[] }
 

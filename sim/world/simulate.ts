@@ -78,8 +78,7 @@ class Run {
       this.#world.timeline.at(Math.round(fault.atMs * 1_000), () => {
         this.#faults.strike(fault)
         const result = this.#faults.results.at(-1)
-        const overMs = 'untilMs' in fault && fault.untilMs !== undefined ? fault.untilMs : 'restartAfterMs' in fault && fault.restartAfterMs !== undefined ? fault.atMs + fault.restartAfterMs : fault.atMs
-        if (result !== undefined) this.#views.watch(result, overMs)
+        if (result !== undefined) this.#views.watch(result, overMs(fault, faults), TAKES_AWAY.includes(fault.kind))
       })
     }
   }
@@ -163,4 +162,16 @@ class Run {
 /** Nothing more will happen to this order: it was refused, has failed, was collected, or runs for ever. */
 function isOver (order: ClientOrder): boolean {
   return order.answered && (order.result.endedMs !== undefined || order.plan.holdMs === undefined)
+}
+
+/** Faults after which plants are gone, at least for a while. */
+const TAKES_AWAY: ReadonlyArray<Fault['kind']> = ['crash', 'hostDown', 'siteOutage']
+
+/** When a fault is over: as it says, or by a heal or restart that comes later; Infinity when it never is. Those that end with themselves are over at once. */
+function overMs (fault: Fault, faults: readonly Fault[]): number {
+  if ('untilMs' in fault && fault.untilMs !== undefined) return fault.untilMs
+  if ('restartAfterMs' in fault && fault.restartAfterMs !== undefined) return fault.atMs + fault.restartAfterMs
+  const ender = fault.kind === 'partition' || fault.kind === 'slowLink' ? 'heal' : TAKES_AWAY.includes(fault.kind) ? 'restart' : undefined
+  if (ender === undefined) return fault.atMs
+  return faults.find(({ kind, atMs }) => kind === ender && atMs > fault.atMs)?.atMs ?? Infinity
 }

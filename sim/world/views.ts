@@ -3,11 +3,11 @@ import type { FaultResult, ViewSample } from '../scenario/index.ts'
 import type { SimPlant } from './plant.ts'
 import type { World } from './world.ts'
 
-/** Plants whose views are looked at in one sample; in a greater mesh a sample of so many, drawn once. */
+/** Plants whose views are looked at in one sample; in a greater mesh a sample of so many, drawn anew each time. */
 const LOOKED_AT_MAX = 32
 
 /** A fault whose aftermath is watched: from when it is over. */
-interface Watched { result: FaultResult, fromMs: number, overMs: number }
+interface Watched { result: FaultResult, fromMs: number, overMs: number, goneLookedAt: boolean }
 
 /** Samples views, and watches them come together after faults. */
 export class Views {
@@ -17,8 +17,8 @@ export class Views {
 
   constructor (world: World) { this.#world = world }
 
-  /** Agreement is measured from when the fault is over, forgetting from when it struck. */
-  watch (result: FaultResult, overMs: number): void { this.#watched.add({ result, fromMs: result.atMs, overMs }) }
+  /** Agreement is measured from when the fault is over (never, when that is Infinity), forgetting from when it struck, where it took plants away. */
+  watch (result: FaultResult, overMs: number, goneLookedAt: boolean): void { this.#watched.add({ result, fromMs: result.atMs, overMs, goneLookedAt }) }
 
   sample (): void {
     const world = this.#world
@@ -56,11 +56,10 @@ export class Views {
   }
 
   #look (watched: Watched, atMs: number, agreed: boolean, forgotten: boolean): void {
-    const { result, fromMs, overMs } = watched
-    if (forgotten && result.forgottenAfterMs === undefined && atMs > fromMs) result.forgottenAfterMs = atMs - fromMs
-    if (!agreed || atMs <= overMs) return
-    result.agreedAfterMs = atMs - overMs
-    if (result.forgottenAfterMs !== undefined) this.#watched.delete(watched)
+    const { result, fromMs, overMs, goneLookedAt } = watched
+    if (goneLookedAt && forgotten && atMs > fromMs) result.forgottenAfterMs ??= atMs - fromMs
+    if (agreed && atMs > overMs) result.agreedAfterMs ??= atMs - overMs
+    if ((result.agreedAfterMs !== undefined || overMs === Infinity) && (result.forgottenAfterMs !== undefined || !goneLookedAt)) this.#watched.delete(watched)
   }
 }
 

@@ -1,18 +1,19 @@
 /** compare: two policies, scenarios or directories of results side by side. */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { PlantError } from '../../../protocols/kit/index.ts'
-import { compared, comparedTable, compareHtml, type Compared, type ComparedRow } from '../../report/index.ts'
+import { compared, comparedNotes, comparedTable, compareHtml, type Compared, type ComparedRow } from '../../report/index.ts'
 import type { Study } from '../../stats/index.ts'
 import { csvRows } from '../../traces/index.ts'
+import { prepareOut } from '../disk.ts'
 import { drawPlot } from '../plot.ts'
 import { loadScenario } from '../scenario-file.ts'
 import { runStudy } from '../study-run.ts'
 import { gather, setting, type RunOptions } from './options.ts'
 import { runOptions, settings, withProgress } from './run.ts'
-import { columns, shown } from './screen.ts'
+import { columns, printable, shown, tellLeftOut } from './screen.ts'
 
 type CompareOptions = RunOptions & { a: string[], b: string[] }
 
@@ -23,7 +24,8 @@ export function compareCommand (sim: Command): void {
     .option('--b <path=value>', 'set a field of the second only; may be repeated', gather, [])
     .option('--out <dir>', 'where compare.html and compare.json go (default: sim-results/A-against-B)')
     .addHelpText('after', `
-Both are run with the same seeds, so that orders and faults are the same and only the policy differs; the difference is that of pairs of runs.
+Scenarios are run with the same seeds (--seed, or else each file's own), so that orders and faults are the same and only the policy differs; the difference is that of pairs of
+runs. Where seeds differ it is that of the means, and the answer says so.
 
 Examples:
   plantmesh sim compare trace-replay trace-replay --a policy.costModel=memory --b policy.costModel=time-to-done
@@ -31,17 +33,23 @@ Examples:
     .action(async (a: string, b: string, options: CompareOptions) => shown(options.json, async () => execute(a, b, options)))
 }
 
+/** A side and what it comes from: two of equal content are the same, however they are called. */
+interface Side { label: string, content: string, get: () => Promise<Compared> }
+
 async function execute (a: string, b: string, options: CompareOptions): Promise<void> {
-  const left = await side(a, options, options.a, '--a')
-  const right = await side(b, options, options.b, '--b')
-  if (left.name === right.name) throw new PlantError('USAGE', { problem: 'both sides are the same', found: left.name, allowed: 'two that differ: by their file, or by --a and --b' })
+  const [one, other] = [await side(a, options, options.a, '--a'), await side(b, options, options.b, '--b')]
+  if (one.content === other.content) throw new PlantError('USAGE', { problem: 'both sides are the same', found: one.label === other.label ? one.label : `${one.label} and ${other.label}`, allowed: 'two that differ: by what their files say, or by --a and --b' })
+  const [nameA, nameB] = one.label === other.label ? [[a, ...options.a].join(' '), [b, ...options.b].join(' ')] : [one.label, other.label]
+  const out = options.out === undefined ? resolve('sim-results', `${slug(nameA)}-against-${slug(nameB)}`) : resolve(options.out)
+  prepareOut(out)
+  const left = { ...await one.get(), name: nameA }
+  const right = { ...await other.get(), name: nameB }
   const rows = compared(left, right)
   if (rows.length === 0) throw new PlantError('USAGE', { problem: 'there is no point that both have', found: `${left.points.map(({ name }) => name).join('; ')} | ${right.points.map(({ name }) => name).join('; ')}`, allowed: 'points of one name, or one point each' })
-  const out = options.out === undefined ? resolve('sim-results', `${slug(left.name)}-against-${slug(right.name)}`) : resolve(options.out)
-  await mkdir(out, { recursive: true })
+  const notes = comparedNotes(left, right, rows)
   await writeFile(join(out, 'compare.html'), compareHtml(left, right, drawPlot))
-  await writeFile(join(out, 'compare.json'), JSON.stringify({ a: left.name, b: right.name, rows }, null, 2) + '\n')
-  process.stdout.write(options.json ? JSON.stringify({ out, a: left.name, b: right.name, rows }) + '\n' : `${text(rows, left.name, right.name)}report: ${join(out, 'compare.html')}\n`)
+  await writeFile(join(out, 'compare.json'), JSON.stringify({ a: left.name, b: right.name, notes, rows }, null, 2) + '\n')
+  process.stdout.write(options.json ? JSON.stringify({ out, a: left.name, b: right.name, notes, rows }) + '\n' : printable(`${text(rows, left.name, right.name)}${notes.join('\n')}\nreport: ${join(out, 'compare.html')}\n`))
 }
 
 const POINTS_SHOWN = 4
@@ -54,21 +62,29 @@ function text (rows: readonly ComparedRow[], a: string, b: string): string {
   }).join('\n') + (points.length > POINTS_SHOWN ? `… ${points.length - POINTS_SHOWN} more points in the report\n` : '') + `A is ${a}, B is ${b}\n`
 }
 
-/** A side: results that are there, or a scenario that is run now. */
-async function side (nameOrDir: string, options: CompareOptions, own: readonly string[], option: string): Promise<Compared> {
+/** A side: results that are there, or a scenario that is run when it is asked for. */
+async function side (nameOrDir: string, options: CompareOptions, own: readonly string[], option: string): Promise<Side> {
   const set = [...settings(options.set), ...own.map((text) => setting(option, text))]
   const dir = resolve(nameOrDir)
   if (existsSync(join(dir, 'manifest.json'))) {
     if (set.length > 0) throw new PlantError('USAGE', { option, found: nameOrDir, allowed: 'a scenario: results that are there cannot be changed' })
-    return fromResults(dir, nameOrDir)
+    return { label: nameOrDir, content: dir, get: async () => fromResults(dir, nameOrDir) }
   }
   const loaded = await loadScenario(nameOrDir, { set })
-  const done = await withProgress(options.json, async (onProgress, signal) => {
-    const study = await runStudy({ loaded, added: { set }, seed: options.seed ?? loaded.file.seed, runs: options.runs ?? loaded.file.runs, workers: options.workers, events: false, onProgress: (share, said) => { onProgress(share, `${option.slice(2).toUpperCase()}: ${said}`) }, signal })
-    if (study.manifest.interrupted) throw new PlantError('INTERRUPTED', { problem: 'a comparison needs all runs of both sides' })
-    return study
-  })
-  return inMemory(done.study, [loaded.file.name, ...own].join(' '))
+  const label = [basename(loaded.path).replace(/\.(?:ya?ml|json)$/, ''), ...own].join(' ')
+  const content = JSON.stringify([loaded.text, loaded.files, set.map(({ path, value }) => [path, value])])
+  return {
+    label, content,
+    get: async () => {
+      tellLeftOut(loaded.leftOut)
+      const done = await withProgress(options.json, async (onProgress, signal) => {
+        const study = await runStudy({ loaded, added: { set }, seed: options.seed ?? loaded.file.seed, runs: options.runs ?? loaded.file.runs, workers: options.workers, events: false, onProgress: (share, said) => { onProgress(share, `${option.slice(2).toUpperCase()}: ${said}`) }, signal })
+        if (study.manifest.interrupted) throw new PlantError('INTERRUPTED', { problem: 'a comparison needs all runs of both sides' })
+        return study
+      })
+      return inMemory(done.study, label)
+    }
+  }
 }
 
 function inMemory ({ points }: Study, name: string): Compared {
@@ -80,7 +96,7 @@ const NOT_VALUES = ['point', 'case', 'run', 'seed', 'trace_hash', 'ended']
 
 async function fromResults (dir: string, name: string): Promise<Compared> {
   const rows = csvRows(await readFile(join(dir, 'runs.csv'), 'utf8'))
-  const manifest = JSON.parse(await readFile(join(dir, 'manifest.json'), 'utf8')) as { sweep?: Record<string, unknown> }
+  const manifest = JSON.parse(await readFile(join(dir, 'manifest.json'), 'utf8')) as { sweep?: Record<string, unknown>, interrupted?: boolean, done?: number, of?: number }
   const header = rows[0]?.cells ?? []
   const skipped = new Set([...NOT_VALUES, ...Object.keys(manifest.sweep ?? {})])
   const points = new Map<string, Compared['points'][number]>()
@@ -91,7 +107,7 @@ async function fromResults (dir: string, name: string): Promise<Compared> {
     point.runs.push({ seed: Number(at('seed')), values })
     points.set(point.name, point)
   }
-  return { name, points: [...points.values()] }
+  return { name, points: [...points.values()], ...(manifest.interrupted === true && { interrupted: { done: manifest.done ?? 0, of: manifest.of ?? 0 } }) }
 }
 
 function slug (text: string): string { return text.replace(/[^A-Za-z0-9.=-]+/g, '_').slice(-60) }

@@ -8,7 +8,7 @@ import { VALUES, valueOf, type PointRuns, type Study } from '../../stats/index.t
 import { loadScenario, type Added } from '../scenario-file.ts'
 import { runStudy, type StudyDone } from '../study-run.ts'
 import { gather, runsOption, seedOption, setting, swept, workersDefault, workersOption, type RunOptions } from './options.ts'
-import { columns, duration, onInterrupt, Progress, shown } from './screen.ts'
+import { columns, duration, onInterrupt, printable, Progress, shown, tellLeftOut } from './screen.ts'
 
 /** Adds the options that run, sweep and compare share. */
 export function runOptions (command: Command): Command {
@@ -59,12 +59,13 @@ export function settings (set: readonly string[]): NonNullable<Added['set']> { r
 
 async function execute (name: string, options: RunOptions, added: Added, suffix = ''): Promise<void> {
   const loaded = await loadScenario(name, added)
+  tellLeftOut(loaded.leftOut)
   const out = outDir(options.out ?? join('sim-results', `${loaded.file.name}${suffix}`))
   const { study, manifest } = await withProgress(options.json, async (onProgress, signal) => runStudy({
     loaded, added, seed: options.seed ?? loaded.file.seed, runs: options.runs ?? loaded.file.runs, workers: options.workers, out, events: options.events, onProgress, signal
   }))
   if (options.json) process.stdout.write(JSON.stringify({ out, ...manifest, file: undefined, values: study.points.map(valuesOf) }) + '\n')
-  else process.stdout.write(summary(study, manifest, out))
+  else process.stdout.write(printable(summary(study, manifest, out)))
   if (manifest.interrupted) process.exitCode = 130
 }
 

@@ -60,6 +60,11 @@ export function onInterrupt (): { signal: AbortSignal, end: () => void } {
   }
 }
 
+/** Tells on stderr which jobs of traces nobody will order. */
+export function tellLeftOut (leftOut: Readonly<Record<string, number>>): void {
+  for (const [file, jobs] of Object.entries(leftOut)) process.stderr.write(printable(`${file}: ${jobs} ${jobs === 1 ? 'job is' : 'jobs are'} left out, as the trace gives no run time, no processors or no time of submission for ${jobs === 1 ? 'it' : 'them'}\n`))
+}
+
 /** Columns of text, the first left and the others right; the header in the first row. */
 export function columns (rows: readonly string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => rows.reduce((max, row) => Math.max(max, row[column]?.length ?? 0), 0))
@@ -85,8 +90,8 @@ function problemsText ({ details }: PlantError): string {
   return printable(`plantmesh: ${file} is not valid (SCENARIO_INVALID)\n${lines.join('\n')}${more}\n`)
 }
 
-/** Text from a file must not steer the terminal that it is shown on. */
-function printable (text: string): string {
+/** Text from a file - titles, names of cases, problems - must not steer the terminal that it is shown on. */
+export function printable (text: string): string {
   // eslint-disable-next-line no-control-regex -- these are the characters to be made visible
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
