@@ -85,6 +85,40 @@ test('compare puts two policies side by side, run now or read from results', asy
   expect(rows.find(({ value }) => value === 'askedMean')).toMatchObject({ paired: true, a: { mean: 1 }, b: { mean: 3 }, difference: { mean: 2 } })
 })
 
+test('compare tells two files of one name apart by what they say, and refuses two that say the same', async () => {
+  const { dir } = await scenarioFile()
+  await writeFile(join(dir, 'other.yaml'), SMALL.replace('seed: 3', 'seed: 30') + 'policy: { k: 1 }\n')
+  await writeFile(join(dir, 'copy.yaml'), SMALL)
+  const { status, stdout } = await plantmesh(['sim', 'compare', 'small.yaml', 'other.yaml', '--out', 'both'], dir)
+  expect(status).toBe(0)
+  expect(stdout).toContain('A is small, B is other\nRuns are not paired, as their seeds differ: the difference is that of the means, with Welch\'s interval.')
+  expect(stdout).toMatch(/plants asked for an order +3 ± 0 +1 ± 0 +-2 ± 0 +B is less/)
+  const same = await plantmesh(['sim', 'compare', 'small.yaml', 'copy.yaml'], dir)
+  expect([same.status, same.stderr]).toEqual([2, expect.stringContaining('both sides are the same')])
+})
+
+test('compare says when results are those of an interrupted study', async () => {
+  const { dir } = await scenarioFile()
+  for (const k of ['1', '3']) await plantmesh(['sim', 'run', 'small.yaml', '--set', `policy.k=${k}`, '--out', `k${k}`], dir)
+  const path = join(dir, 'k3', 'manifest.json')
+  await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')) as object, interrupted: true, done: 2, of: 9 }))
+  const { stdout } = await plantmesh(['sim', 'compare', 'k1', 'k3', '--out', 'both'], dir)
+  expect(stdout).toContain('B (k3) was interrupted: it has 2 of 9 runs.')
+  expect(await readFile(join(dir, 'both', 'compare.html'), 'utf8')).toContain('was interrupted')
+})
+
+test('a title does not steer the terminal, and jobs that are left out of a trace are told', async () => {
+  const { dir } = await scenarioFile(SMALL.replace('title: A small one', 'title: "A \\e[31mred one"').replace(/orders:[\s\S]*?metrics/, `orders:
+  - { kind: trace, file: jobs.csv, format: opendc, fromMs: 12000, machine: { os: linux, memoryMiB: 64, diskMiB: 512 } }
+metrics`))
+  await writeFile(join(dir, 'jobs.csv'), 'id,submission_time,duration,cpu_count\na,0,1000,1\nb,4000,0,2\n')
+  const { status, stdout, stderr } = await plantmesh(['sim', 'run', 'small.yaml', '--runs', '1', '--out', 'out'], dir)
+  expect(status).toBe(0)
+  expect(stdout).toContain('A \\x1b[31mred one')
+  expect(stderr).toContain('jobs.csv: 1 job is left out')
+  expect(JSON.parse(await readFile(join(dir, 'out', 'manifest.json'), 'utf8'))).toMatchObject({ leftOut: { 'jobs.csv': 1 } })
+})
+
 test('Ctrl-C keeps what is done, says so, and ends with 130', async () => {
   const { dir } = await scenarioFile()
   const { status, stdout, stderr } = await plantmesh(['sim', 'run', 'small.yaml', '--runs', '40', '--workers', '1'], dir, (text, kill) => { if (text.includes('10 %') && !text.includes('interrupted')) kill('SIGINT') })

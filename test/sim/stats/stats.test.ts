@@ -1,7 +1,7 @@
 /** Statistics against known values and against exact computation on drawn data. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { binned, Moments, niceWidth, pairedDifference, Quantiles, studentT, summarise } from '../../../sim/stats/index.ts'
+import { binned, Moments, niceWidth, pairedDifference, Quantiles, studentT, summarise, welchDifference } from '../../../sim/stats/index.ts'
 
 test.each([[0.95, 1, 12.7062], [0.95, 4, 2.7764], [0.95, 9, 2.2622], [0.95, 29, 2.0452], [0.99, 4, 4.6041], [0.95, 1_000, 1.9623]])('Student t for %d and %i degrees of freedom is %d', (probability, freedom, t) => {
   expect(studentT(probability, freedom)).toBeCloseTo(t, 4)
@@ -72,4 +72,14 @@ test('what two policies have in common by their seeds cancels in the difference'
   const { mean, half } = pairedDifference([10, 20, 30, 40], [11, 21, 31.5, 41])
   expect(mean).toBeCloseTo(1.125)
   expect(half).toBeLessThan(0.5)
+})
+
+test('the difference of means that are not paired has Welch\'s interval', () => {
+  // Variances 1 and 8, over three and four runs.
+  const { count, mean, half } = welchDifference([1, 2, 3], [4, 10, 6, 4])
+  expect({ count, mean }).toEqual({ count: 3, mean: 4 })
+  const [u, v] = [1 / 3, 8 / 4]
+  expect(half).toBeCloseTo(studentT(0.95, (u + v) ** 2 / (u ** 2 / 2 + v ** 2 / 3)) * Math.sqrt(u + v), 9)
+  expect(welchDifference([1, 1], [3, 3])).toMatchObject({ mean: 2, half: 0 })
+  expect(welchDifference([1], [3, 4]).half).toBeNaN()
 })
