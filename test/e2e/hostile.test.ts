@@ -26,7 +26,7 @@ async function nothingLeft (): Promise<void> {
 
 describe('an action', () => {
   test('that prints 100 MiB does its work, and the plant stays small', async () => {
-    const made = await order('head -c 104857600 /dev/zero | tr "\\0" x')
+    const made = await order('head -c 104857600 /dev/zero | tr "\\0" x', { timeoutMs: 600_000 })
     expect(made.json).toMatchObject({ state: 'running' })
     const rssKib = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${plant.process.pid}/status`, 'utf8'))?.[1])
     expect(rssKib).toBeLessThan(600 * 1024)
