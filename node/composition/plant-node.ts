@@ -66,6 +66,8 @@ export interface PlantNode {
   grant (signed: Uint8Array, signal: AbortSignal): Promise<void>
   /** The host was looked at again: leases that ran out end, the advert tells the load. */
   onHost (load: number): void
+  /** How much of each kind is under way here; all 0 where nobody orders and nothing is broken. */
+  underWay (): Record<string, number>
   /** Takes no more orders from other shops; what was begun goes on. */
   closeDoors (): Promise<void>
   /** Stops all of it, last first; machines go on. May be called twice. */
@@ -146,6 +148,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
       load = loadNow
       advertise()
     },
+    underWay: () => ({ ...bids.underWay(), ...claims.underWay(), ...plant.underWay() }),
     closeDoors: async () => bids.stop(),
     stop: async () => lifetime.end()
   }

@@ -38,6 +38,7 @@ export class Adopting {
     this.#ends = ends
   }
 
+  get size (): number { return this.#jobs.size }
   has (vmId: VmId): boolean { return this.#jobs.has(vmId) }
 
   /** Returns at once; the golden machine that the clone reads from is pinned by then. */

@@ -104,10 +104,10 @@ export class Ledger {
     }
   }
 
-  /** The machine starts: from here on its lease lasts as long as the machine. False when the lease has ended. Idempotent. */
-  start (leaseId: LeaseId): boolean {
+  /** The machine starts: from here on its lease lasts as long as the machine. False when the lease has ended, or its time is over and `expire` will end it. Idempotent. */
+  start (leaseId: LeaseId, nowMs: number): boolean {
     const lease = this.#leases.get(leaseId)
-    if (lease === undefined) return false
+    if (lease === undefined || (lease.state === 'awarded' && lease.startByMs <= nowMs)) return false
     this.#leases.set(leaseId, { ...lease, state: 'active' })
     return true
   }

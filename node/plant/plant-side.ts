@@ -92,7 +92,7 @@ export class OrderDesk implements PlantSide {
         return { kind: 'refused', refusal: refusalOf([{ code: claim.code, clause: ERRORS[claim.code].message, waitHelps: true }]) }
       }
       // The award may have been cancelled, and its lease have expired, while the registrars were asked.
-      if (!ledger.start(leaseId)) {
+      if (!ledger.start(leaseId, clock.monotonicMs())) {
         this.#c.claims.drop(award.vmId, opened.digest)
         return { kind: 'refused', refusal: refusalOf([{ code: 'BID_EXPIRED', clause: 'the lease ended before the machine could start', waitHelps: true }]) }
       }

@@ -250,6 +250,9 @@ export class Plant implements MachineHost {
     void round()
   }
 
+  /** Machines that are being made, adopted, collected or copied. */
+  underWay (): Record<string, number> { return { creations: this.#jobs.size, adoptions: this.#adopting.size, collections: this.#collecting.size, copies: this.#copies.size } }
+
   // What is asked (MachineHost)
 
   subject (vmId: VmId): Subject | undefined {
@@ -265,9 +268,7 @@ export class Plant implements MachineHost {
     return this.#c.records.seenCall(call, expiresAtMs)
   }
 
-  view (vmId: VmId): MachineView {
-    return this.#view(this.#record(vmId))
-  }
+  view (vmId: VmId): MachineView { return this.#view(this.#record(vmId)) }
 
   async follow (vmId: VmId, onProgress: (step: string, share: number) => void, signal: AbortSignal): Promise<MachineView> {
     const job = this.#jobs.get(vmId)

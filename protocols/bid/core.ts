@@ -60,7 +60,11 @@ export class BidBook {
     this.#init = { bidTtlMs: BID_TTL_MS, bidsMax: BIDS_MAX, bidsPerPeerMax: BIDS_PER_PEER_MAX, grantsKeptMax: GRANTS_KEPT_MAX, ...init }
   }
 
-  get standing (): number { return this.#bids.size }
+  /** Bids that stand or are being granted. */
+  standing (nowMs: number): number {
+    this.#dropExpired(nowMs)
+    return this.#bids.size
+  }
 
   /** A peer calls: the refusal when its share of standing bids, or everybody's, is used up. Asked before the order is looked at. */
   onCall (from: PeerId, nowMs: number): CallAnswer | undefined {

@@ -65,6 +65,8 @@ export interface Bidding {
   serve (plant: PlantSide): Promise<Cancel>
   /** Finds a plant for an order. Refusals are a result, not an error. */
   auction (request: AuctionRequest, signal?: AbortSignal): Promise<AuctionResult>
+  /** Bids that stand or are being granted, and awards of unknown fate that are being cancelled: nothing where nobody orders. */
+  underWay (): { bids: number, cancels: number }
   /** Stops serving, and gives up auctions and cancels under way. */
   stop (): Promise<void>
 }

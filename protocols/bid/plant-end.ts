@@ -28,6 +28,9 @@ export class PlantEnd {
     this.#awards = new Gate(init.waitingPerPeerMax ?? WAITING_PER_PEER_MAX)
   }
 
+  /** Bids that stand or are being granted. */
+  get bids (): number { return this.#book.standing(this.#nowMs()) }
+
   async onCallStream (stream: MessageStream): Promise<void> {
     await answerOnce(stream, encodeCallAnswer(await this.#limited(this.#calls, stream, () => this.#onCall(stream))))
   }

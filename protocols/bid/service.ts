@@ -14,6 +14,7 @@ export class BiddingService implements Bidding {
   readonly #c: BiddingComponents
   readonly #init: BiddingInit
   readonly #lifetime = new Lifetime()
+  readonly #served = new Set<PlantEnd>()
   /** Cancels that are being repeated, by bid. */
   readonly #loose = new Map<string, AbortController>()
 
@@ -22,10 +23,17 @@ export class BiddingService implements Bidding {
     this.#init = init
   }
 
+  underWay (): { bids: number, cancels: number } {
+    return { bids: [...this.#served].reduce((sum, { bids }) => sum + bids, 0), cancels: this.#loose.size }
+  }
+
   async serve (plant: PlantSide): Promise<Cancel> {
     const served = new PlantEnd(this.#c, this.#init, plant, this.#lifetime.signal)
     const stops: Cancel[] = []
-    const stop = (): void => { for (const cancel of stops.splice(0)) cancel() }
+    const stop = (): void => {
+      this.#served.delete(served)
+      for (const cancel of stops.splice(0)) cancel()
+    }
     try {
       stops.push(await this.#c.transport.handle(BID_PROTOCOL, BID_LIMITS, (stream) => served.onCallStream(stream)))
       stops.push(await this.#c.transport.handle(AWARD_PROTOCOL, AWARD_LIMITS, (stream) => served.onAwardStream(stream)))
@@ -33,6 +41,7 @@ export class BiddingService implements Bidding {
       stop()
       throw failure
     }
+    this.#served.add(served)
     const forget = this.#lifetime.own(stop)
     return () => {
       forget()

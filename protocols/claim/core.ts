@@ -41,6 +41,9 @@ export class Registrar {
 
   get size (): number { return this.#entries.size }
 
+  /** Claims that have not lapsed. */
+  claims (now: Now): number { return [...this.#entries.keys()].filter((vmId) => this.#live(vmId, now)?.kind === 'claimed').length }
+
   /** What was kept before a restart. */
   load (vmId: VmId, kept: Kept, now: Now): void {
     const { holder: by, orderDigest, order } = kept

@@ -60,6 +60,7 @@ export class Holder {
   constructor (self: PeerId) { this.#self = self }
 
   get size (): number { return this.#held.size }
+  get confirming (): number { return [...this.#held.values()].filter(({ state }) => state === 'confirming').length }
 
   /** False when the plant holds as many as it may, or this one already. */
   begin (holding: Holding): boolean {

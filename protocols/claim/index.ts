@@ -83,6 +83,8 @@ export interface Claiming extends Service {
   collected (vmId: VmId, orderDigest: string): void
   /** The machine was never begun: an order asked again may be made. */
   drop (vmId: VmId, orderDigest: string): void
+  /** Claims that stand at this registrar, and confirmations that this plant waits for: nothing where nobody orders. */
+  underWay (): { claims: number, confirmations: number }
   /** A rival of an earlier award has the machine, and has shown that it has the order: this one is to be collected. */
   onLost (fn: (vmId: VmId, holder: PeerId) => void): Cancel
   /** A provisional machine is now known to a majority of its registrars, and no rival was found. */

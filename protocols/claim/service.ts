@@ -97,6 +97,10 @@ export class ClaimService implements Claiming {
     return { kind: 'refused', code: 'CLAIM_LOST', ...(holder !== undefined && { holder }) }
   }
 
+  underWay (): { claims: number, confirmations: number } {
+    return { claims: this.#registrar.claims(this.#now()), confirmations: this.#holder.confirming }
+  }
+
   holds (holding: Holding, provisional = false): void {
     this.#holder.hold(holding, provisional)
     this.#lookIn(REFRESH_SOON_MS)

@@ -2,14 +2,21 @@
 import { RandomStream } from '../kernel/index.ts'
 import { scenarioFile, type Fault, type ListSource, type Scenario } from '../scenario/index.ts'
 import type { ExtraFault } from '../world/faults.ts'
-import type { GuestNature } from '../world/host/host.ts'
+import type { EndedKept, GuestNature } from '../world/host/host.ts'
 import { SOUND_GUEST } from '../world/host/host.ts'
 import { LIES } from '../world/liar.ts'
+import { drawAims, type Aim } from './aims.ts'
 
 /** Orders and faults fall into this time; then all that is broken is mended. */
 export const TROUBLE_MS = 90_000
 /** Plants are up and know each other by then. */
 const WARM_MS = 6_000
+
+/** The share of cases in which the first orders come within this time: plants do not know each other yet. */
+const EARLY_SHARE = 0.25
+const EARLY_MS = 2_000
+/** Over longer links plants join one after the other, with pauses longer than a young plant waits (YOUNG_QUIET_MS). */
+const EARLY_LATENCY_MS_MAX = 5
 
 /** One order that is asked for again while it is made, through another shop: a client in a hurry. */
 export interface Twin { order: number, atMs: number }
@@ -25,6 +32,11 @@ export interface FuzzCase {
   patienceMs: Array<number | undefined>
   /** The share of guests that are not sound. */
   flawedShare: number
+  aims: Aim[]
+  /** Orders are placed as soon as plants start. */
+  early: boolean
+  /** What each plant's disk remembers of machines that have ended; undefined: as much as the daemon's. */
+  endedKept?: EndedKept
 }
 
 /** The case of a seed; the same on every machine. */
@@ -34,6 +46,10 @@ export function drawCase (seed: number): FuzzCase {
   const plants = drawPlants(random.fork('plants'), sites)
   const names = plants.map(({ name }) => name)
   const orders = drawOrders(random.fork('orders'), names)
+  const links = drawLinks(random.fork('links'))
+  const early = random.fork('early').chance(EARLY_SHARE) && links.default.latencyMs <= EARLY_LATENCY_MS_MAX
+  if (early) for (const order of orders.orders.slice(0, 2)) order.atMs = random.fork('early', order.atMs).int(EARLY_MS)
+  const kept = random.fork('kept')
   const faultCount = random.chance(0.1) ? 0 : 1 + random.int(7)
   const faults: Fault[] = []
   const extra: ExtraFault[] = []
@@ -45,7 +61,7 @@ export function drawCase (seed: number): FuzzCase {
     name: `fuzz-${seed}`,
     sites: sites.map((name) => ({ name })),
     plants,
-    links: drawLinks(random.fork('links')),
+    links,
     timings: { set: 'measured' },
     golden: [{ name: 'linux', memoryMiB: 256, diskMiB: 512 }, { name: 'tools', os: 'linux', memoryMiB: 256, diskMiB: 512, actionsDone: ['tools'] }],
     orders: [orders],
@@ -56,9 +72,12 @@ export function drawCase (seed: number): FuzzCase {
     seed,
     scenario: { ...scenario, orders: [orders] },
     extra,
-    twins: orders.orders.flatMap((order, at) => random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : []),
+    twins: orders.orders.flatMap((order, at) => early && order.atMs < EARLY_MS ? [{ order: at, atMs: order.atMs }] : random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : []),
     patienceMs: orders.orders.map(() => random.chance(0.15) ? 200 + random.int(8_000) : undefined),
-    flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0
+    flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0,
+    aims: drawAims(random.fork('aims')),
+    early,
+    ...(kept.chance(0.25) && { endedKept: { inAll: 2 + kept.int(4), perOwner: 1 + kept.int(2) } })
   }
 }
 
@@ -100,7 +119,7 @@ function drawPlants (random: RandomStream, sites: string[]): DrawnPlant[] {
   }))
 }
 
-function drawLinks (random: RandomStream): Record<string, unknown> {
+function drawLinks (random: RandomStream): { within: Record<string, number>, default: { latencyMs: number, jitterMs: number, lossShare: number, bandwidthMbit: number } } {
   const far = random.pick([0.5, 5, 40, 150]) ?? 5
   const lossShare = random.pick([0, 0, 0, 0.01, 0.05, 0.2]) ?? 0
   return {

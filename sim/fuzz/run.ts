@@ -7,8 +7,13 @@ import type { Compose } from '../world/plant.ts'
 import { usOf, type Quiet } from '../world/timeline.ts'
 import type { StreamSeen } from '../world/watch.ts'
 import { World } from '../world/world.ts'
+import { startPlantNode } from '../../node/composition/plant-node.ts'
+import { Aims, aftermathMs } from './aims.ts'
 import { allCheckers } from './checkers.ts'
+import { CLAIMS_HEARD, ClaimsHeld } from './claims-held.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
+import { Lulls } from './lulls.ts'
+import { overheard } from './overhear.ts'
 import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 export interface FuzzOptions {
@@ -45,6 +50,8 @@ const COLLECT_MS = 60_000
 const PROBES_EACH = 3
 const PROBE_EVERY_MS = 8_000
 const PROBE_MS = 40_000
+/** Before a rest it is looked for so long how quiet plants are. */
+const LULL_MS = 10_000
 /** A seed takes some ten thousand events; one that takes so many never ends. */
 const EVENTS_MAX = 3_000_000
 
@@ -59,10 +66,13 @@ export class FuzzRun implements Seen {
   readonly orders: ClientOrder[] = []
   readonly excused = new Set<VmId>()
   readonly liars = new Set<string>()
+  readonly lulls = new Lulls()
   /** Told of each order before it is placed. */
   onOrder: ((order: ClientOrder) => void) | undefined
   readonly #case: FuzzCase
-  readonly #checkers: Checker[] = allCheckers()
+  readonly #claims = new ClaimsHeld()
+  readonly #checkers: Checker[] = [this.#claims.checker(), ...allCheckers()]
+  readonly #aims: Aims
   readonly #faults: Faults
   #problem: Problem | undefined
   #looked = -1
@@ -79,7 +89,8 @@ export class FuzzRun implements Seen {
         this.#note(event)
         options.onEvent?.(event)
       },
-      ...(options.compose !== undefined && { compose: options.compose }),
+      ...(drawn.endedKept !== undefined && { endedKept: drawn.endedKept }),
+      compose: overheard(options.compose ?? startPlantNode, CLAIMS_HEARD, (said) => { this.#claims.onSaid(this, said) }),
       ...(options.onMessage !== undefined && { onMessage: options.onMessage }),
       onLog: (plant, level, fields, message) => {
         options.onLog?.(plant, level, fields, message)
@@ -87,6 +98,7 @@ export class FuzzRun implements Seen {
       }
     })
     this.#faults = new Faults(this.world)
+    this.#aims = new Aims(this.world, this.orders, drawn.aims)
     for (const fault of drawn.extra) if (fault.kind === 'lie') this.liars.add(fault.plant)
   }
 
@@ -99,7 +111,7 @@ export class FuzzRun implements Seen {
     await this.#until(atMs)
     if (this.#goesOn()) {
       this.#mend()
-      await this.#until(atMs += REST_MS + (this.#case.flawedShare > 0 ? LONGEST_CREATION_MS : 0))
+      await this.#until(atMs += REST_MS + aftermathMs(this.#case.aims) + (this.#case.flawedShare > 0 ? LONGEST_CREATION_MS : 0))
       this.#rest('atRest')
     }
     if (this.#goesOn()) {
@@ -143,7 +155,11 @@ export class FuzzRun implements Seen {
 
   async #until (untilMs: number): Promise<void> {
     try {
-      await this.world.run(untilMs, () => this.#check())
+      this.lulls.begin()
+      await this.world.run(untilMs, () => {
+        if (this.world.timeline.nowMs > untilMs - LULL_MS) this.lulls.look(this.world.plants)
+        return this.#check()
+      })
     } catch (error) {
       // What throws into the event loop ends the daemon.
       this.blame('escape', `an error reached the event loop: ${error instanceof Error ? error.stack ?? error.message : String(error)}`)
@@ -153,6 +169,7 @@ export class FuzzRun implements Seen {
   /** After every event; hosts that have not changed need not be looked at again. */
   #check (): boolean {
     const { world } = this
+    if (!this.#mended) this.#aims.look()
     if (world.timeline.handled > EVENTS_MAX) this.blame('endless', `${EVENTS_MAX} events and no end`)
     if (world.changes !== this.#looked || world.timeline.handled % 64 === 0) {
       this.#looked = world.changes

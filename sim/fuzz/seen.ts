@@ -3,6 +3,7 @@ import type { VmId } from '../../protocols/kit/index.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 import type { ClientOrder } from '../world/client.ts'
 import type { SimPlant } from '../world/plant.ts'
+import type { Lulls } from './lulls.ts'
 import type { World } from '../world/world.ts'
 
 /** Something that must not be. */
@@ -22,6 +23,8 @@ export interface Seen {
   readonly excused: ReadonlySet<VmId>
   /** Plants that ever lied in this run. */
   readonly liars: ReadonlySet<string>
+  /** How quiet plants were in the ten seconds before a rest. */
+  readonly lulls: Lulls
 }
 
 /** Looks at a run after every event, and at its rest: everything mended, nothing under way. */

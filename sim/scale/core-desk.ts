@@ -128,7 +128,7 @@ export class CoreDesk implements BidDesk {
       const result = ledger.award({ leaseId, vmId, need: step.grant.need, nowMs, wallMs: nowMs })
       if (result.kind === 'held') throw new PlantError('INTERNAL', { problem: 'a machine that is new is held', plant: plant.id })
       if (result.kind === 'granted') {
-        ledger.start(leaseId)
+        ledger.start(leaseId, nowMs)
         changed(plant, nowTicks)
       }
       open.awardAnswer = plant.book.onGrant(step.grant, result.kind === 'granted'

@@ -189,7 +189,7 @@ export class ClientOrder {
       plan.onAnswered?.()
       return
     }
-    this.acknowledged = true
+    this.acknowledged = !this.collecting
     result.end = 'running'
     result.plant = world.nameOf(view.plant as PeerId)
     result.runningMs = world.timeline.nowMs

@@ -13,9 +13,9 @@ import { never } from './life.ts'
 /**
  * `capacity`: advertises room that it does not have. `silence`: never answers. `verdicts`: as registrar, answers claims and confirmations with what it
  * likes. `holds`: says that it holds machines it does not. `lowball`: bids next to nothing and refuses the award. `replay`: hands on the oldest advert
- * it knows of each plant as if it were fresh.
+ * it knows of each plant as if it were fresh. `repeat`: as shop, says each award twice.
  */
-export const LIES = ['capacity', 'silence', 'verdicts', 'holds', 'lowball', 'replay'] as const
+export const LIES = ['capacity', 'silence', 'verdicts', 'holds', 'lowball', 'replay', 'repeat'] as const
 export type Lie = typeof LIES[number]
 
 /** What a lying plant pretends to have. */
@@ -54,7 +54,10 @@ function lyingTransport (c: PlantNodeComponents, lies: ReadonlySet<Lie>, oldest:
   const { transport } = c
   return {
     self: transport.self,
-    open: async (...args) => transport.open(...args),
+    async open (peer, protocol, limits, signal) {
+      const stream = await transport.open(peer, protocol, limits, signal)
+      return protocol === AWARD_PROTOCOL && lies.has('repeat') ? repeating(stream, async () => transport.open(peer, protocol, limits, signal)) : stream
+    },
     connected: () => transport.connected(),
     onNeighbour: (fn) => transport.onNeighbour(fn),
     handle: async (protocol, limits, handler) => transport.handle(protocol, limits, async (stream) => {
@@ -78,6 +81,26 @@ async function refuseAwards (stream: MessageStream, self: PeerId): Promise<void>
   decodeAwardAsk(bytes)
   await stream.send(encodeAwardAnswer({ t: 1, plant: self, refusal: refusalOf([{ code: 'CAPACITY_SHORT', clause: 'hardware', waitHelps: true }]) }))
   await stream.close()
+}
+
+/** What is said on it is said on a second stream too, at the same time. */
+function repeating (stream: MessageStream, again: () => Promise<MessageStream>): MessageStream {
+  return {
+    peer: stream.peer,
+    protocol: stream.protocol,
+    signal: stream.signal,
+    close: async () => stream.close(),
+    abort: (reason) => { stream.abort(reason) },
+    receive: async (options) => stream.receive(options),
+    async send (message) {
+      again().then(async (second) => {
+        await second.send(message)
+        await second.close()
+        await second.receive()
+      }).catch(() => {}) // Whatever is said to it.
+      return stream.send(message)
+    }
+  }
 }
 
 /** A stream whose answers are lies. */

@@ -64,6 +64,8 @@ export class SimPlant {
   get process (): NetProcess | undefined { return this.#process }
   /** The plant, once it can take orders. */
   get node (): PlantNode | undefined { return this.#node }
+  /** Plants that it joins by. */
+  get bootstraps (): number { return this.#init.bootstrap.length }
   get warehouse (): SimWarehouse | undefined { return this.#warehouse }
 
   /** Starts the process; one that runs goes on, and a host that has no power is powered on. */

@@ -6,7 +6,7 @@ import { FairShare, vmTimings } from '../timings/index.ts'
 import { HostClock } from './clock.ts'
 import { startPlantNode } from '../../node/composition/plant-node.ts'
 import { KeyRing, type SimKey } from './crypto.ts'
-import { SimHost, type GuestNature } from './host/host.ts'
+import { SimHost, type EndedKept, type GuestNature } from './host/host.ts'
 import type { LineWatch } from './host/work.ts'
 import { Network, type NetworkWatch } from './network/network.ts'
 import { goldenOf } from './orders.ts'
@@ -25,6 +25,8 @@ export interface WorldInit {
   compose?: Compose
   /** How the next guest of a host behaves; sound by default. */
   nature?: (host: SimHost, random: RandomStream) => GuestNature
+  /** Machines that have ended and are remembered by each plant; the daemon's bounds by default. */
+  endedKept?: EndedKept
   onEvent?: (event: SimEvent) => void
   onLog?: SimPlantInit['onLog']
   /** Every message, with its bytes: for diagrams. */
@@ -106,6 +108,7 @@ export class World {
         goldens: goldens.filter(({ spec }) => group.golden === undefined || group.golden.includes(spec.name)).map(({ golden }) => golden),
         ...(store !== undefined && { store }),
         nature: (host) => this.#natureOf(host, random),
+        ...(this.#init.endedKept !== undefined && { endedKept: this.#init.endedKept }),
         onChange: () => { this.changes++ },
         onEvent: (kind, fields) => { this.tell(kind, name, fields) }
       })

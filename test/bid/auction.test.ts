@@ -123,7 +123,8 @@ test('bid book forgets expired bids and refuses to hold more than its bounds', (
   }
   expect([call(B, 0), call(B, 0), call(B, 0), call(C, 50), call(C, 50)]).toEqual(['bid', 'bid', 'LIMIT', 'bid', 'LIMIT'])
   expect(call(B, 100)).toBe('bid')
-  expect(book.standing).toBe(2)
+  expect(book.standing(100)).toBe(2)
+  expect(book.standing(200)).toBe(0)
 })
 
 test('bid book grants a bid once, to the peer and the order it was made for, and a repeated award gets the same lease', () => {
@@ -150,5 +151,5 @@ test('bid book burns a bid that is settled or cancelled: a late award finds noth
     expect(burn(bidId)).toBeUndefined()
     expect(book.onAward(B, bidId, VM, 'digest', 1)).toMatchObject({ answer: { t: 1 } })
   }
-  expect(book.standing).toBe(0)
+  expect(book.standing(1)).toBe(0)
 })

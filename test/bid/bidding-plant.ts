@@ -76,7 +76,7 @@ export async function biddingPlant (init: TestPlantInit): Promise<TestPlant> {
       if (result.kind === 'refused') return { kind: 'refused', refusal: { reasons: result.reasons, smallestChange: [] } }
       if (result.kind === 'held') return { kind: 'held', held: there(held(vmId)) }
       grants.push(vmId)
-      if (init.startAtOnce === true) ledger.start(leaseId)
+      if (init.startAtOnce === true) ledger.start(leaseId, clock.monotonicMs())
       return { kind: 'granted', leaseId, leasedAtMs: clock.nowMs(), expiresInMs: ledger.leaseTtlMs }
     },
     standing: held,

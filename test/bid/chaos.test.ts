@@ -42,7 +42,7 @@ async function run (seed: number, orders: number): Promise<void> {
     within()
     if (end.kind !== 'awarded') return
     // The machine starts at once; a lease that was granted is there.
-    expect(byId.get(end.plant)?.ledger.start(end.leaseId)).toBe(true)
+    expect(byId.get(end.plant)?.ledger.start(end.leaseId, clock.monotonicMs())).toBe(true)
     awarded.push(n)
   })))
   healed = true

@@ -54,11 +54,21 @@ test('ledger ends a lease whose machine did not start in time, and not one that 
   const ledger = new Ledger(CAPACITY, { leaseTtlMs: 100 })
   award(ledger, 1, {}, 0)
   award(ledger, 2, {}, 50)
-  ledger.start('lease1' as LeaseId)
+  ledger.start('lease1' as LeaseId, 99)
   expect(ledger.expire(149)).toEqual([])
   expect(ledger.expire(150).map((lease) => lease.leaseId)).toEqual(['lease2'])
-  expect(ledger.start('lease2' as LeaseId)).toBe(false)
+  expect(ledger.start('lease2' as LeaseId, 150)).toBe(false)
   expect(ledger.leases().map((lease) => lease.state)).toEqual(['active'])
+})
+
+test('ledger starts no machine whose time is over, also before anybody has looked', () => {
+  const ledger = new Ledger(CAPACITY, { leaseTtlMs: 100 })
+  award(ledger, 1, {}, 0)
+  award(ledger, 2, {}, 0)
+  expect(ledger.start('lease1' as LeaseId, 99)).toBe(true)
+  expect(ledger.start('lease2' as LeaseId, 100)).toBe(false)
+  expect(ledger.start('lease1' as LeaseId, 100)).toBe(true)
+  expect(ledger.expire(100).map((lease) => lease.leaseId)).toEqual(['lease2'])
 })
 
 test('ledger restored above a lowered capacity awards nothing until there is room', () => {
@@ -109,8 +119,9 @@ test('ledger agrees with a plain model, never exceeds capacity, and every lease 
         expect(ledger.award({ leaseId: lease.id, vmId: vm, need: step.need, nowMs, wallMs: 0 }).kind).toBe(expected)
         if (expected === 'granted') model.push(lease)
       } else if (step.kind === 'start') {
-        expect(ledger.start(mine?.id ?? 'none' as LeaseId)).toBe(mine !== undefined)
-        if (mine !== undefined) mine.active = true
+        const starts = mine !== undefined && (mine.active || mine.byMs > nowMs)
+        expect(ledger.start(mine?.id ?? 'none' as LeaseId, nowMs)).toBe(starts)
+        if (mine !== undefined && starts) mine.active = true
       } else {
         const undone = ledger.release(mine?.id ?? 'none' as LeaseId)
         expect(undone !== undefined).toBe(mine !== undefined)

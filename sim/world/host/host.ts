@@ -66,10 +66,18 @@ export interface SimHostInit {
   store?: FairShare
   /** Nature of the next guest; sound by default. */
   nature?: (host: SimHost) => GuestNature
+  /** Machines that have ended and are remembered on its disk; as many as the daemon's by default. */
+  endedKept?: EndedKept
   /** Anything about the truth of this host has changed. */
   onChange?: () => void
   onEvent?: (kind: string, fields: Record<string, unknown>) => void
 }
+
+/** Machines that have ended and are remembered: in all, and of one owner. */
+export interface EndedKept { inAll: number, perOwner: number }
+
+/** As in `storage/drivers/records-limits.ts`. */
+const ENDED_KEPT: EndedKept = { inAll: 2_048, perOwner: 512 }
 
 /** Why a machine's VMM is gone when its plant wanted it so; any other reason is a loss. */
 export const ENDED_BY_PLANT = 'it was ended by its plant'
@@ -122,6 +130,8 @@ export class SimHost {
     const { timeline } = this
     return { monotonicMs: () => timeline.nowMs, after: (ms, fn) => timeline.after(Math.ceil(ms * 1_000), fn) }
   }
+
+  get endedKept (): EndedKept { return this.init.endedKept ?? ENDED_KEPT }
 
   /** What the machines on it take now: their VMMs run, whatever any book says. */
   inUse (): { cpus: number, memoryMiB: number, diskMiB: number, machines: number } {

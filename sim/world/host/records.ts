@@ -10,8 +10,6 @@ import { decisionKey, type RecordStore } from './record-store.ts'
 
 /** As in `storage/drivers/records-limits.ts`. */
 export const ORDERS_KEPT_MAX = 10_000
-export const ENDED_MAX = 2_048
-export const ENDED_PER_OWNER_MAX = 512
 export const NONCES_MAX = 200_000
 export const NONCES_PER_CALLER_MAX = 20_000
 
@@ -67,11 +65,12 @@ export class SimRecords implements Records {
 
   forget (endedBeforeMs: number): MachineRecord[] {
     const ofOwner = new Map<KeyId, number>()
+    const { inAll, perOwner } = this.#host.endedKept
     const latestFirst = this.machines(ENDED_STATES).sort((a, b) => b.changedAtMs - a.changedAtMs)
     const old = latestFirst.filter(({ owner, changedAtMs }, index) => {
       const newer = ofOwner.get(owner) ?? 0
       ofOwner.set(owner, newer + 1)
-      return changedAtMs < endedBeforeMs || newer >= ENDED_PER_OWNER_MAX || index >= ENDED_MAX
+      return changedAtMs < endedBeforeMs || newer >= perOwner || index >= inAll
     })
     if (old.length === 0 || !this.#may()) return []
     for (const { vmId } of old) this.#delete(vmId)

@@ -52,6 +52,8 @@ export class SimDirectory implements Directory {
     this.#nextRound(REPROVIDE_MS, true)
   }
 
+  /** What this peer says it holds. */
+  get keys (): Iterable<string> { return this.#held.keys() }
   /** Keys held by this peer, and entries kept for others. */
   get held (): number { return this.#held.size }
   get kept (): number { return this.#providers.size + this.#values.size }

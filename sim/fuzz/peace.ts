@@ -1,0 +1,24 @@
+/** What a plant keeps while nothing is asked of it. Reads what plants say they have under way: the invariant is about that. */
+import { problem, type Checker, type Problem, type Seen } from './seen.ts'
+
+/**
+ * What a plant has planned at its quietest: the look at its host, the monitor of its machines, the looks at holdings, the wake of its view, the round of the
+ * directory, the grants that are put anew, and a dial for each plant that it joins by. Machines need none.
+ */
+const TIMERS = 6
+
+/** In peace a plant has its periodic work planned and nothing else, and its books of what is under way are empty. */
+export function peaceful (): Checker {
+  const name = 'peace'
+  const check = (seen: Seen): Problem[] => seen.world.plants.flatMap((plant) => {
+    const { node } = plant
+    if (node === undefined) return []
+    const timers = seen.lulls.of(plant.name)
+    const most = TIMERS + plant.bootstraps
+    return [
+      ...(timers > most ? [problem(name, seen, `${plant.name} has ${timers} timers in peace at least, and ${most} are what it needs`)] : []),
+      ...Object.entries(node.underWay()).filter(([, count]) => count > 0).map(([what, count]) => problem(name, seen, `${plant.name} has ${count} ${what} in peace`))
+    ]
+  })
+  return { name, atRest: check, atEnd: check }
+}
