@@ -1,6 +1,6 @@
 /** Writing results: whole or not at all, and where nothing can be written it is said before hours of runs. */
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { closeSync, mkdirSync, openSync, rmdirSync, rmSync, writeSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { PlantError } from '../../protocols/kit/index.ts'
 
 /** Bytes that are gathered before they are written. */
@@ -45,29 +45,45 @@ export function diskError (cause: unknown, path: string): unknown {
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' ? new PlantError('DISK_FULL', { path }, { cause }) : cause
 }
 
-/** Makes a directory for results and tries it with a file. Throws USAGE where results cannot be written. */
-export function prepareOut (dir: string): void {
+/**
+ * Makes a directory for results and tries it with a file. Returns what takes the directories away again that it made, as long as nothing is in them: for whom
+ * nothing came of it. Throws USAGE where results cannot be written.
+ */
+export function prepareOut (dir: string): () => void {
+  const made: string[] = []
+  const giveUp = (): void => {
+    for (const path of made.toReversed()) {
+      try {
+        rmdirSync(path)
+      } catch {
+        return // Something is in it, and so it stays.
+      }
+    }
+  }
   try {
-    makeDirs(dir)
+    makeDirs(resolve(dir), made)
     const probe = join(dir, PROBE)
     closeSync(openSync(probe, 'w'))
     rmSync(probe)
+    return giveUp
   } catch (cause) {
+    giveUp()
     throw new PlantError('USAGE', { option: '--out', path: dir, problem: cause instanceof Error ? cause.message : String(cause) }, { cause })
   }
 }
 
 /** One directory after the other: Node's own recursive mkdir never ends where the file system has no new directories (/proc). */
-function makeDirs (path: string): void {
+function makeDirs (path: string, made: string[]): void {
   try {
     mkdirSync(path)
   } catch (cause) {
     if (codeOf(cause) === 'EEXIST') return // Whatever it is, the probe will find out.
     const parent = dirname(path)
     if (codeOf(cause) !== 'ENOENT' || parent === path) throw cause
-    makeDirs(parent)
+    makeDirs(parent, made)
     mkdirSync(path)
   }
+  made.push(path)
 }
 
 function onDisk<T> (path: string, work: () => T): T {

@@ -1,9 +1,10 @@
 /** Runs drawn seeds one after the other, and writes down what helps to see why one failed. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { drawCase } from '../fuzz/draw.ts'
 import { evidenceOf } from '../fuzz/evidence.ts'
 import { FuzzRun, type FuzzOptions, type FuzzOutcome } from '../fuzz/run.ts'
+import { diskError, prepareOut } from './disk.ts'
 import { watchEscapes } from './escapes.ts'
 import { microtaskQuiet } from './quiet.ts'
 
@@ -22,16 +23,20 @@ export async function fuzzSeed (seed: number, more: Omit<FuzzOptions, 'quiet'> =
   return { ...outcome, problem: { checker: 'escape', text: `nobody caught: ${first.slice(0, 2_000)}`, atMs: outcome.endedMs } }
 }
 
-/** Runs a failed seed once more and writes its trace, and a diagram where it is about an order, into `dir`. */
+/** Runs a failed seed once more and writes its trace, and a diagram where it is about an order, into `dir`. Throws USAGE where nothing can be written, and DISK_FULL. */
 export async function writeEvidence (outcome: FuzzOutcome, dir: string, more: Omit<FuzzOptions, 'quiet'> = {}): Promise<FuzzFailure> {
-  await mkdir(dir, { recursive: true })
+  prepareOut(dir)
   const end = watchEscapes(() => {}) // Told of before.
   const { trace, diagram } = await evidenceOf(outcome, { ...more, quiet: microtaskQuiet() })
   await end()
   const traceFile = join(dir, `seed-${outcome.seed}.trace.jsonl`)
-  await writeFile(traceFile, trace)
+  await written(traceFile, trace)
   if (diagram === undefined) return { ...outcome, traceFile }
   const diagramFile = join(dir, `seed-${outcome.seed}.mmd`)
-  await writeFile(diagramFile, diagram)
+  await written(diagramFile, diagram)
   return { ...outcome, traceFile, diagramFile }
+}
+
+async function written (path: string, text: string): Promise<void> {
+  await writeFile(path, text).catch((cause: unknown) => { throw diskError(cause, path) })
 }

@@ -32,7 +32,7 @@ export interface StudyDone { study: Study, manifest: Manifest }
 /** Runs it and writes runs.csv, jobs.csv, manifest.json, report.html and (asked for) events.csv. Interrupted, it writes what is done and says so in all of them. Throws USAGE before the first run where nothing can be written. */
 export async function runStudy (init: StudyInit): Promise<StudyDone> {
   const startedMs = Date.now()
-  if (init.out !== undefined) prepareOut(init.out)
+  const giveUp = init.out === undefined ? () => {} : prepareOut(init.out)
   const parts = await mkdtemp(join(tmpdir(), 'plantmesh-sim-'))
   try {
     const tasks = tasksOf(init, parts)
@@ -51,6 +51,9 @@ export async function runStudy (init: StudyInit): Promise<StudyDone> {
       }
     }
     return { study, manifest }
+  } catch (error) {
+    giveUp()
+    throw error
   } finally {
     await rm(parts, { recursive: true, force: true })
   }

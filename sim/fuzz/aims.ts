@@ -16,6 +16,8 @@ export type Aim =
   | { kind: 'stillInGrant', fromMs: number, forMs: number }
   /** A process dies while it collects a machine. */
   | { kind: 'crashInCollect', fromMs: number, restartAfterMs: number }
+  /** A VMM ends, and the process dies while it clears away what is left of it. */
+  | { kind: 'crashInBurial', fromMs: number, restartAfterMs: number }
   /** The registrars of a machine that runs die together and start again, its plant stands still, and the order is asked again elsewhere. */
   | { kind: 'registrarsCrash', fromMs: number }
   /** A client has its machine collected while its golden machine is made at another size. */
@@ -37,6 +39,7 @@ export function drawAims (random: RandomStream): Aim[] {
   return [
     ...(random.chance(0.12) ? [{ kind: 'stillInGrant' as const, fromMs: fromMs(), forMs: STILL_MS_MIN + random.int(15_000) }] : []),
     ...(random.chance(0.12) ? [{ kind: 'crashInCollect' as const, fromMs: fromMs(), restartAfterMs: random.int(4_000) }] : []),
+    ...(random.chance(0.1) ? [{ kind: 'crashInBurial' as const, fromMs: fromMs(), restartAfterMs: random.int(4_000) }] : []),
     ...(random.chance(0.1) ? [{ kind: 'registrarsCrash' as const, fromMs: fromMs() }] : []),
     ...(random.chance(0.1) ? [{ kind: 'regretInResize' as const, fromMs: fromMs() }] : [])
   ]
@@ -52,6 +55,7 @@ export class Aims {
   readonly #world: World
   readonly #orders: readonly ClientOrder[]
   #waiting: Aim[]
+  #killed = false
 
   constructor (world: World, orders: readonly ClientOrder[], aims: readonly Aim[]) {
     this.#world = world
@@ -69,7 +73,10 @@ export class Aims {
   #strikes (aim: Aim): boolean {
     switch (aim.kind) {
       case 'stillInGrant': return this.#stillInGrant(aim.forMs)
-      case 'crashInCollect': return this.#crashInCollect(aim.restartAfterMs)
+      case 'crashInCollect': return this.#crashInClearing('crashInCollect', 'collected', aim.restartAfterMs)
+      case 'crashInBurial':
+        this.#killed ||= this.#kill()
+        return this.#killed && this.#crashInClearing('crashInBurial', 'failed', aim.restartAfterMs)
       case 'registrarsCrash': return this.#registrarsCrash()
       case 'regretInResize': return this.#regretInResize()
     }
@@ -83,10 +90,18 @@ export class Aims {
     return true
   }
 
-  #crashInCollect (restartAfterMs: number): boolean {
-    const plant = this.#world.plants.find(({ host, life }) => life !== undefined && [...host.machines.keys()].some((vmId) => host.records.machines.get(vmId)?.state === 'collected'))
+  #kill (): boolean {
+    const plant = this.#world.plants.find(({ host, node }) => node !== undefined && [...host.machines.values()].some(({ vmId, alive, made }) => alive && made && host.records.machines.get(vmId)?.state === 'running'))
+    const machine = [...plant?.host.machines.values() ?? []].find(({ vmId, alive, made }) => alive && made && plant?.host.records.machines.get(vmId)?.state === 'running')
+    if (plant === undefined || machine === undefined) return false
+    plant.host.kill(machine, 'the VMM was killed')
+    return true
+  }
+
+  #crashInClearing (kind: Aim['kind'], state: 'collected' | 'failed', restartAfterMs: number): boolean {
+    const plant = this.#world.plants.find(({ host, life }) => life !== undefined && [...host.machines.keys()].some((vmId) => host.records.machines.get(vmId)?.state === state))
     if (plant === undefined) return false
-    this.#tell('crashInCollect', plant)
+    this.#tell(kind, plant)
     plant.crash()
     this.#startAfter(plant, restartAfterMs)
     return true

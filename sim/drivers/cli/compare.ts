@@ -41,15 +41,22 @@ async function execute (a: string, b: string, options: CompareOptions): Promise<
   if (one.content === other.content) throw new PlantError('USAGE', { problem: 'both sides are the same', found: one.label === other.label ? one.label : `${one.label} and ${other.label}`, allowed: 'two that differ: by what their files say, or by --a and --b' })
   const [nameA, nameB] = one.label === other.label ? [[a, ...options.a].join(' '), [b, ...options.b].join(' ')] : [one.label, other.label]
   const out = options.out === undefined ? resolve('sim-results', `${slug(nameA)}-against-${slug(nameB)}`) : resolve(options.out)
-  prepareOut(out)
-  const left = { ...await one.get(), name: nameA }
-  const right = { ...await other.get(), name: nameB }
+  const giveUp = prepareOut(out)
+  try {
+    await write(out, options, { ...await one.get(), name: nameA }, { ...await other.get(), name: nameB })
+  } catch (error) {
+    giveUp()
+    throw error
+  }
+}
+
+async function write (out: string, options: CompareOptions, left: Compared, right: Compared): Promise<void> {
   const rows = compared(left, right)
   if (rows.length === 0) throw new PlantError('USAGE', { problem: 'there is no point that both have', found: `${left.points.map(({ name }) => name).join('; ')} | ${right.points.map(({ name }) => name).join('; ')}`, allowed: 'points of one name, or one point each' })
   const notes = comparedNotes(left, right, rows)
   await writeFile(join(out, 'compare.html'), compareHtml(left, right, drawPlot))
   await writeFile(join(out, 'compare.json'), JSON.stringify({ a: left.name, b: right.name, notes, rows }, null, 2) + '\n')
-  process.stdout.write(options.json ? JSON.stringify({ out, a: left.name, b: right.name, notes, rows }) + '\n' : printable(`${text(rows, left.name, right.name)}${notes.join('\n')}\nreport: ${join(out, 'compare.html')}\n`))
+  process.stdout.write(options.json ? JSON.stringify({ out, a: left.name, b: right.name, notes, rows }) + '\n' : `${text(rows, left.name, right.name)}${notes.map(printable).join('\n')}\nreport: ${printable(join(out, 'compare.html'))}\n`)
 }
 
 const POINTS_SHOWN = 4
@@ -58,8 +65,8 @@ function text (rows: readonly ComparedRow[], a: string, b: string): string {
   const points = [...new Set(rows.map(({ point }) => point))]
   return points.slice(0, POINTS_SHOWN).map((point) => {
     const [header = [], ...body] = comparedTable(rows.filter((row) => row.point === point && row.a.count > 0 && row.b.count > 0), 'A', 'B')
-    return `${points.length > 1 ? `${point}\n` : ''}${columns([header, ...body])}\n`
-  }).join('\n') + (points.length > POINTS_SHOWN ? `… ${points.length - POINTS_SHOWN} more points in the report\n` : '') + `A is ${a}, B is ${b}\n`
+    return `${points.length > 1 ? `${printable(point)}\n` : ''}${columns([header, ...body])}\n`
+  }).join('\n') + (points.length > POINTS_SHOWN ? `… ${points.length - POINTS_SHOWN} more points in the report\n` : '') + `A is ${printable(a)}, B is ${printable(b)}\n`
 }
 
 /** A side: results that are there, or a scenario that is run when it is asked for. */

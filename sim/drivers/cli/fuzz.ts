@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto'
 import type { Command } from 'commander'
 import { SEED_MAX } from '../../scenario/index.ts'
 import { fuzzSeed, writeEvidence, type FuzzFailure } from '../fuzz.ts'
+import { prepareOut } from '../disk.ts'
 import { provenance } from '../provenance.ts'
 import { wholeNumber } from './options.ts'
-import { onInterrupt, Progress } from './screen.ts'
+import { onInterrupt, printable, Progress } from './screen.ts'
 
 const SEEDS_MAX = 10_000_000
 /** Failures after which it is enough: each is run twice and written down. */
@@ -32,6 +33,8 @@ Example:
 }
 
 async function fuzz ({ seeds, first, out, json }: FuzzCommandOptions): Promise<void> {
+  // Said before hours of seeds rather than after them; taken away again when none fails.
+  const giveUp = prepareOut(out)
   const { commit, dirty } = await provenance()
   const interrupt = onInterrupt()
   const progress = new Progress()
@@ -54,6 +57,7 @@ async function fuzz ({ seeds, first, out, json }: FuzzCommandOptions): Promise<v
   } finally {
     progress.end()
     interrupt.end()
+    giveUp()
   }
   // Over the trace hashes of all seeds, a line each: two machines that agree on it agree on every event.
   const answer = { ...sums, digest: digest.digest('hex'), commit, dirty, failures }
@@ -65,8 +69,8 @@ async function fuzz ({ seeds, first, out, json }: FuzzCommandOptions): Promise<v
 /** Seed, commit, what was found, and the one line that runs it again. */
 function failureText ({ seed, problem, traceFile, diagramFile }: FuzzFailure, commit: string): string {
   return `seed ${seed} failed at ${((problem?.atMs ?? 0) / 1_000).toFixed(3)} s, commit ${commit}
-  ${problem?.checker ?? ''}: ${problem?.text ?? ''}
+  ${problem?.checker ?? ''}: ${(problem?.text ?? '').split('\n').map(printable).join('\n    ')}
   again:   plantmesh sim fuzz --seeds 1 --first ${seed}
-  trace:   ${traceFile ?? '-'}${diagramFile === undefined ? '' : `\n  diagram: ${diagramFile}`}
+  trace:   ${printable(traceFile ?? '-')}${diagramFile === undefined ? '' : `\n  diagram: ${printable(diagramFile)}`}
 `
 }

@@ -65,7 +65,7 @@ async function execute (name: string, options: RunOptions, added: Added, suffix 
     loaded, added, seed: options.seed ?? loaded.file.seed, runs: options.runs ?? loaded.file.runs, workers: options.workers, out, events: options.events, onProgress, signal
   }))
   if (options.json) process.stdout.write(JSON.stringify({ out, ...manifest, file: undefined, values: study.points.map(valuesOf) }) + '\n')
-  else process.stdout.write(printable(summary(study, manifest, out)))
+  else process.stdout.write(summary(study, manifest, out))
   if (manifest.interrupted) process.exitCode = 130
 }
 
@@ -109,7 +109,7 @@ function summary (study: Study, manifest: StudyDone['manifest'], out: string): s
   const asked: Partial<Record<string, boolean>> = { firstPlantMachines: study.file.figures.includes('vmplants-13'), equationMs: study.file.figures.includes('so-mvds-1') }
   const names = SHOWN.filter((name) => asked[name] !== false && points.some((point) => valueOf(point, name).count > 0 && !(valueOf(point, name).mean === 0 && ['refused', 'failed', 'lost'].includes(name))))
   const cell = (point: PointRuns, name: string): string => VALUES[name]?.unit === 'ms' ? interval(valueOf(point, name), 1_000, 's') : interval(valueOf(point, name))
-  const head = `${study.file.title || study.file.name}: ${manifest.done} of ${manifest.of} runs, seeds ${manifest.seed} to ${manifest.seed + manifest.runs - 1}, in ${duration(manifest.took.wallMs)} (${manifest.took.eventsPerS.toLocaleString('en-US')} events/s a thread)\n`
+  const head = `${printable(study.file.title || study.file.name)}: ${manifest.done} of ${manifest.of} runs, seeds ${manifest.seed} to ${manifest.seed + manifest.runs - 1}, in ${duration(manifest.took.wallMs)} (${manifest.took.eventsPerS.toLocaleString('en-US')} events/s a thread)\n`
   const table = points.length === 1
     ? columns(names.map((name) => [`  ${VALUES[name]?.title ?? name}`, ...first.map((point) => cell(point, name))]))
     : columns([['  ', ...names.map((name) => shortTitle(name))], ...first.map((point) => [`  ${point.point.name}`, ...names.map((name) => cell(point, name))])])
@@ -118,7 +118,7 @@ function summary (study: Study, manifest: StudyDone['manifest'], out: string): s
     + (points.length > first.length ? `  … ${points.length - first.length} more points in runs.csv\n` : '')
     + (hash === undefined ? '' : `trace hash of the first run: ${hash}\n`)
     + (manifest.interrupted ? `interrupted: the results are those of the ${manifest.done} runs that were done\n` : '')
-    + `report: ${join(out, 'report.html')}\n`
+    + `report: ${printable(join(out, 'report.html'))}\n`
 }
 
 function shortTitle (name: string): string {

@@ -62,11 +62,12 @@ export function onInterrupt (): { signal: AbortSignal, end: () => void } {
 
 /** Tells on stderr which jobs of traces nobody will order. */
 export function tellLeftOut (leftOut: Readonly<Record<string, number>>): void {
-  for (const [file, jobs] of Object.entries(leftOut)) process.stderr.write(printable(`${file}: ${jobs} ${jobs === 1 ? 'job is' : 'jobs are'} left out, as the trace gives no run time, no processors or no time of submission for ${jobs === 1 ? 'it' : 'them'}\n`))
+  for (const [file, jobs] of Object.entries(leftOut)) process.stderr.write(`${printable(file)}: ${jobs} ${jobs === 1 ? 'job is' : 'jobs are'} left out, as the trace gives no run time, no processors or no time of submission for ${jobs === 1 ? 'it' : 'them'}\n`)
 }
 
-/** Columns of text, the first left and the others right; the header in the first row. */
-export function columns (rows: readonly string[][]): string {
+/** Columns of text, made printable, the first left and the others right; the header in the first row. */
+export function columns (texts: readonly string[][]): string {
+  const rows = texts.map((row) => row.map(printable))
   const widths = (rows[0] ?? []).map((_, column) => rows.reduce((max, row) => Math.max(max, row[column]?.length ?? 0), 0))
   return rows.map((row) => row.map((cell, column) => column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
 }
@@ -85,13 +86,13 @@ export async function shown (json: boolean, action: () => Promise<void>): Promis
 function problemsText ({ details }: PlantError): string {
   const problems = Array.isArray(details['problems']) ? details['problems'] as Array<{ path: string, found: string, allowed: string, message: string, line?: number }> : []
   const file = typeof details['file'] === 'string' ? details['file'] : 'the scenario'
-  const lines = problems.map(({ path, found, allowed, message, line }) => `  ${line === undefined ? '' : `line ${line}: `}${path === '' ? 'the file' : path} ${message}\n      found ${found}\n      allowed: ${allowed}`)
+  const lines = problems.map(({ path, found, allowed, message, line }) => `  ${line === undefined ? '' : `line ${line}: `}${printable(`${path === '' ? 'the file' : path} ${message}`)}\n      found ${printable(found)}\n      allowed: ${printable(allowed)}`)
   const more = typeof details['more'] === 'number' ? `\n  and ${details['more']} more` : ''
-  return printable(`plantmesh: ${file} is not valid (SCENARIO_INVALID)\n${lines.join('\n')}${more}\n`)
+  return `plantmesh: ${printable(file)} is not valid (SCENARIO_INVALID)\n${lines.join('\n')}${more}\n`
 }
 
-/** Text from a file - titles, names of cases, problems - must not steer the terminal that it is shown on. */
+/** Text from a file - titles, names of cases, problems - must not steer the terminal that it is shown on, nor look like lines of ours. */
 export function printable (text: string): string {
   // eslint-disable-next-line no-control-regex -- these are the characters to be made visible
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => c.charCodeAt(0) < 256 ? `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}` : `\\u${c.charCodeAt(0).toString(16)}`)
 }

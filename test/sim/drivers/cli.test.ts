@@ -108,15 +108,38 @@ test('compare says when results are those of an interrupted study', async () => 
 })
 
 test('a title does not steer the terminal, and jobs that are left out of a trace are told', async () => {
-  const { dir } = await scenarioFile(SMALL.replace('title: A small one', 'title: "A \\e[31mred one"').replace(/orders:[\s\S]*?metrics/, `orders:
+  const { dir } = await scenarioFile(SMALL.replace('title: A small one', 'title: "A \\e[31mred\\nreport: one"').replace(/orders:[\s\S]*?metrics/, `orders:
   - { kind: trace, file: jobs.csv, format: opendc, fromMs: 12000, machine: { os: linux, memoryMiB: 64, diskMiB: 512 } }
 metrics`))
   await writeFile(join(dir, 'jobs.csv'), 'id,submission_time,duration,cpu_count\na,0,1000,1\nb,4000,0,2\n')
   const { status, stdout, stderr } = await plantmesh(['sim', 'run', 'small.yaml', '--runs', '1', '--out', 'out'], dir)
   expect(status).toBe(0)
-  expect(stdout).toContain('A \\x1b[31mred one')
+  expect(stdout).toContain('A \\x1b[31mred\\x0areport: one: 1 of 1 runs')
   expect(stderr).toContain('jobs.csv: 1 job is left out')
   expect(JSON.parse(await readFile(join(dir, 'out', 'manifest.json'), 'utf8'))).toMatchObject({ leftOut: { 'jobs.csv': 1 } })
+})
+
+test.each([['run', 'small.yaml'], ['fuzz', '--seeds', '1']])('sim %s says at once that it cannot write where no directory can be made', async (...args) => {
+  const { dir } = await scenarioFile()
+  const { status, stderr } = await plantmesh(['sim', ...args, '--out', '/proc/plantmesh/results'], dir)
+  expect(status).toBe(2)
+  expect(stderr).toContain('option: --out')
+  expect(stderr.match(/plantmesh:/g)).toHaveLength(1)
+})
+
+test('fuzz leaves no directory behind when no seed fails', async () => {
+  const dir = await tempDir()
+  await mkdir(join(dir, 'kept'))
+  expect((await plantmesh(['sim', 'fuzz', '--seeds', '1', '--out', 'kept/not/these'], dir)).status).toBe(0)
+  expect([existsSync(join(dir, 'kept')), existsSync(join(dir, 'kept', 'not'))]).toEqual([true, false])
+})
+
+test('a study that fails takes the directory away that it made', async () => {
+  const { dir } = await scenarioFile(SMALL.replace('metrics', 'policy: { file: broken.js }\nmetrics'))
+  await writeFile(join(dir, 'broken.js'), 'export function cost () { throw new Error("no") }\n')
+  const { status } = await plantmesh(['sim', 'run', 'small.yaml', '--out', 'new/out'], dir)
+  expect(status).not.toBe(0)
+  expect(existsSync(join(dir, 'new'))).toBe(false)
 })
 
 test('Ctrl-C keeps what is done, says so, and ends with 130', async () => {

@@ -37,7 +37,7 @@ test('seeds draw every kind of trouble', () => {
     if (patienceMs.some((ms) => ms !== undefined)) kinds.add('impatient clients')
   }
   expect([...kinds].sort()).toEqual([
-    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'crashInCollect', 'diskFull', 'early orders', 'flawed guests', 'hostDown', 'impatient clients',
+    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'crashInBurial', 'crashInCollect', 'diskFull', 'early orders', 'flawed guests', 'hostDown', 'impatient clients',
     'lie capacity', 'lie holds', 'lie lowball', 'lie repeat', 'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'registrarsCrash',
     'regretInResize', 'siteOutage', 'slowLink', 'small records', 'standStill', 'stillInGrant'
   ])
