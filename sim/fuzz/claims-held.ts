@@ -13,8 +13,8 @@ import { problem, type Checker, type Seen } from './seen.ts'
 /** What is to be listened to. */
 export const CLAIMS_HEARD = [CLAIM_PROTOCOL, BID_PROTOCOL, AWARD_PROTOCOL]
 
-/** Claims are renewed every three seconds; one renewal may be lost, or wait for two seconds behind others. */
-const RENEWED_MS_MAX = 8_500
+/** Claims are renewed every three seconds, by a clock that may be five in a hundred slow. */
+const RENEWED_MS_MAX = 4_500
 
 interface Claim { vmId: VmId, by: PeerId, granted: Set<PeerId>, askedMs: number, called: boolean }
 

@@ -14,7 +14,7 @@ const WARM_MS = 6_000
 
 /** The share of cases in which the first orders come within this time: plants do not know each other yet. */
 const EARLY_SHARE = 0.25
-const EARLY_MS = 2_000
+const EARLY_MS = 400
 /** Over longer links plants join one after the other, with pauses longer than a young plant waits (YOUNG_QUIET_MS). */
 const EARLY_LATENCY_MS_MAX = 5
 

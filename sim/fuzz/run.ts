@@ -9,6 +9,7 @@ import type { StreamSeen } from '../world/watch.ts'
 import { World } from '../world/world.ts'
 import { startPlantNode } from '../../node/composition/plant-node.ts'
 import { Aims, aftermathMs } from './aims.ts'
+import { AwardsAlike } from './awards-alike.ts'
 import { allCheckers } from './checkers.ts'
 import { CLAIMS_HEARD, ClaimsHeld } from './claims-held.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
@@ -71,7 +72,8 @@ export class FuzzRun implements Seen {
   onOrder: ((order: ClientOrder) => void) | undefined
   readonly #case: FuzzCase
   readonly #claims = new ClaimsHeld()
-  readonly #checkers: Checker[] = [this.#claims.checker(), ...allCheckers()]
+  readonly #awards = new AwardsAlike()
+  readonly #checkers: Checker[] = [this.#claims.checker(), this.#awards.checker(), ...allCheckers()]
   readonly #aims: Aims
   readonly #faults: Faults
   #problem: Problem | undefined
@@ -90,7 +92,7 @@ export class FuzzRun implements Seen {
         options.onEvent?.(event)
       },
       ...(drawn.endedKept !== undefined && { endedKept: drawn.endedKept }),
-      compose: overheard(options.compose ?? startPlantNode, CLAIMS_HEARD, (said) => { this.#claims.onSaid(this, said) }),
+      compose: overheard(this.#awards.heard(options.compose ?? startPlantNode), CLAIMS_HEARD, (said) => { this.#claims.onSaid(this, said) }),
       ...(options.onMessage !== undefined && { onMessage: options.onMessage }),
       onLog: (plant, level, fields, message) => {
         options.onLog?.(plant, level, fields, message)

@@ -1,5 +1,6 @@
 /** Plants with one part broken, put in through the composition's components: what the checkers must catch. */
 import { startPlantNode, type PlantNodeComponents } from '../../../node/composition/plant-node.ts'
+import { AWARD_PROTOCOL } from '../../../protocols/bid/index.ts'
 import { CLAIM_PROTOCOL, decodeAsk, encodeAnswer } from '../../../protocols/claim/index.ts'
 import type { MessageStream, VmId } from '../../../protocols/kit/index.ts'
 import type { LiveMachine } from '../../../node/lines/line.ts'
@@ -92,4 +93,44 @@ export const machinesThatStay: Compose = async (init, c, signal) => {
     }
   })
   return startPlantNode(init, { ...c, line: leaky }, signal)
+}
+
+/** Broken promise: registrars write down nothing of what they grant. */
+export const registrarsThatForget: Compose = async (init, c, signal) => startPlantNode(init, { ...c, records: without(c.records, 'saveClaims') }, signal)
+
+/** Broken promise: registrars write down what they grant, and do not read it when they start again. */
+export const registrarsThatStartAnew: Compose = async (init, c, signal) => startPlantNode(init, { ...c, records: without(c.records, 'claims', []) }, signal)
+
+/** A leak: the directory is never told that a machine is gone. */
+export const directoriesThatKeep: Compose = async (init, c, signal) => startPlantNode(init, { ...c, directory: without(c.directory, 'withdraw') }, signal)
+
+/** A leak: one timer, far in the future, for each stream that a plant serves. */
+export const timersThatStay: Compose = async (init, c, signal) => {
+  const { transport, clock } = c
+  return startPlantNode(init, {
+    ...c,
+    transport: {
+      self: transport.self,
+      open: async (...args) => transport.open(...args),
+      connected: () => transport.connected(),
+      onNeighbour: (fn) => transport.onNeighbour(fn),
+      handle: async (protocol, limits, handler) => transport.handle(protocol, limits, async (stream) => {
+        if (protocol === AWARD_PROTOCOL) clock.after(FAR_MS, () => {})
+        return handler(stream)
+      })
+    }
+  }, signal)
+}
+
+const FAR_MS = 1e9
+
+/** The same part, of which one thing to do is not done, and answers always the same. */
+function without<T extends object> (part: T, left: keyof T, answer?: unknown): T {
+  return new Proxy(part, {
+    get: (target, name) => {
+      if (name === left) return () => answer
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) as unknown : value
+    }
+  })
 }
