@@ -55,6 +55,7 @@ export function drawCase (seed: number): FuzzCase {
   const extra: ExtraFault[] = []
   const faultRandom = random.fork('faults')
   for (let n = 0; n < faultCount; n++) drawFault(faultRandom, names, sites, faults, extra)
+  drawDiskLoss(random.fork('diskLoss'), names, faults, extra)
   const file = scenarioFile.parse({
     apiVersion: 'plantmesh-sim/v1',
     kind: 'Scenario',
@@ -182,4 +183,11 @@ function drawFault (random: RandomStream, names: string[], sites: string[], faul
     default: if (!extra.some(({ kind }) => kind === 'lie')) extra.push({ kind: 'lie', atMs: random.chance(0.5) ? 0 : atMs, plant, lie: LIES[random.int(LIES.length)] as typeof LIES[number] })
   }
   if (random.chance(0.05)) faults.push({ kind: 'siteOutage', atMs, site: sites[random.int(sites.length)] as string, restartAfterMs: 1_000 + restartAfterMs })
+}
+
+/** A host loses power and its disk. One at most, and no registrar that lies: three registrars stand one that knows nothing. */
+function drawDiskLoss (random: RandomStream, names: readonly string[], faults: Fault[], extra: readonly ExtraFault[]): void {
+  if (!random.chance(0.12) || extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts')) return
+  const target = { plants: [random.pick(names) as string], sites: [], groups: [] }
+  faults.push({ kind: 'hostDown', atMs: WARM_MS + random.int(TROUBLE_MS / 2), target, diskLost: true, restartAfterMs: random.int(4_000) })
 }

@@ -27,7 +27,7 @@ test('seeds draw every kind of trouble', () => {
   const kinds = new Set<string>()
   for (let seed = 1; seed <= 200; seed++) {
     const { scenario, extra, twins, flawedShare, patienceMs, aims, early, endedKept } = drawCase(seed)
-    for (const fault of scenario.faults) kinds.add(fault.kind === 'partition' && fault.oneWay ? 'one-way partition' : fault.kind)
+    for (const fault of scenario.faults) kinds.add(fault.kind === 'partition' && fault.oneWay ? 'one-way partition' : fault.kind === 'hostDown' && fault.diskLost ? 'disk lost' : fault.kind)
     for (const fault of extra) kinds.add(fault.kind === 'lie' ? `lie ${fault.lie}` : fault.kind)
     for (const { kind } of aims) kinds.add(kind)
     if (early) kinds.add('early orders')
@@ -37,7 +37,7 @@ test('seeds draw every kind of trouble', () => {
     if (patienceMs.some((ms) => ms !== undefined)) kinds.add('impatient clients')
   }
   expect([...kinds].sort()).toEqual([
-    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'crashInBurial', 'crashInCollect', 'diskFull', 'early orders', 'flawed guests', 'hostDown', 'impatient clients',
+    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'crashInBurial', 'crashInCollect', 'disk lost', 'diskFull', 'early orders', 'flawed guests', 'hostDown', 'impatient clients',
     'lie capacity', 'lie holds', 'lie lowball', 'lie repeat', 'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'registrarsCrash',
     'regretInResize', 'siteOutage', 'slowLink', 'small records', 'standStill', 'stillInGrant'
   ])
