@@ -1,6 +1,7 @@
 /** What must hold in every run, whatever goes wrong. Each checker looks for itself and knows nothing of how plants decide. */
 import type { VmId } from '../../protocols/kit/index.ts'
 import type { ClientOrder } from '../world/client.ts'
+import { identitiesDiffer } from './identities.ts'
 import { isLive, placesOf, problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 /** No order has two machines that are not marked provisional; and one at most once all is mended. */
@@ -209,5 +210,5 @@ export function viewsAgree (): Checker {
 
 /** All of them; made anew for each run. */
 export function allCheckers (): Checker[] {
-  return [oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(), deathsAreKnown(), viewsAgree()]
+  return [oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(), deathsAreKnown(), identitiesDiffer(), viewsAgree()]
 }

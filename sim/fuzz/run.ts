@@ -9,6 +9,7 @@ import type { StreamSeen } from '../world/watch.ts'
 import { World } from '../world/world.ts'
 import { allCheckers } from './checkers.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
+import { registrarsOf } from './registrars.ts'
 import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 export interface FuzzOptions {
@@ -167,8 +168,9 @@ export class FuzzRun implements Seen {
   }
 
   /** Three registrars stand no liar among them: two shops may each get the honest one's word and the liar's. It must come right in the end. */
-  #isPardoned (found: Problem): boolean {
-    return found.checker === 'one-machine' && this.#case.extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts')
+  #isPardoned ({ checker, vmId }: Problem): boolean {
+    if (checker !== 'one-machine' || vmId === undefined) return false
+    return this.#case.extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts' && registrarsOf(this.world, vmId).some(({ name }) => name === fault.plant))
   }
 
   #rest (when: 'atRest' | 'atEnd'): void {

@@ -120,7 +120,6 @@ export class Faults {
   }
 
   #targets ({ plants, sites, groups }: FaultTarget): SimPlant[] {
-    const inGroup = (name: string): boolean => groups.some((group) => name === group || (name.startsWith(`${group}-`) && /^\d+$/.test(name.slice(group.length + 1))))
-    return this.#world.plants.filter(({ name, host }) => plants.includes(name) || sites.includes(host.site) || inGroup(name))
+    return this.#world.plants.filter(({ name, host }) => plants.includes(name) || sites.includes(host.site) || groups.includes(host.group))
   }
 }

@@ -99,7 +99,7 @@ export class World {
     const hosts = scenario.plants.flatMap((group) => namesOf(group).map((name) => {
       const random = this.random.fork('host', name)
       return new SimHost({
-        name, site: group.site, random, timings, capacity: group.capacity, cpus: group.host.cpus, memoryMiB: group.host.memoryMiB,
+        name, group: group.name, site: group.site, random, timings, capacity: group.capacity, cpus: group.host.cpus, memoryMiB: group.host.memoryMiB,
         key: this.newKey(`plant/${name}`),
         clock: new HostClock(this.timeline, group.clock),
         timeline: this.timeline,

@@ -4,6 +4,7 @@
  */
 import type { GoldenId, LeaseId, PeerId, VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
+import type { Identity } from '../../../node/lines/line.ts'
 import type { Capacity } from '../../../node/plant/capacity.ts'
 import type { RandomStream } from '../../kernel/index.ts'
 import { FairShare, type HostFill, type VmTimings } from '../../timings/index.ts'
@@ -45,6 +46,8 @@ export interface HostMachine {
   made: boolean
   paused: boolean
   drives: number
+  /** What the guest was last told to become, once it has taken it. */
+  identity?: Identity
   startedUs: number
   /** Told when the VMM ends. */
   readonly onDeath: Set<(reason: string) => void>
@@ -52,6 +55,8 @@ export interface HostMachine {
 
 export interface SimHostInit {
   name: string
+  /** The group of plants in its scenario that it belongs to. */
+  group: string
   site: string
   key: SimKey
   capacity: Capacity
@@ -77,6 +82,7 @@ export const ENDED_BY_PLANT = 'it was ended by its plant'
 /** One host; outlives every process on it. */
 export class SimHost {
   readonly name: string
+  readonly group: string
   readonly site: string
   readonly key: SimKey
   readonly peer: PeerId
@@ -104,6 +110,7 @@ export class SimHost {
   constructor (init: SimHostInit) {
     this.init = init
     this.name = init.name
+    this.group = init.group
     this.site = init.site
     this.key = init.key
     this.peer = init.key.id as string as PeerId

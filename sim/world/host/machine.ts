@@ -44,10 +44,11 @@ export class SimMachine implements LiveMachine {
     return { kind, run: async (run, signal) => this.#run(run, signal) }
   }
 
-  async identify (_identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> {
+  async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> {
     if (!this.#life.may('line')) return never()
     await this.#steps(this.#host.timings.identity(this.#host.fill(), this.#host.random), signal)
     if (this.#machine.nature.identity === 'refused') throw new PlantError('IDENTITY_FAILED', { vmId: this.vmId, part: 'machineId' })
+    this.#machine.identity = identity
     return { hostKey: `ssh-ed25519 ${this.vmId}` }
   }
 
