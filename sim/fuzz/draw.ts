@@ -5,6 +5,7 @@ import type { ExtraFault } from '../world/faults.ts'
 import type { GuestNature } from '../world/host/host.ts'
 import { SOUND_GUEST } from '../world/host/host.ts'
 import { LIES } from '../world/liar.ts'
+import type { Absence } from './absence.ts'
 
 /** Orders and faults fall into this time; then all that is broken is mended. */
 export const TROUBLE_MS = 90_000
@@ -25,6 +26,8 @@ export interface FuzzCase {
   patienceMs: Array<number | undefined>
   /** The share of guests that are not sound. */
   flawedShare: number
+  /** Who goes away for a while in the end. */
+  absence?: Absence
 }
 
 /** The case of a seed; the same on every machine. */
@@ -58,8 +61,15 @@ export function drawCase (seed: number): FuzzCase {
     extra,
     twins: orders.orders.flatMap((order, at) => random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : []),
     patienceMs: orders.orders.map(() => random.chance(0.15) ? 200 + random.int(8_000) : undefined),
-    flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0
+    flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0,
+    ...(random.chance(0.25) && { absence: drawAbsence(random.fork('absence'), names) })
   }
+}
+
+function drawAbsence (random: RandomStream, names: string[]): Absence {
+  const [plant = '', witness, ...others] = random.shuffled(names)
+  // Of two there is nobody left to ask.
+  return { plant, power: random.chance(0.5), ...(witness !== undefined && others.length > 0 && { witness }) }
 }
 
 /** How the next guest behaves. */
@@ -146,7 +156,7 @@ function drawFault (random: RandomStream, names: string[], sites: string[], faul
   const some = random.shuffled(names).slice(0, 1 + random.int(Math.max(1, names.length - 1)))
   const sides = { from: { plants: some, sites: [], groups: [] }, to: { plants: names.filter((name) => !some.includes(name)), sites: [], groups: [] } }
   const restartAfterMs = random.int(random.chance(0.6) ? 4_000 : 40_000)
-  switch (random.int(14)) {
+  switch (random.int(16)) {
     case 0: faults.push({ kind: 'crash', atMs, target: one, restartAfterMs }); break
     case 1: case 2: case 3: extra.push({ kind: 'crashAtEffect', atMs, plant, effects: random.int(random.chance(0.5) ? 12 : 200), restartAfterMs }); break
     case 4: faults.push({ kind: 'hostDown', atMs, target: one, diskLost: false, restartAfterMs }); break

@@ -3,13 +3,18 @@ import { asPlantError, type VmId } from '../../protocols/kit/index.ts'
 import type { SimEvent } from '../scenario/index.ts'
 import { ClientOrder } from '../world/client.ts'
 import { Faults } from '../world/faults.ts'
+import { SOUND_GUEST } from '../world/host/host.ts'
 import type { Compose } from '../world/plant.ts'
+import type { Strike } from '../world/strikes.ts'
 import { usOf, type Quiet } from '../world/timeline.ts'
 import type { StreamSeen } from '../world/watch.ts'
 import { World } from '../world/world.ts'
+import { begin, BACK_MS, end, FORGOTTEN_MS, remembered } from './absence.ts'
+import { AdvertTruth } from './adverts.ts'
 import { allCheckers } from './checkers.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
 import { registrarsOf } from './registrars.ts'
+import { LinkTruth } from './link-truth.ts'
 import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 export interface FuzzOptions {
@@ -33,6 +38,8 @@ export interface FuzzOutcome {
   orders: number
   /** Orders that came to run. */
   running: number
+  /** How often faults had an effect, by what they did. */
+  strikes: Partial<Record<Strike, number>>
 }
 
 /** From when all is mended until it must have come together: an advert's life, two rounds of holders, back-offs, and the longest creation begun last. */
@@ -63,11 +70,14 @@ export class FuzzRun implements Seen {
   /** Told of each order before it is placed. */
   onOrder: ((order: ClientOrder) => void) | undefined
   readonly #case: FuzzCase
-  readonly #checkers: Checker[] = allCheckers()
+  readonly #adverts = new AdvertTruth()
+  readonly #checkers: Checker[] = [...allCheckers(), this.#adverts]
   readonly #faults: Faults
+  readonly #links: LinkTruth
   #problem: Problem | undefined
   #looked = -1
   #mended = false
+  #struck: FuzzOutcome['strikes'] | undefined
 
   constructor (drawn: FuzzCase, options: FuzzOptions) {
     this.#case = drawn
@@ -75,11 +85,17 @@ export class FuzzRun implements Seen {
       scenario: drawn.scenario,
       seed: drawn.seed,
       quiet: options.quiet,
-      nature: (_host, random) => drawNature(random, this.#mended ? 0 : drawn.flawedShare),
+      nature: (_host, random) => {
+        const nature = drawNature(random, this.#mended ? 0 : drawn.flawedShare)
+        if (nature !== SOUND_GUEST) this.world.strikes.add('flawedGuest')
+        return nature
+      },
       onEvent: (event) => {
         this.#note(event)
         options.onEvent?.(event)
       },
+      onSigned: (by, bytes) => { this.#adverts.onSigned(by, bytes, this.world.timeline.nowMs) },
+      onGossip: (at, gossip, verdict) => { this.#adverts.onTaken(this.world.at(at), gossip, verdict) },
       ...(options.compose !== undefined && { compose: options.compose }),
       ...(options.onMessage !== undefined && { onMessage: options.onMessage }),
       onLog: (plant, level, fields, message) => {
@@ -88,6 +104,8 @@ export class FuzzRun implements Seen {
       }
     })
     this.#faults = new Faults(this.world)
+    this.#links = new LinkTruth(this.world, drawn.scenario.faults, (text) => { this.blame('links', text) })
+    this.world.network.links.watch = this.#links
     for (const fault of drawn.extra) if (fault.kind === 'lie') this.liars.add(fault.plant)
   }
 
@@ -116,7 +134,7 @@ export class FuzzRun implements Seen {
     }
     if (this.#goesOn()) {
       const probes = this.#probe(atMs)
-      await this.#until(atMs + PROBE_EVERY_MS * probes.length + PROBE_MS)
+      await this.#until(atMs += PROBE_EVERY_MS * probes.length + PROBE_MS)
       for (const { name } of world.plants) {
         const here = probes.filter(({ plan }) => plan.shops[0]?.name === name)
         const [first] = here
@@ -124,6 +142,7 @@ export class FuzzRun implements Seen {
         this.blame('alive', `of ${here.length} orders at ${name}, on a mesh that is whole and empty, none runs: ${here.map(({ result }) => `${result.end} ${result.error ?? ''}`).join(', ')}`, first.vmId)
       }
     }
+    await this.#absence(atMs)
     return {
       seed: this.#case.seed,
       ...(this.#problem !== undefined && { problem: this.#problem }),
@@ -131,7 +150,8 @@ export class FuzzRun implements Seen {
       events: world.timeline.handled,
       endedMs: world.timeline.nowMs,
       orders: this.orders.length,
-      running: this.orders.filter(({ result }) => result.end === 'running').length
+      running: this.orders.filter(({ result }) => result.end === 'running').length,
+      strikes: this.#struck ?? this.#strikes()
     }
   }
 
@@ -207,9 +227,23 @@ export class FuzzRun implements Seen {
     }
   }
 
+  async #absence (fromMs: number): Promise<void> {
+    const { absence } = this.#case
+    if (absence === undefined || !this.#goesOn()) return
+    begin(this, absence)
+    await this.#until(fromMs + FORGOTTEN_MS)
+    this.#problem ??= remembered(this, absence)[0]
+    if (!this.#goesOn()) return
+    end(this, absence)
+    await this.#until(fromMs + FORGOTTEN_MS + BACK_MS)
+    this.#rest('atEnd')
+  }
+
   #mend (): void {
+    this.#struck = this.#strikes()
     this.#mended = true
     this.#faults.endAll()
+    this.#links.ended()
     const { world } = this
     // As time servers do once they can be reached.
     for (const { host } of world.plants) host.clock.setRight()
@@ -265,7 +299,15 @@ export class FuzzRun implements Seen {
     }
   }
 
+  #strikes (): FuzzOutcome['strikes'] {
+    const { strikes, timeline } = this.world
+    strikes.add('standStill', timeline.waited)
+    return Object.fromEntries([...strikes.counts].filter(([, times]) => times > 0))
+  }
+
   #note (event: SimEvent): void {
+    if (event.kind === 'order.askedTwice') this.world.strikes.add('askedTwice')
+    if (event.kind === 'order.clientLeft') this.world.strikes.add('clientLeft')
     if (event.kind !== 'machine.died' || event['reason'] === 'it was ended by its plant') return
     this.excused.add(event['vmId'] as VmId)
   }

@@ -10,6 +10,7 @@ import type { RandomStream } from '../../kernel/index.ts'
 import { FairShare, type HostFill, type VmTimings } from '../../timings/index.ts'
 import type { HostClock } from '../clock.ts'
 import type { SimKey } from '../crypto.ts'
+import type { Strike } from '../strikes.ts'
 import type { Timeline } from '../timeline.ts'
 import { RecordStore } from './record-store.ts'
 
@@ -74,6 +75,8 @@ export interface SimHostInit {
   /** Anything about the truth of this host has changed. */
   onChange?: () => void
   onEvent?: (kind: string, fields: Record<string, unknown>) => void
+  /** A fault had an effect here. */
+  onStrike?: (what: Strike) => void
 }
 
 /** Why a machine's VMM is gone when its plant wanted it so; any other reason is a loss. */
@@ -116,6 +119,7 @@ export class SimHost {
     this.peer = init.key.id as string as PeerId
     this.capacity = init.capacity
     this.clock = init.clock
+    this.clock.onWrong = (what) => { init.onStrike?.(what) }
     this.timeline = init.timeline
     this.timings = init.timings
     this.random = init.random
@@ -203,6 +207,12 @@ export class SimHost {
     const dir = `/drafts/${++this.#drafts}`
     this.drafts.add(dir)
     return dir
+  }
+
+  /** Whether there is no room for what is about to be written. */
+  refusesWrite (): boolean {
+    if (this.diskFull) this.init.onStrike?.('diskFull')
+    return this.diskFull
   }
 
   changed (): void { this.init.onChange?.() }

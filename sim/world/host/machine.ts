@@ -70,7 +70,7 @@ export class SimMachine implements LiveMachine {
   async attachIso (): Promise<() => Promise<void>> { return this.#attach() }
 
   async attachDisk (): Promise<() => Promise<void>> {
-    if (this.#host.diskFull) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/machines/${this.vmId}` })
+    if (this.#host.refusesWrite()) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/machines/${this.vmId}` })
     return this.#attach()
   }
 

@@ -34,7 +34,7 @@ test('seeds draw every kind of trouble', () => {
     if (patienceMs.some((ms) => ms !== undefined)) kinds.add('impatient clients')
   }
   expect([...kinds].sort()).toEqual([
-    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'diskFull', 'flawed guests', 'hostDown', 'impatient clients', 'lie capacity', 'lie holds', 'lie lowball',
+    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'diskFull', 'flawed guests', 'hostDown', 'impatient clients', 'lie capacity', 'lie forge', 'lie holds', 'lie lowball',
     'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'siteOutage', 'slowLink', 'standStill'
   ])
 })
