@@ -26,6 +26,8 @@ export interface FuzzCase {
   patienceMs: Array<number | undefined>
   /** The share of guests that are not sound. */
   flawedShare: number
+  /** When strangers call. */
+  straysMs: number[]
   /** Who goes away for a while in the end. */
   absence?: Absence
 }
@@ -62,6 +64,7 @@ export function drawCase (seed: number): FuzzCase {
     twins: orders.orders.flatMap((order, at) => random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : []),
     patienceMs: orders.orders.map(() => random.chance(0.15) ? 200 + random.int(8_000) : undefined),
     flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0,
+    straysMs: Array.from({ length: random.int(8) }, () => WARM_MS + random.int(TROUBLE_MS - WARM_MS)),
     ...(random.chance(0.25) && { absence: drawAbsence(random.fork('absence'), names) })
   }
 }

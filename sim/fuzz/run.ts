@@ -11,6 +11,7 @@ import type { StreamSeen } from '../world/watch.ts'
 import { World } from '../world/world.ts'
 import { begin, BACK_MS, end, FORGOTTEN_MS, remembered } from './absence.ts'
 import { AdvertTruth } from './adverts.ts'
+import { Authority } from './authority.ts'
 import { allCheckers } from './checkers.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
 import { registrarsOf } from './registrars.ts'
@@ -74,6 +75,7 @@ export class FuzzRun implements Seen {
   readonly #checkers: Checker[] = [...allCheckers(), this.#adverts]
   readonly #faults: Faults
   readonly #links: LinkTruth
+  readonly #authority: Authority
   #problem: Problem | undefined
   #looked = -1
   #mended = false
@@ -106,6 +108,7 @@ export class FuzzRun implements Seen {
     this.#faults = new Faults(this.world)
     this.#links = new LinkTruth(this.world, drawn.scenario.faults, (text) => { this.blame('links', text) })
     this.world.network.links.watch = this.#links
+    this.#authority = new Authority(this, (text, vmId) => { this.blame('authority', text, vmId) })
     for (const fault of drawn.extra) if (fault.kind === 'lie') this.liars.add(fault.plant)
   }
 
@@ -114,6 +117,7 @@ export class FuzzRun implements Seen {
     world.start()
     this.#placeOrders()
     this.#faults.plan([...this.#case.scenario.faults, ...this.#case.extra])
+    for (const strayMs of this.#case.straysMs) world.timeline.at(usOf(strayMs), () => { this.#authority.stray() })
     let atMs = TROUBLE_MS
     await this.#until(atMs)
     if (this.#goesOn()) {
@@ -123,7 +127,9 @@ export class FuzzRun implements Seen {
     }
     if (this.#goesOn()) {
       this.#askAgain()
+      this.#authority.peace()
       await this.#until(atMs += ASK_MS)
+      this.#authority.finish()
       this.#rest('atRest')
     }
     if (this.#goesOn()) {

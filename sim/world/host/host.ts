@@ -50,6 +50,8 @@ export interface HostMachine {
   /** What the guest was last told to become, once it has taken it. */
   identity?: Identity
   startedUs: number
+  /** How often each script was begun in it. */
+  readonly scripts: Map<string, number>
   /** Told when the VMM ends. */
   readonly onDeath: Set<(reason: string) => void>
 }
@@ -166,6 +168,7 @@ export class SimHost {
       paused: false,
       drives: 0,
       startedUs: this.timeline.nowUs,
+      scripts: new Map(),
       onDeath: new Set()
     }
     this.machines.set(request.vmId, machine)

@@ -90,7 +90,8 @@ export class SimMachine implements LiveMachine {
     if (!this.#life.may('line')) return never()
     signal?.throwIfAborted()
     this.#throwIfDead()
-    const { nature, vmId } = this.#machine
+    const { nature, vmId, scripts } = this.#machine
+    scripts.set(script, (scripts.get(script) ?? 0) + 1)
     const late = new AbortController()
     const cancel = this.#host.trueClock.after(timeoutMs, () => { late.abort(new PlantError('ACTION_TIMEOUT', { timeoutMs })) })
     const stop = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])

@@ -26,15 +26,17 @@ test('another seed is another run', async () => {
 test('seeds draw every kind of trouble', () => {
   const kinds = new Set<string>()
   for (let seed = 1; seed <= 200; seed++) {
-    const { scenario, extra, twins, flawedShare, patienceMs } = drawCase(seed)
+    const { scenario, extra, twins, flawedShare, patienceMs, straysMs, absence } = drawCase(seed)
     for (const fault of scenario.faults) kinds.add(fault.kind === 'partition' && fault.oneWay ? 'one-way partition' : fault.kind)
     for (const fault of extra) kinds.add(fault.kind === 'lie' ? `lie ${fault.lie}` : fault.kind)
     if (twins.length > 0) kinds.add('asked twice')
+    if (straysMs.length > 0) kinds.add('strangers')
+    if (absence !== undefined) kinds.add(absence.witness === undefined ? 'absence' : 'absence with a witness')
     if (flawedShare > 0) kinds.add('flawed guests')
     if (patienceMs.some((ms) => ms !== undefined)) kinds.add('impatient clients')
   }
   expect([...kinds].sort()).toEqual([
-    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'diskFull', 'flawed guests', 'hostDown', 'impatient clients', 'lie capacity', 'lie forge', 'lie holds', 'lie lowball',
-    'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'siteOutage', 'slowLink', 'standStill'
+    'absence', 'absence with a witness', 'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'diskFull', 'flawed guests', 'hostDown', 'impatient clients', 'lie capacity', 'lie forge', 'lie holds', 'lie lowball',
+    'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'siteOutage', 'slowLink', 'standStill', 'strangers'
   ])
 })

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { fuzzSeed, writeEvidence } from '../../../sim/drivers/fuzz.ts'
-import type { FuzzOutcome } from '../../../sim/fuzz/run.ts'
+import { microtaskQuiet } from '../../../sim/drivers/quiet.ts'
+import { drawCase } from '../../../sim/fuzz/draw.ts'
+import { FuzzRun, type FuzzOutcome } from '../../../sim/fuzz/run.ts'
 import type { Compose } from '../../../sim/world/plant.ts'
-import { machinesThatStay, plantsThatOvercommit, recordsThatLag, registrarsThatGrantAll } from './broken-parts.ts'
+import { clonesWithOneAddress, machinesThatStay, plantsThatBelieveSignatures, plantsThatForgetCalls, plantsThatOvercommit, recordsThatLag, registrarsThatGrantAll } from './broken-parts.ts'
 
 /** The first seed that finds something; none within these is a checker that does not look. */
 const SEEDS_MAX = 60
@@ -24,10 +26,31 @@ test.each([
   ['registrars that grant whatever they are asked', registrarsThatGrantAll, ['one-machine']],
   ['plants that take themselves for twice as big', plantsThatOvercommit, ['capacity']],
   ['records that are not durable when they say so', recordsThatLag, ['acknowledged', 'leaks', 'one-machine']],
-  ['machines that are not gone when they were destroyed', machinesThatStay, ['leaks', 'capacity', 'one-machine']]
+  ['machines that are not gone when they were destroyed', machinesThatStay, ['leaks', 'capacity', 'one-machine']],
+  ['clones that have one address', clonesWithOneAddress, ['identities']],
+  ['plants that check no signature', plantsThatBelieveSignatures, ['authority', 'adverts']],
+  ['plants that take a call twice', plantsThatForgetCalls, ['authority']]
 ] as const)('checkers catch %s', async (_name, compose, checkers) => {
   const { problem } = await firstFound(compose)
   expect(checkers).toContain(problem?.checker)
+})
+
+test.each([
+  ['cuts one way only go both ways', ({ world: { network } }: FuzzRun) => {
+    const cut = network.cut.bind(network)
+    network.cut = (sides) => cut(sides, false)
+  }],
+  ['slow links are no slower', ({ world: { network: { links } } }: FuzzRun) => { links.slow = () => () => {} }]
+] as const)('the network is held to the drawn faults: found when %s', async (_name, plant) => {
+  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+    const run = new FuzzRun(drawCase(seed), { quiet: microtaskQuiet() })
+    plant(run)
+    const { problem } = await run.run()
+    if (problem === undefined) continue
+    expect(problem.checker).toBe('links')
+    return
+  }
+  throw new Error(`nothing was found in ${SEEDS_MAX} seeds`)
 })
 
 test('a failing seed leaves its trace and a diagram of its order, and both are of that run', async () => {
