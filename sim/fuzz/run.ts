@@ -52,6 +52,9 @@ const ASK_MS = 40_000
 const COLLECT_MS = 60_000
 /** A few more orders at each plant, in peace, one after the other on plants that are empty. */
 const PROBES_EACH = 3
+/** Links that lose so much fail more orders than they let through, with everything else in peace: there it takes more orders. */
+const LOSSY_SHARE = 0.1
+const PROBES_EACH_LOSSY = 8
 const PROBE_EVERY_MS = 8_000
 const PROBE_MS = 40_000
 /** A seed takes some ten thousand events; one that takes so many never ends. */
@@ -258,12 +261,12 @@ export class FuzzRun implements Seen {
   /** What must always work: a small order at each plant, of a golden machine that is there and fits. */
   #probe (atMs: number): ClientOrder[] {
     const { world } = this
-    const { golden: [golden], plants: groups } = this.#case.scenario
+    const { golden: [golden], plants: groups, links } = this.#case.scenario
     const fits = golden !== undefined && groups.some(({ golden: shelf, capacity }) => (shelf?.includes(golden.name) ?? true) && capacity.machines > 0 &&
       capacity.memoryMiB >= golden.memoryMiB && capacity.diskMiB >= golden.diskMiB && capacity.cpus >= golden.cpus)
     if (golden === undefined || !fits) return []
     // Links may be bad for good: of a few orders one must get through.
-    const shops = Array.from({ length: PROBES_EACH }, () => world.plants).flat()
+    const shops = Array.from({ length: links.default.lossShare > LOSSY_SHARE ? PROBES_EACH_LOSSY : PROBES_EACH }, () => world.plants).flat()
     return shops.map((plant, at) => {
       const { name, os = name, cpus, memoryMiB, diskMiB } = golden
       const order = new ClientOrder(world, {
