@@ -3,6 +3,7 @@ import type { VmId } from '../../protocols/kit/index.ts'
 import type { ClientOrder } from '../world/client.ts'
 import { directoryTrue } from './directory-keys.ts'
 import { recordsForgotten } from './forgotten.ts'
+import { identitiesDiffer } from './identities.ts'
 import { leasesEnd } from './leases.ts'
 import { peaceful } from './peace.ts'
 import { registered } from './registered.ts'
@@ -207,5 +208,8 @@ export function viewsAgree (): Checker {
 
 /** All of them; made anew for each run. */
 export function allCheckers (): Checker[] {
-  return [leasesEnd(), peaceful(), directoryTrue(), registered(), recordsForgotten(), oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(), deathsAreKnown(), viewsAgree()]
+  return [
+    leasesEnd(), peaceful(), directoryTrue(), registered(), recordsForgotten(), oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(),
+    deathsAreKnown(), identitiesDiffer(), viewsAgree()
+  ]
 }

@@ -5,6 +5,7 @@ import type { ExtraFault } from '../world/faults.ts'
 import type { EndedKept, GuestNature } from '../world/host/host.ts'
 import { SOUND_GUEST } from '../world/host/host.ts'
 import { LIES } from '../world/liar.ts'
+import type { Absence } from './absence.ts'
 import { drawAims, type Aim } from './aims.ts'
 
 /** Orders and faults fall into this time; then all that is broken is mended. */
@@ -37,6 +38,10 @@ export interface FuzzCase {
   early: boolean
   /** What each plant's disk remembers of machines that have ended; undefined: as much as the daemon's. */
   endedKept?: EndedKept
+  /** When strangers call. */
+  straysMs: number[]
+  /** Who goes away for a while in the end. */
+  absence?: Absence
 }
 
 /** The case of a seed; the same on every machine. */
@@ -78,8 +83,16 @@ export function drawCase (seed: number): FuzzCase {
     flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0,
     aims: drawAims(random.fork('aims')),
     early,
-    ...(kept.chance(0.25) && { endedKept: { inAll: 2 + kept.int(4), perOwner: 1 + kept.int(2) } })
+    ...(kept.chance(0.25) && { endedKept: { inAll: 2 + kept.int(4), perOwner: 1 + kept.int(2) } }),
+    straysMs: Array.from({ length: random.int(8) }, () => WARM_MS + random.int(TROUBLE_MS - WARM_MS)),
+    ...(random.chance(0.25) && { absence: drawAbsence(random.fork('absence'), names) })
   }
+}
+
+function drawAbsence (random: RandomStream, names: string[]): Absence {
+  const [plant = '', witness, ...others] = random.shuffled(names)
+  // Of two there is nobody left to ask.
+  return { plant, power: random.chance(0.5), ...(witness !== undefined && others.length > 0 && { witness }) }
 }
 
 /** How the next guest behaves. */
@@ -166,7 +179,7 @@ function drawFault (random: RandomStream, names: string[], sites: string[], faul
   const some = random.shuffled(names).slice(0, 1 + random.int(Math.max(1, names.length - 1)))
   const sides = { from: { plants: some, sites: [], groups: [] }, to: { plants: names.filter((name) => !some.includes(name)), sites: [], groups: [] } }
   const restartAfterMs = random.int(random.chance(0.6) ? 4_000 : 40_000)
-  switch (random.int(14)) {
+  switch (random.int(16)) {
     case 0: faults.push({ kind: 'crash', atMs, target: one, restartAfterMs }); break
     case 1: case 2: case 3: extra.push({ kind: 'crashAtEffect', atMs, plant, effects: random.int(random.chance(0.5) ? 12 : 200), restartAfterMs }); break
     case 4: faults.push({ kind: 'hostDown', atMs, target: one, diskLost: false, restartAfterMs }); break

@@ -3,18 +3,25 @@ import { asPlantError, type VmId } from '../../protocols/kit/index.ts'
 import type { SimEvent } from '../scenario/index.ts'
 import { ClientOrder } from '../world/client.ts'
 import { Faults } from '../world/faults.ts'
+import { SOUND_GUEST } from '../world/host/host.ts'
 import type { Compose } from '../world/plant.ts'
+import type { Strike } from '../world/strikes.ts'
 import { usOf, type Quiet } from '../world/timeline.ts'
 import type { StreamSeen } from '../world/watch.ts'
 import { World } from '../world/world.ts'
 import { startPlantNode } from '../../node/composition/plant-node.ts'
+import { begin, BACK_MS, end, FORGOTTEN_MS, remembered } from './absence.ts'
+import { AdvertTruth } from './adverts.ts'
 import { Aims, aftermathMs } from './aims.ts'
+import { Authority } from './authority.ts'
 import { AwardsAlike } from './awards-alike.ts'
 import { allCheckers } from './checkers.ts'
 import { CLAIMS_HEARD, ClaimsHeld } from './claims-held.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
+import { LinkTruth } from './link-truth.ts'
 import { Lulls } from './lulls.ts'
 import { overheard } from './overhear.ts'
+import { registrarsOf } from './registrars.ts'
 import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 export interface FuzzOptions {
@@ -38,6 +45,8 @@ export interface FuzzOutcome {
   orders: number
   /** Orders that came to run. */
   running: number
+  /** How often faults had an effect, by what they did. */
+  strikes: Partial<Record<Strike, number>>
 }
 
 /** From when all is mended until it must have come together: an advert's life, two rounds of holders, back-offs, and the longest creation begun last. */
@@ -49,6 +58,9 @@ const ASK_MS = 40_000
 const COLLECT_MS = 60_000
 /** A few more orders at each plant, in peace, one after the other on plants that are empty. */
 const PROBES_EACH = 3
+/** Links that lose so much fail more orders than they let through, with everything else in peace: there it takes more orders. */
+const LOSSY_SHARE = 0.1
+const PROBES_EACH_LOSSY = 8
 const PROBE_EVERY_MS = 8_000
 const PROBE_MS = 40_000
 /** Before a rest it is looked for so long how quiet plants are. */
@@ -73,12 +85,16 @@ export class FuzzRun implements Seen {
   readonly #case: FuzzCase
   readonly #claims = new ClaimsHeld()
   readonly #awards = new AwardsAlike()
-  readonly #checkers: Checker[] = [this.#claims.checker(), this.#awards.checker(), ...allCheckers()]
+  readonly #adverts = new AdvertTruth()
+  readonly #checkers: Checker[] = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(), this.#adverts]
   readonly #aims: Aims
   readonly #faults: Faults
+  readonly #links: LinkTruth
+  readonly #authority: Authority
   #problem: Problem | undefined
   #looked = -1
   #mended = false
+  #struck: FuzzOutcome['strikes'] | undefined
 
   constructor (drawn: FuzzCase, options: FuzzOptions) {
     this.#case = drawn
@@ -86,13 +102,19 @@ export class FuzzRun implements Seen {
       scenario: drawn.scenario,
       seed: drawn.seed,
       quiet: options.quiet,
-      nature: (_host, random) => drawNature(random, this.#mended ? 0 : drawn.flawedShare),
+      nature: (_host, random) => {
+        const nature = drawNature(random, this.#mended ? 0 : drawn.flawedShare)
+        if (nature !== SOUND_GUEST) this.world.strikes.add('flawedGuest')
+        return nature
+      },
       onEvent: (event) => {
         this.#note(event)
         options.onEvent?.(event)
       },
       ...(drawn.endedKept !== undefined && { endedKept: drawn.endedKept }),
       compose: overheard(this.#awards.heard(options.compose ?? startPlantNode), CLAIMS_HEARD, (said) => { this.#claims.onSaid(this, said) }),
+      onSigned: (by, bytes) => { this.#adverts.onSigned(by, bytes, this.world.timeline.nowMs) },
+      onGossip: (at, gossip, verdict) => { this.#adverts.onTaken(this.world.at(at), gossip, verdict) },
       ...(options.onMessage !== undefined && { onMessage: options.onMessage }),
       onLog: (plant, level, fields, message) => {
         options.onLog?.(plant, level, fields, message)
@@ -101,6 +123,9 @@ export class FuzzRun implements Seen {
     })
     this.#faults = new Faults(this.world)
     this.#aims = new Aims(this.world, this.orders, drawn.aims)
+    this.#links = new LinkTruth(this.world, drawn.scenario.faults, (text) => { this.blame('links', text) })
+    this.world.network.links.watch = this.#links
+    this.#authority = new Authority(this, (text, vmId) => { this.blame('authority', text, vmId) })
     for (const fault of drawn.extra) if (fault.kind === 'lie') this.liars.add(fault.plant)
   }
 
@@ -109,6 +134,7 @@ export class FuzzRun implements Seen {
     world.start()
     this.#placeOrders()
     this.#faults.plan([...this.#case.scenario.faults, ...this.#case.extra])
+    for (const strayMs of this.#case.straysMs) world.timeline.at(usOf(strayMs), () => { this.#authority.stray() })
     let atMs = TROUBLE_MS
     await this.#until(atMs)
     if (this.#goesOn()) {
@@ -118,7 +144,9 @@ export class FuzzRun implements Seen {
     }
     if (this.#goesOn()) {
       this.#askAgain()
+      this.#authority.peace()
       await this.#until(atMs += ASK_MS)
+      this.#authority.finish()
       this.#rest('atRest')
     }
     if (this.#goesOn()) {
@@ -129,7 +157,7 @@ export class FuzzRun implements Seen {
     }
     if (this.#goesOn()) {
       const probes = this.#probe(atMs)
-      await this.#until(atMs + PROBE_EVERY_MS * probes.length + PROBE_MS)
+      await this.#until(atMs += PROBE_EVERY_MS * probes.length + PROBE_MS)
       for (const { name } of world.plants) {
         const here = probes.filter(({ plan }) => plan.shops[0]?.name === name)
         const [first] = here
@@ -137,6 +165,7 @@ export class FuzzRun implements Seen {
         this.blame('alive', `of ${here.length} orders at ${name}, on a mesh that is whole and empty, none runs: ${here.map(({ result }) => `${result.end} ${result.error ?? ''}`).join(', ')}`, first.vmId)
       }
     }
+    await this.#absence(atMs)
     return {
       seed: this.#case.seed,
       ...(this.#problem !== undefined && { problem: this.#problem }),
@@ -144,7 +173,8 @@ export class FuzzRun implements Seen {
       events: world.timeline.handled,
       endedMs: world.timeline.nowMs,
       orders: this.orders.length,
-      running: this.orders.filter(({ result }) => result.end === 'running').length
+      running: this.orders.filter(({ result }) => result.end === 'running').length,
+      strikes: this.#struck ?? this.#strikes()
     }
   }
 
@@ -186,8 +216,9 @@ export class FuzzRun implements Seen {
   }
 
   /** Three registrars stand no liar among them: two shops may each get the honest one's word and the liar's. It must come right in the end. */
-  #isPardoned (found: Problem): boolean {
-    return found.checker === 'one-machine' && this.#case.extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts')
+  #isPardoned ({ checker, vmId }: Problem): boolean {
+    if (checker !== 'one-machine' || vmId === undefined) return false
+    return this.#case.extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts' && registrarsOf(this.world, vmId).some(({ name }) => name === fault.plant))
   }
 
   #rest (when: 'atRest' | 'atEnd'): void {
@@ -224,9 +255,23 @@ export class FuzzRun implements Seen {
     }
   }
 
+  async #absence (fromMs: number): Promise<void> {
+    const { absence } = this.#case
+    if (absence === undefined || !this.#goesOn()) return
+    begin(this, absence)
+    await this.#until(fromMs + FORGOTTEN_MS)
+    this.#problem ??= remembered(this, absence)[0]
+    if (!this.#goesOn()) return
+    end(this, absence)
+    await this.#until(fromMs + FORGOTTEN_MS + BACK_MS)
+    this.#rest('atEnd')
+  }
+
   #mend (): void {
+    this.#struck = this.#strikes()
     this.#mended = true
     this.#faults.endAll()
+    this.#links.ended()
     const { world } = this
     // As time servers do once they can be reached.
     for (const { host } of world.plants) host.clock.setRight()
@@ -235,12 +280,12 @@ export class FuzzRun implements Seen {
   /** What must always work: a small order at each plant, of a golden machine that is there and fits. */
   #probe (atMs: number): ClientOrder[] {
     const { world } = this
-    const { golden: [golden], plants: groups } = this.#case.scenario
+    const { golden: [golden], plants: groups, links } = this.#case.scenario
     const fits = golden !== undefined && groups.some(({ golden: shelf, capacity }) => (shelf?.includes(golden.name) ?? true) && capacity.machines > 0 &&
       capacity.memoryMiB >= golden.memoryMiB && capacity.diskMiB >= golden.diskMiB && capacity.cpus >= golden.cpus)
     if (golden === undefined || !fits) return []
     // Links may be bad for good: of a few orders one must get through.
-    const shops = Array.from({ length: PROBES_EACH }, () => world.plants).flat()
+    const shops = Array.from({ length: links.default.lossShare > LOSSY_SHARE ? PROBES_EACH_LOSSY : PROBES_EACH }, () => world.plants).flat()
     return shops.map((plant, at) => {
       const { name, os = name, cpus, memoryMiB, diskMiB } = golden
       const order = new ClientOrder(world, {
@@ -282,7 +327,15 @@ export class FuzzRun implements Seen {
     }
   }
 
+  #strikes (): FuzzOutcome['strikes'] {
+    const { strikes, timeline } = this.world
+    strikes.add('standStill', timeline.waited)
+    return Object.fromEntries([...strikes.counts].filter(([, times]) => times > 0))
+  }
+
   #note (event: SimEvent): void {
+    if (event.kind === 'order.askedTwice') this.world.strikes.add('askedTwice')
+    if (event.kind === 'order.clientLeft') this.world.strikes.add('clientLeft')
     if (event.kind !== 'machine.died' || event['reason'] === 'it was ended by its plant') return
     this.excused.add(event['vmId'] as VmId)
   }

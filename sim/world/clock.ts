@@ -7,6 +7,10 @@ import { TICKS_PER_MS } from '../kernel/index.ts'
 /** A timer of the host never fires sooner than this after it was set, as Node's do not. */
 const TIMER_US_MIN = 1_000
 
+/** What is told as a jump, and as a drift: more than quartz and rounding make. */
+const STEP_MS_LEAST = 1
+const DRIFT_SHARE_LEAST = 1e-3
+
 /** The wall clock at true time 0, before any plant's own error: 2026-01-01T00:00:00Z. */
 export const START_WALL_MS = 1_767_225_600_000
 
@@ -18,6 +22,9 @@ export class HostClock {
   #sinceUs = 0
   #shownUs = 0
   #offsetMs: number
+  #read: { wallMs: number, shownUs: number } | undefined
+  /** Told when a process reads a wall clock that has jumped since it was last read, and when its timer takes another time than it should. */
+  onWrong: ((what: 'clockStep' | 'clockDrift') => void) | undefined
 
   constructor (timeline: Timeline, init: { offsetMs: number, driftPpm: number }) {
     this.#timeline = timeline
@@ -30,7 +37,20 @@ export class HostClock {
   get wallMs (): number { return START_WALL_MS + this.#offsetMs + this.shownUs / TICKS_PER_MS }
 
   /** True microseconds until this clock has gone on by so many. */
-  trueUs (shownUs: number): number { return Math.ceil(shownUs / this.#rate) }
+  trueUs (shownUs: number): number {
+    const us = Math.ceil(shownUs / this.#rate)
+    if (Math.abs(us - shownUs) > shownUs * DRIFT_SHARE_LEAST + 1) this.onWrong?.('clockDrift')
+    return us
+  }
+
+  /** The wall clock as a process reads it. */
+  readWallMs (): number {
+    const { wallMs, shownUs } = this
+    const before = this.#read
+    this.#read = { wallMs, shownUs }
+    if (before !== undefined && Math.abs(wallMs - before.wallMs - (shownUs - before.shownUs) / TICKS_PER_MS) > STEP_MS_LEAST) this.onWrong?.('clockStep')
+    return wallMs
+  }
 
   drift (ppm: number): void {
     this.#shownUs = this.shownUs
@@ -62,7 +82,7 @@ export class SimClock implements Clock {
     this.#bornUs = host.shownUs
   }
 
-  nowMs (): number { return Math.floor(this.#host.wallMs) }
+  nowMs (): number { return Math.floor(this.#host.readWallMs()) }
 
   monotonicMs (): number { return Math.round(this.#host.shownUs - this.#bornUs) / TICKS_PER_MS }
 

@@ -53,12 +53,18 @@ export class Faults {
   }
 
   #do (fault: Fault | ExtraFault, struck: SimPlant[]): void {
-    const { network } = this.#world
-    switch (fault.kind) {
-      case 'crash': for (const plant of struck) this.#down(plant, () => { plant.crash() }, fault.restartAfterMs); break
-      case 'restart': for (const plant of struck) plant.start(); break
-      case 'hostDown': for (const plant of struck) this.#down(plant, () => { plant.powerOff(fault.diskLost) }, fault.restartAfterMs); break
-      case 'siteOutage': for (const plant of struck) this.#down(plant, () => { plant.powerOff(false) }, fault.restartAfterMs); break
+    const { network, strikes } = this.#world
+    const { kind } = fault
+    switch (kind) {
+      case 'crash': for (const plant of struck) this.#down(kind, plant, () => { plant.crash() }, fault.restartAfterMs); break
+      case 'restart':
+        for (const plant of struck) {
+          if (plant.life === undefined) strikes.add(kind)
+          plant.start()
+        }
+        break
+      case 'hostDown': for (const plant of struck) this.#down(kind, plant, () => { plant.powerOff(fault.diskLost) }, fault.restartAfterMs); break
+      case 'siteOutage': for (const plant of struck) this.#down(kind, plant, () => { plant.powerOff(false) }, fault.restartAfterMs); break
       case 'partition': this.#until(fault.untilMs, network.cut({ from: this.#peers(fault.from), to: this.#peers(fault.to) }, fault.oneWay)); break
       case 'slowLink': this.#until(fault.untilMs, network.links.slow({ from: this.#peers(fault.from), to: this.#peers(fault.to) }, fault)); break
       case 'heal': network.links.heal(); break
@@ -78,7 +84,11 @@ export class Faults {
         for (const plant of struck) {
           const { life } = plant
           life?.dieAfterEffects(fault.effects)
-          const again = (): void => { if (life?.dead === true) this.#world.timeline.after(usOf(fault.restartAfterMs), () => { plant.start() }) }
+          const again = (): void => {
+            if (life?.dead !== true) return
+            if (life.diedBefore !== undefined) strikes.add(kind)
+            this.#world.timeline.after(usOf(fault.restartAfterMs), () => { plant.start() })
+          }
           plant.onDeath(again)
           this.#undo.add(() => { plant.offDeath(again) })
         }
@@ -86,8 +96,10 @@ export class Faults {
     }
   }
 
-  #down (plant: SimPlant, how: () => void, restartAfterMs: number | undefined): void {
+  #down (kind: 'crash' | 'hostDown' | 'siteOutage', plant: SimPlant, how: () => void, restartAfterMs: number | undefined): void {
+    const ran = plant.life !== undefined
     how()
+    if (ran && plant.life === undefined) this.#world.strikes.add(kind)
     if (restartAfterMs !== undefined) this.#world.timeline.after(usOf(restartAfterMs), () => { plant.start() })
   }
 
@@ -105,7 +117,10 @@ export class Faults {
   #killMachines (struck: SimPlant[], count: number): void {
     const running = struck.flatMap(({ host }) => [...host.machines.values()].filter(({ alive, made }) => alive && made).map((machine) => ({ host, machine })))
     const random = this.#world.random.fork('machineDeath', this.results.length)
-    for (const { host, machine } of random.shuffled(running).slice(0, count)) host.kill(machine, 'the VMM was killed')
+    for (const { host, machine } of random.shuffled(running).slice(0, count)) {
+      host.kill(machine, 'the VMM was killed')
+      if (!machine.alive) this.#world.strikes.add('machineDeath')
+    }
   }
 
   #machines (): number { return this.#world.plants.reduce((sum, { host }) => sum + host.inUse().machines, 0) }
@@ -120,7 +135,6 @@ export class Faults {
   }
 
   #targets ({ plants, sites, groups }: FaultTarget): SimPlant[] {
-    const inGroup = (name: string): boolean => groups.some((group) => name === group || (name.startsWith(`${group}-`) && /^\d+$/.test(name.slice(group.length + 1))))
-    return this.#world.plants.filter(({ name, host }) => plants.includes(name) || sites.includes(host.site) || inGroup(name))
+    return this.#world.plants.filter(({ name, host }) => plants.includes(name) || sites.includes(host.site) || groups.includes(host.group))
   }
 }

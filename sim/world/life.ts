@@ -19,6 +19,7 @@ export class Life {
   #effects = 0
   #dieAt = Infinity
   #events = 0
+  #diedBefore: Effect | undefined
   readonly #onDeath: (life: Life, before?: Effect) => void
 
   constructor (incarnation: number, onDeath: (life: Life, before?: Effect) => void) {
@@ -27,6 +28,8 @@ export class Life {
   }
 
   get dead (): boolean { return this.#dead }
+  /** The effect that it died in front of, when that is how it died. */
+  get diedBefore (): Effect | undefined { return this.#diedBefore }
   /** Effects so far. */
   get effects (): number { return this.#effects }
   /** Events planned that would reach it: timers, and what is on its way to it. */
@@ -46,6 +49,7 @@ export class Life {
   die (before?: Effect): void {
     if (this.#dead) return
     this.#dead = true
+    this.#diedBefore = before
     this.#onDeath(this, before)
   }
 

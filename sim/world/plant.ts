@@ -96,7 +96,7 @@ export class SimPlant {
       media: async () => undefined
     }
     const init = { site: host.site, ...this.#init.policy, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0 }
-    this.#init.compose(init, liarParts(honest, this.lies), new AbortController().signal).then((node) => {
+    this.#init.compose(init, liarParts(honest, this.lies, (lie) => { host.init.onStrike?.(`lie ${lie}`) }), new AbortController().signal).then((node) => {
       if (life.dead) return
       this.#node = node
       this.#tell('plant.ready', { life: life.incarnation })

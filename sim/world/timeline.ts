@@ -18,12 +18,15 @@ export class Timeline {
   #nowUs = 0
   #handled = 0
   #happened = false
+  #waited = 0
 
   /** True time since the start, in whole microseconds. */
   get nowUs (): number { return this.#nowUs }
   get nowMs (): number { return this.#nowUs / TICKS_PER_MS }
   /** Events handled so far. */
   get handled (): number { return this.#handled }
+  /** Events that waited for a process that stood still. */
+  get waited (): number { return this.#waited }
   /** Events that are planned and not called off. */
   get pending (): number { return this.#agenda.size }
 
@@ -42,6 +45,7 @@ export class Timeline {
     let unplan: Cancel = () => {}
     const happen = (): void => {
       if (owner.stillUntilUs > this.#agenda.nowTicks && !owner.dead) {
+        this.#waited++
         unplan = this.#agenda.scheduleTicks(owner.stillUntilUs, happen)
         return
       }

@@ -1,6 +1,7 @@
 /** What the world notes of its network: messages by protocol and size, what became of them, who is whose neighbour. */
 import { asPlantError, type PeerId } from '../../protocols/kit/index.ts'
 import type { NetworkWatch } from './network/network.ts'
+import type { Gossip } from './network/pubsub.ts'
 
 /** A message on a stream or by gossip, for diagrams and checkers; bytes are the sender's own. */
 export interface StreamSeen { atMs: number, from: string, to: string, protocol: string, inbound: boolean, bytes: Uint8Array }
@@ -8,7 +9,7 @@ export interface StreamSeen { atMs: number, from: string, to: string, protocol: 
 interface Told { messages: number, readonly timeline: { readonly nowMs: number }, tell (kind: string, plant: string | undefined, fields?: Record<string, unknown>): void }
 
 /** The network's events as the trace's. */
-export function networkWatch (world: Told, nameOf: (peer: PeerId) => string, onMessage?: (seen: StreamSeen) => void): NetworkWatch {
+export function networkWatch (world: Told, nameOf: (peer: PeerId) => string, { onMessage, onGossip }: { onMessage?: (seen: StreamSeen) => void, onGossip?: (at: PeerId, gossip: Gossip, verdict: string) => void } = {}): NetworkWatch {
   return {
     sent (stream, message) {
       world.messages++
@@ -27,7 +28,9 @@ export function networkWatch (world: Told, nameOf: (peer: PeerId) => string, onM
       world.messages++
       world.tell('gossip.published', nameOf(from), { topic, bytes: message.length })
     },
-    gossipTaken (at, { from, topic, hops }, verdict) {
+    gossipTaken (at, gossip, verdict) {
+      const { from, topic, hops } = gossip
+      onGossip?.(at, gossip, verdict)
       world.messages++
       world.tell('gossip.taken', nameOf(at), { from: nameOf(from), topic, hops, verdict })
     },

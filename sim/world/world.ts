@@ -9,8 +9,10 @@ import { KeyRing, type SimKey } from './crypto.ts'
 import { SimHost, type EndedKept, type GuestNature } from './host/host.ts'
 import type { LineWatch } from './host/work.ts'
 import { Network, type NetworkWatch } from './network/network.ts'
+import type { Gossip } from './network/pubsub.ts'
 import { goldenOf } from './orders.ts'
 import { policyOf } from './policy.ts'
+import { Strikes } from './strikes.ts'
 import { SimPlant, type Compose, type SimPlantInit } from './plant.ts'
 import { Timeline, usOf, type Quiet } from './timeline.ts'
 import { Trace } from './trace.ts'
@@ -31,6 +33,10 @@ export interface WorldInit {
   onLog?: SimPlantInit['onLog']
   /** Every message, with its bytes: for diagrams. */
   onMessage?: (seen: StreamSeen) => void
+  /** Whatever a plant's key signs. */
+  onSigned?: (by: PeerId, bytes: Uint8Array) => void
+  /** Gossip that a plant has taken or left. */
+  onGossip?: (at: PeerId, gossip: Gossip, verdict: string) => void
   line?: Partial<LineWatch>
   /** What a policy file decides instead of the daemon. */
   policies?: PolicyModule
@@ -46,6 +52,7 @@ export class World {
   readonly timeline = new Timeline()
   readonly trace: Trace
   readonly ring = new KeyRing()
+  readonly strikes = new Strikes()
   readonly random: RandomStream
   readonly network: Network
   readonly plants: SimPlant[]
@@ -65,8 +72,8 @@ export class World {
     this.seed = init.seed
     this.random = new RandomStream(init.seed)
     this.trace = new Trace(this.timeline, init.onEvent)
-    const watch: NetworkWatch = networkWatch(this, (peer) => this.nameOf(peer), init.onMessage)
-    this.network = new Network({ timeline: this.timeline, seed: String(init.seed), watch, link: (from, to) => this.#link(from, to) })
+    const watch: NetworkWatch = networkWatch(this, (peer) => this.nameOf(peer), init)
+    this.network = new Network({ timeline: this.timeline, seed: String(init.seed), watch, link: (from, to) => this.naturalLink(from, to) })
     this.plants = this.#makePlants()
     this.#byName = new Map(this.plants.map((plant) => [plant.name, plant]))
     this.#byPeer = new Map(this.plants.map((plant) => [plant.peer, plant]))
@@ -101,8 +108,8 @@ export class World {
     const hosts = scenario.plants.flatMap((group) => namesOf(group).map((name) => {
       const random = this.random.fork('host', name)
       return new SimHost({
-        name, site: group.site, random, timings, capacity: group.capacity, cpus: group.host.cpus, memoryMiB: group.host.memoryMiB,
-        key: this.newKey(`plant/${name}`),
+        name, group: group.name, site: group.site, random, timings, capacity: group.capacity, cpus: group.host.cpus, memoryMiB: group.host.memoryMiB,
+        key: this.#watched(this.newKey(`plant/${name}`)),
         clock: new HostClock(this.timeline, group.clock),
         timeline: this.timeline,
         goldens: goldens.filter(({ spec }) => group.golden === undefined || group.golden.includes(spec.name)).map(({ golden }) => golden),
@@ -110,7 +117,8 @@ export class World {
         nature: (host) => this.#natureOf(host, random),
         ...(this.#init.endedKept !== undefined && { endedKept: this.#init.endedKept }),
         onChange: () => { this.changes++ },
-        onEvent: (kind, fields) => { this.tell(kind, name, fields) }
+        onEvent: (kind, fields) => { this.tell(kind, name, fields) },
+        onStrike: (what) => { this.strikes.add(what) }
       })
     }))
     const line: LineWatch = {
@@ -132,13 +140,26 @@ export class World {
     }))
   }
 
+  #watched (key: SimKey): SimKey {
+    const { onSigned } = this.#init
+    if (onSigned === undefined) return key
+    return {
+      ...key,
+      sign: (bytes) => {
+        onSigned(key.id as string as PeerId, bytes)
+        return key.sign(bytes)
+      }
+    }
+  }
+
   #natureOf (host: SimHost, random: RandomStream): GuestNature {
     if (this.#init.nature !== undefined) return this.#init.nature(host, random)
     const fails = random.chance(this.scenario.timings.failureShare)
     return { start: fails ? 'fails' : 'answers', lateMs: 0, actions: 'done', identity: 'taken' }
   }
 
-  #link (from: PeerId, to: PeerId): LinkSpec {
+  /** The link of two plants as it is while nothing is wrong with it. */
+  naturalLink (from: PeerId, to: PeerId): LinkSpec {
     const { links } = this.scenario
     const a = this.at(from)?.host.site ?? ''
     const b = this.at(to)?.host.site ?? ''

@@ -4,11 +4,13 @@
  */
 import type { GoldenId, LeaseId, PeerId, VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
+import type { Identity } from '../../../node/lines/line.ts'
 import type { Capacity } from '../../../node/plant/capacity.ts'
 import type { RandomStream } from '../../kernel/index.ts'
 import { FairShare, type HostFill, type VmTimings } from '../../timings/index.ts'
 import type { HostClock } from '../clock.ts'
 import type { SimKey } from '../crypto.ts'
+import type { Strike } from '../strikes.ts'
 import type { Timeline } from '../timeline.ts'
 import { RecordStore } from './record-store.ts'
 
@@ -45,13 +47,19 @@ export interface HostMachine {
   made: boolean
   paused: boolean
   drives: number
+  /** What the guest was last told to become, once it has taken it. */
+  identity?: Identity
   startedUs: number
+  /** How often each script was begun in it. */
+  readonly scripts: Map<string, number>
   /** Told when the VMM ends. */
   readonly onDeath: Set<(reason: string) => void>
 }
 
 export interface SimHostInit {
   name: string
+  /** The group of plants in its scenario that it belongs to. */
+  group: string
   site: string
   key: SimKey
   capacity: Capacity
@@ -71,6 +79,8 @@ export interface SimHostInit {
   /** Anything about the truth of this host has changed. */
   onChange?: () => void
   onEvent?: (kind: string, fields: Record<string, unknown>) => void
+  /** A fault had an effect here. */
+  onStrike?: (what: Strike) => void
 }
 
 /** Machines that have ended and are remembered: in all, and of one owner. */
@@ -85,6 +95,7 @@ export const ENDED_BY_PLANT = 'it was ended by its plant'
 /** One host; outlives every process on it. */
 export class SimHost {
   readonly name: string
+  readonly group: string
   readonly site: string
   readonly key: SimKey
   readonly peer: PeerId
@@ -112,11 +123,13 @@ export class SimHost {
   constructor (init: SimHostInit) {
     this.init = init
     this.name = init.name
+    this.group = init.group
     this.site = init.site
     this.key = init.key
     this.peer = init.key.id as string as PeerId
     this.capacity = init.capacity
     this.clock = init.clock
+    this.clock.onWrong = (what) => { init.onStrike?.(what) }
     this.timeline = init.timeline
     this.timings = init.timings
     this.random = init.random
@@ -165,6 +178,7 @@ export class SimHost {
       paused: false,
       drives: 0,
       startedUs: this.timeline.nowUs,
+      scripts: new Map(),
       onDeath: new Set()
     }
     this.machines.set(request.vmId, machine)
@@ -206,6 +220,12 @@ export class SimHost {
     const dir = `/drafts/${++this.#drafts}`
     this.drafts.add(dir)
     return dir
+  }
+
+  /** Whether there is no room for what is about to be written. */
+  refusesWrite (): boolean {
+    if (this.diskFull) this.init.onStrike?.('diskFull')
+    return this.diskFull
   }
 
   changed (): void { this.init.onChange?.() }

@@ -40,7 +40,7 @@ export class SimLine implements ProductionLine {
     if (!this.#life.may('line')) return never()
     signal?.throwIfAborted()
     if (host.machines.has(request.vmId)) throw new PlantError('VM_STATE', { vmId: request.vmId, problem: 'there is a machine of this id' })
-    if (host.diskFull) throw new PlantError('DISK_FULL', { path: `/${host.name}/machines` })
+    if (host.refusesWrite()) throw new PlantError('DISK_FULL', { path: `/${host.name}/machines` })
     const fill = host.fill()
     this.#watch.begun(host, request.vmId)
     const machine = host.begin(request)
@@ -124,7 +124,7 @@ export class SimLine implements ProductionLine {
     return this.#life.dead ? never() : took
   }
 
-  #roomIn (dir: string): void { if (this.#host.diskFull) throw new PlantError('DISK_FULL', { path: dir }) }
+  #roomIn (dir: string): void { if (this.#host.refusesWrite()) throw new PlantError('DISK_FULL', { path: dir }) }
 
   async #wait (ms: number, signal?: AbortSignal): Promise<void> { await wait(this.#host, this.#life, ms, signal) }
 }

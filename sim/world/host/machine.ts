@@ -44,10 +44,11 @@ export class SimMachine implements LiveMachine {
     return { kind, run: async (run, signal) => this.#run(run, signal) }
   }
 
-  async identify (_identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> {
+  async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> {
     if (!this.#life.may('line')) return never()
     await this.#steps(this.#host.timings.identity(this.#host.fill(), this.#host.random), signal)
     if (this.#machine.nature.identity === 'refused') throw new PlantError('IDENTITY_FAILED', { vmId: this.vmId, part: 'machineId' })
+    this.#machine.identity = identity
     return { hostKey: `ssh-ed25519 ${this.vmId}` }
   }
 
@@ -69,7 +70,7 @@ export class SimMachine implements LiveMachine {
   async attachIso (): Promise<() => Promise<void>> { return this.#attach() }
 
   async attachDisk (): Promise<() => Promise<void>> {
-    if (this.#host.diskFull) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/machines/${this.vmId}` })
+    if (this.#host.refusesWrite()) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/machines/${this.vmId}` })
     return this.#attach()
   }
 
@@ -89,7 +90,8 @@ export class SimMachine implements LiveMachine {
     if (!this.#life.may('line')) return never()
     signal?.throwIfAborted()
     this.#throwIfDead()
-    const { nature, vmId } = this.#machine
+    const { nature, vmId, scripts } = this.#machine
+    scripts.set(script, (scripts.get(script) ?? 0) + 1)
     const late = new AbortController()
     const cancel = this.#host.trueClock.after(timeoutMs, () => { late.abort(new PlantError('ACTION_TIMEOUT', { timeoutMs })) })
     const stop = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])

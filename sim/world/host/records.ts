@@ -138,7 +138,7 @@ export class SimRecords implements Records {
   /** False for a process that dies at this write. Throws DISK_FULL. */
   #may (): boolean {
     if (!this.#life.may('record')) return false
-    if (this.#host.diskFull) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/records`, problem: 'no space left on device' })
+    if (this.#host.refusesWrite()) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/records`, problem: 'no space left on device' })
     return true
   }
 }

@@ -120,7 +120,7 @@ export class SimWarehouse implements Warehouse {
 
   #changed (): void { for (const listener of this.#listeners) listener() }
 
-  #room (): void { if (this.#host.diskFull) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/warehouse` }) }
+  #room (): void { if (this.#host.refusesWrite()) throw new PlantError('DISK_FULL', { path: `/${this.#host.name}/warehouse` }) }
 }
 
 async function raceAbort<T> (work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -8,6 +8,14 @@ export interface Sides { from: ReadonlySet<PeerId>, to: ReadonlySet<PeerId> }
 /** How much worse links get. */
 export interface Worse { latencyTimes: number, addLatencyMs: number, lossShare: number, bandwidthShare: number }
 
+/** What became of a message on a link: put on the line, held up at its end by a cut, or come through. */
+export interface LinkWatch {
+  /** `lateUs` is how long after its last bit left it arrives, losses included; `draws` segments may have been lost, `losses` were. */
+  sent (from: PeerId, to: PeerId, message: { takesUs: number, bytes: number, lateUs: number, draws: number, losses: number }): void
+  held (from: PeerId, to: PeerId): void
+  passed (from: PeerId, to: PeerId): void
+}
+
 /** The links of a world: as they are by nature, and what is wrong with them now. */
 export class Links {
   readonly #base: (from: PeerId, to: PeerId) => LinkSpec
@@ -15,6 +23,8 @@ export class Links {
   readonly #slow = new Map<Sides, Worse>()
   /** Changes whenever any link does: what was looked up before may be wrong. */
   version = 0
+  /** Told of every message; set by whoever looks at what faults do. */
+  watch: LinkWatch | undefined
   /** Worked out once for a pair, until something changes. */
   readonly #known = new Map<string, LinkSpec & { cut: boolean }>()
 

@@ -76,7 +76,9 @@ export class Pipe {
       this.#waiting.shift()
       this.#busyUntilUs = nowUs + takesUs
       const jitterUs = link.jitterMs === 0 ? 0 : rng.int(usOf(link.jitterMs) + 1)
-      const dueUs = Math.max(this.#lastDueUs, this.#busyUntilUs + usOf(link.latencyMs) + jitterUs + this.#lossUs(head.bytes, link))
+      const loss = this.#loss(head.bytes, link)
+      const dueUs = Math.max(this.#lastDueUs, this.#busyUntilUs + usOf(link.latencyMs) + jitterUs + loss.lateUs)
+      this.#parts.links.watch?.sent(this.from, this.to, { takesUs: this.#busyUntilUs - nowUs, bytes: head.bytes, lateUs: dueUs - this.#busyUntilUs, draws: loss.draws, losses: loss.losses })
       if (this.#closed || this.#isStuck(head.sentUs, dueUs)) return
       this.#lastDueUs = dueUs
       this.#underWay.push({ dueUs, takesUs: this.#busyUntilUs - head.fromUs, arrive: head.arrive })
@@ -106,11 +108,14 @@ export class Pipe {
     const head = this.#underWay[0]
     if (head === undefined) return
     const { timeline } = this.#parts
+    const { watch } = this.#parts.links
     if (this.#link().cut) {
+      watch?.held(this.from, this.to)
       this.#rtoMs = Math.min(RTO_MS_MAX, Math.max(RTO_MS_MIN, 2 * this.#rtoMs))
       this.#arm(timeline.nowUs + usOf(this.#rtoMs))
       return
     }
+    watch?.passed(this.from, this.to)
     this.#rtoMs = 0
     this.#underWay.shift()
     const next = this.#underWay[0]
@@ -125,23 +130,26 @@ export class Pipe {
   }
 
   /** How much later for lost segments: the last one waits for its timer, one in the middle is missed within a round trip. */
-  #lossUs (bytes: number, link: { lossShare: number, latencyMs: number }): number {
-    if (link.lossShare === 0) return 0
+  #loss (bytes: number, link: { lossShare: number, latencyMs: number }): { lateUs: number, draws: number, losses: number } {
+    if (link.lossShare === 0) return { lateUs: 0, draws: 0, losses: 0 }
     const { rng } = this.#parts
     const segments = Math.max(1, Math.ceil(bytes / SEGMENT_BYTES))
+    const draws = Math.min(segments, DRAWS_MAX)
     let lateUs = 0
-    for (let segment = 0; segment < Math.min(segments, DRAWS_MAX); segment++) {
-      const last = segment === Math.min(segments, DRAWS_MAX) - 1
+    let lost = 0
+    for (let segment = 0; segment < draws; segment++) {
+      const last = segment === draws - 1
       let rtoMs = last ? RTO_MS_MIN + 2 * link.latencyMs : 2 * link.latencyMs
       for (let losses = 0; rng.chance(link.lossShare); losses++) {
         if (losses === LOSSES_IN_A_ROW_MAX) {
           this.#parts.timeline.after(lateUs, this.#onBroken)
-          return lateUs
+          return { lateUs, draws, losses: lost }
         }
+        lost++
         lateUs += usOf(rtoMs)
         rtoMs = Math.max(RTO_MS_MIN, rtoMs) * 2
       }
     }
-    return lateUs
+    return { lateUs, draws, losses: lost }
   }
 }

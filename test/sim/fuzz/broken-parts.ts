@@ -134,3 +134,22 @@ function without<T extends object> (part: T, left: keyof T, answer?: unknown): T
     }
   })
 }
+
+/** A lost identity: the line gives every clone the same address. */
+export const clonesWithOneAddress: Compose = async (init, c, signal) => {
+  const { line } = c
+  const alike = new Proxy(line, {
+    get: (target, name) => {
+      if (name === 'clone') return async (request: Parameters<typeof line.clone>[0], until?: AbortSignal) => target.clone({ ...request, mac: '02:00:00:00:00:01' }, until)
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) as unknown : value
+    }
+  })
+  return startPlantNode(init, { ...c, line: alike }, signal)
+}
+
+/** Broken trust: whatever is signed is believed, whoever signed it. */
+export const plantsThatBelieveSignatures: Compose = async (init, c, signal) => startPlantNode(init, { ...c, crypto: { sha256: (bytes) => c.crypto.sha256(bytes), verify: () => true } }, signal)
+
+/** Short memory: a call that was honoured may be shown again. */
+export const plantsThatForgetCalls: Compose = async (init, c, signal) => startPlantNode(init, { ...c, records: without(c.records, 'seenCall', true) }, signal)

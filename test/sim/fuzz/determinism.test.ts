@@ -26,19 +26,21 @@ test('another seed is another run', async () => {
 test('seeds draw every kind of trouble', () => {
   const kinds = new Set<string>()
   for (let seed = 1; seed <= 200; seed++) {
-    const { scenario, extra, twins, flawedShare, patienceMs, aims, early, endedKept } = drawCase(seed)
+    const { scenario, extra, twins, flawedShare, patienceMs, aims, early, endedKept, straysMs, absence } = drawCase(seed)
     for (const fault of scenario.faults) kinds.add(fault.kind === 'partition' && fault.oneWay ? 'one-way partition' : fault.kind === 'hostDown' && fault.diskLost ? 'disk lost' : fault.kind)
     for (const fault of extra) kinds.add(fault.kind === 'lie' ? `lie ${fault.lie}` : fault.kind)
     for (const { kind } of aims) kinds.add(kind)
     if (early) kinds.add('early orders')
     if (endedKept !== undefined) kinds.add('small records')
     if (twins.length > 0) kinds.add('asked twice')
+    if (straysMs.length > 0) kinds.add('strangers')
+    if (absence !== undefined) kinds.add(absence.witness === undefined ? 'absence' : 'absence with a witness')
     if (flawedShare > 0) kinds.add('flawed guests')
     if (patienceMs.some((ms) => ms !== undefined)) kinds.add('impatient clients')
   }
   expect([...kinds].sort()).toEqual([
-    'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'crashInBurial', 'crashInCollect', 'disk lost', 'diskFull', 'early orders', 'flawed guests', 'hostDown', 'impatient clients',
-    'lie capacity', 'lie holds', 'lie lowball', 'lie repeat', 'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'registrarsCrash',
-    'regretInResize', 'siteOutage', 'slowLink', 'small records', 'standStill', 'stillInGrant'
+    'absence', 'absence with a witness', 'asked twice', 'clockDrift', 'clockStep', 'crash', 'crashAtEffect', 'crashInBurial', 'crashInCollect', 'disk lost', 'diskFull', 'early orders', 'flawed guests', 'hostDown', 'impatient clients',
+    'lie capacity', 'lie forge', 'lie holds', 'lie lowball', 'lie repeat', 'lie replay', 'lie silence', 'lie verdicts', 'machineDeath', 'one-way partition', 'partition', 'registrarsCrash',
+    'regretInResize', 'siteOutage', 'slowLink', 'small records', 'standStill', 'stillInGrant', 'strangers'
   ])
 })

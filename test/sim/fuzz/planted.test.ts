@@ -5,9 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { fuzzSeed, writeEvidence } from '../../../sim/drivers/fuzz.ts'
-import type { FuzzOutcome } from '../../../sim/fuzz/run.ts'
+import { microtaskQuiet } from '../../../sim/drivers/quiet.ts'
+import { drawCase } from '../../../sim/fuzz/draw.ts'
+import { FuzzRun, type FuzzOutcome } from '../../../sim/fuzz/run.ts'
 import type { Compose } from '../../../sim/world/plant.ts'
-import { directoriesThatKeep, machinesThatStay, plantsThatOvercommit, recordsThatLag, registrarsThatForget, registrarsThatGrantAll, registrarsThatStartAnew, timersThatStay } from './broken-parts.ts'
+import {
+  clonesWithOneAddress, directoriesThatKeep, machinesThatStay, plantsThatBelieveSignatures, plantsThatForgetCalls, plantsThatOvercommit, recordsThatLag, registrarsThatForget,
+  registrarsThatGrantAll, registrarsThatStartAnew, timersThatStay
+} from './broken-parts.ts'
 
 /** The first seed that finds something; none within these is a checker that does not look. */
 const SEEDS_MAX = 60
@@ -28,10 +33,31 @@ test.each([
   ['registrars that write nothing down', registrarsThatForget, ['registered']],
   ['registrars that start again and remember nothing', registrarsThatStartAnew, ['one-machine']],
   ['directories that are not told of what is gone', directoriesThatKeep, ['directory']],
-  ['a timer for each award that stays', timersThatStay, ['peace']]
+  ['a timer for each award that stays', timersThatStay, ['peace']],
+  ['clones that have one address', clonesWithOneAddress, ['identities']],
+  ['plants that check no signature', plantsThatBelieveSignatures, ['authority', 'adverts']],
+  ['plants that take a call twice', plantsThatForgetCalls, ['authority']]
 ] as const)('checkers catch %s', async (_name, compose, checkers) => {
   const { problem } = await firstFound(compose)
   expect(checkers).toContain(problem?.checker)
+})
+
+test.each([
+  ['cuts one way only go both ways', ({ world: { network } }: FuzzRun) => {
+    const cut = network.cut.bind(network)
+    network.cut = (sides) => cut(sides, false)
+  }],
+  ['slow links are no slower', ({ world: { network: { links } } }: FuzzRun) => { links.slow = () => () => {} }]
+] as const)('the network is held to the drawn faults: found when %s', async (_name, plant) => {
+  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+    const run = new FuzzRun(drawCase(seed), { quiet: microtaskQuiet() })
+    plant(run)
+    const { problem } = await run.run()
+    if (problem === undefined) continue
+    expect(problem.checker).toBe('links')
+    return
+  }
+  throw new Error(`nothing was found in ${SEEDS_MAX} seeds`)
 })
 
 test('a failing seed leaves its trace and a diagram of its order, and both are of that run', async () => {

@@ -20,7 +20,7 @@ function hostOn (timeline: Timeline, nature: GuestNature = SOUND_GUEST): SimHost
   const ring = new KeyRing()
   const random = new RandomStream('line')
   return new SimHost({
-    name: 'h', site: 's', key: ring.make(random), capacity: { cpus: 8, memoryMiB: 8_192, diskMiB: 8_192, machines: 8, networks: 4 }, cpus: 2, memoryMiB: 8_192,
+    name: 'h', group: 'h', site: 's', key: ring.make(random), capacity: { cpus: 8, memoryMiB: 8_192, diskMiB: 8_192, machines: 8, networks: 4 }, cpus: 2, memoryMiB: 8_192,
     clock: new HostClock(timeline, { offsetMs: 0, driftPpm: 0 }), timeline, timings: vmTimings(scenarioOf({}).timings), random, nature: () => nature,
     goldens: [goldenOf({ name: 'linux', cpus: 1, memoryMiB: 256, diskMiB: 512, actionsDone: [] }, ring)]
   })
