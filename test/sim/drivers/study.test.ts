@@ -130,6 +130,18 @@ test('a trace that is not there, or none, is told with the file', async () => {
   await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', line: 2 } })
 })
 
+test('a trace that orders nothing is told: one without jobs that ran, and one that is skipped whole', async () => {
+  const trace = (more: string): string => SMALL.replace(/orders:[\s\S]*?metrics/, `orders:\n  - { kind: trace, file: log.swf, format: swf${more}, machine: { os: linux } }\nmetrics`)
+  const { dir, path } = await scenarioFile(trace(''))
+  await writeFile(join(dir, 'log.swf'), '; Version: 2.2\n1 0 0 -1 1 -1 -1 1 -1 -1 0 1 1 1 1 -1 -1 -1\n')
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', found: '1 jobs, none of which ran' } })
+  await writeFile(join(dir, 'log.swf'), '; Version: 2.2\n')
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', found: 'no jobs' } })
+  await writeFile(join(dir, 'log.swf'), '1 0 0 5 1 -1 -1 1 -1 -1 1 1 1 1 1 -1 -1 -1\n')
+  await writeFile(path, trace(', skip: 1'))
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { file: path, problems: [{ path: 'orders[0].skip', found: 'number 1', allowed: 'less than the 1 jobs of log.swf' }] } })
+})
+
 test.each([
   ['choose gives an index that no offer has', 'export const choose = (offers: readonly unknown[]): number => offers.length', /gave number \d/],
   ['choose throws', 'export const choose = (): number => { throw new TypeError("no idea") }', /threw TypeError: no idea/],

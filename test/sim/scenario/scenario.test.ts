@@ -53,6 +53,7 @@ test.each<[string, string, Partial<Told>]>([
   ['a field of another kind of order', 'orders: [{ kind: series, count: 1, machine: { os: linux }, meanIntervalMs: 3 }]\n', { path: 'orders[0].meanIntervalMs', allowed: expect.stringContaining('clients') as string }],
   ['a number out of bounds', 'until: { ms: 1 }\nlinks: { default: { lossShare: 2 } }\n', { path: 'links.default.lossShare', found: 'number 2', allowed: 'at most 1' }],
   ['text where a number belongs', 'until: { ms: soon }\n', { path: 'until.ms', found: '"soon"', allowed: 'a number' }],
+  ['a run of no time', 'until: { ms: 0 }\n', { path: 'until.ms', line: 4, found: 'number 0', allowed: 'more than 0' }],
   ['no plants', 'until: { ms: 1 }\nplants: []\n', { path: 'plants', allowed: 'at least 1 items' }],
   ['a system that no golden machine has', 'orders: [{ kind: series, count: 1, machine: { os: linx } }]\n', { path: 'orders[0].machine.os', message: expect.stringContaining('did you mean linux?') as string }],
   ['a site that is not there', 'until: { ms: 1 }\nfaults: [{ kind: siteOutage, atMs: 1, site: nort }]\n', { path: 'faults[0].site', allowed: 'site' }],
