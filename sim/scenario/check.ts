@@ -2,6 +2,7 @@
 import { asPlantError } from '../../protocols/kit/index.ts'
 import { parseExpression } from '../../protocols/order/classad.ts'
 import { foundText, nearest, type Path, type RawProblem } from '../../protocols/order/problems.ts'
+import { arraysProblems } from './arrays.ts'
 import { CORES_PLANTS_MAX, PLANTS_MAX } from './constants.ts'
 import type { Fault, FaultTarget } from './faults.ts'
 import { plantCount, plantsOf } from './plants-of.ts'
@@ -20,7 +21,8 @@ export function scenarioProblems (file: ScenarioFile, constantsOf: (set: Scenari
     ...timingProblems(file, constantsOf(file.timings.set)),
     ...file.orders.flatMap((_, index) => orderProblems(file, index, names)),
     ...file.faults.flatMap((fault, index) => faultProblems(fault, ['faults', index], names)),
-    ...endProblems(file)
+    ...endProblems(file),
+    ...file.mode === 'arrays' ? arraysProblems(file) : []
   ]
 }
 

@@ -82,6 +82,31 @@ test.each<[string, string, Partial<Told>]>([
   expect(problems(HEAD + text)).toContainEqual(expect.objectContaining(told))
 })
 
+const ARRAYS = `${HEAD}mode: arrays\nuntil: { ms: 9 }\nplants: [{ count: 9 }]\norders: [{ kind: poisson, meanIntervalMs: 5, machine: { os: linux } }]\n`
+
+test.each<[string, string, string, number]>([
+  ['a policy file', 'policy: { file: x.ts }\n', 'policy.file', 8],
+  ['a policy file that prices', 'policy: { costModel: file, file: x.ts }\n', 'policy.file', 8],
+  ['more bids than the daemon asks for', 'policy: { k: 17 }\n', 'policy.k', 8],
+  ['another deadline', 'policy: { bidDeadlineMs: 900 }\n', 'policy.bidDeadlineMs', 8],
+  ['a warm-up', 'warmUpShare: 0.1\n', 'warmUpShare', 8],
+  ['faults', 'faults: [{ kind: crash, atMs: 1, target: { groups: [plant] } }]\n', 'faults', 8],
+  ['failures of clones', 'timings: { failureShare: 0.5 }\n', 'timings', 8]
+])('%s with mode: arrays is refused before anything runs', (_what, text, path, line) => {
+  expect(problems(ARRAYS)).toEqual([])
+  expect(problems(ARRAYS + text)).toMatchObject([{ path, line, message: 'is only for mode: cores', allowed: expect.stringContaining('mode: arrays') as string }])
+})
+
+test.each<[string, string, number]>([
+  ['lists', `title: x\nsites: ${'['.repeat(5_000)}${']'.repeat(5_000)}\n`, 5],
+  ['maps', `sites:\n${Array.from({ length: 1_300 }, (_, i) => `${' '.repeat(i + 1)}b:\n`).join('')}`, 4]
+])('nesting of %s that the reader cannot hold is told with the field that it lies in, its line and what is allowed', (_what, text, line) => {
+  const [told, ...more] = problems(HEAD + text)
+  expect(told).toMatchObject({ path: 'sites', message: 'is nested too deeply', allowed: 'at most 24 levels' })
+  expect(told?.line).toBeGreaterThanOrEqual(line)
+  expect(more).toEqual([])
+})
+
 test.each<[string, string]>([
   ['an empty file', ''],
   ['no YAML', '['],
