@@ -98,6 +98,8 @@ export interface FaultResult {
   plants: number
   /** Machines that died with it. */
   machinesLost: number
+  /** When it was over (healed, restarted, or at once); absent when it never was. */
+  overMs?: number
   /** From the fault's end (heal, restart) until every running plant has every other in view again; absent when that never came, or was not looked at. */
   agreedAfterMs?: number
   /** From the fault until no view holds a plant that is gone. */

@@ -59,6 +59,7 @@ export const VALUES: Readonly<Record<string, { title: string, unit: string }>> =
   messages: { title: 'messages', unit: '' },
   viewAgeMs: { title: 'age of view entries, mean over the run', unit: 'ms' },
   agreedAfterMs: { title: 'until all views agreed again', unit: 'ms' },
+  notAgreed: { title: 'faults after which views had not agreed when the run ended', unit: '' },
   forgottenAfterMs: { title: 'until no view held a plant that was gone', unit: 'ms' },
   bytesPerPlant: { title: 'memory of the model a plant', unit: 'bytes' },
   'gossip.sampledPlants': { title: 'plants whose gossip was also run message by message', unit: '' },
@@ -220,13 +221,20 @@ function auctions (jobs: readonly JobResult[]): Record<string, number> {
   return { askedMean: meanOf(jobs.map(({ asked }) => asked)), bidsMean: meanOf(jobs.map(({ bids }) => bids)), costMean: meanOf(jobs.map(({ cost }) => cost)) }
 }
 
-function meshValues ({ views, faults }: RunResult): Record<string, number> {
-  const most = (values: Array<number | undefined>): number => values.reduce<number>((max, value) => value === undefined ? max : Math.max(max, value), -Infinity)
+/** The longest that it took after any fault; NaN where after one it had not come when the run ended, as that may have taken for ever. */
+function longest (values: ReadonlyArray<number | undefined>): number {
+  return values.length === 0 ? NaN : values.reduce<number>((max, value) => Math.max(max, value ?? NaN), -Infinity)
+}
+
+function meshValues ({ views, faults, endedMs }: RunResult): Record<string, number> {
+  // A fault that was never over is not waited for, nor one that was over only after the run.
+  const over = faults.filter(({ overMs = Infinity }) => overMs < endedMs)
   return {
     messages: views.at(-1)?.messages ?? NaN,
     viewAgeMs: meanOf(views.map(({ viewAgeMs }) => viewAgeMs)),
-    agreedAfterMs: most(faults.map(({ agreedAfterMs }) => agreedAfterMs)),
-    forgottenAfterMs: most(faults.map(({ forgottenAfterMs }) => forgottenAfterMs)),
+    agreedAfterMs: longest(over.map(({ agreedAfterMs }) => agreedAfterMs)),
+    ...over.length > 0 && { notAgreed: over.reduce((sum, { agreedAfterMs }) => sum + (agreedAfterMs === undefined ? 1 : 0), 0) },
+    forgottenAfterMs: longest(faults.flatMap(({ forgottenAfterMs }) => forgottenAfterMs ?? [])),
     ...faults.length > 0 && { machinesLost: faults.reduce((sum, { machinesLost }) => sum + machinesLost, 0) }
   }
 }

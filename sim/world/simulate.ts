@@ -79,7 +79,10 @@ class Run {
       this.#world.timeline.at(Math.round(fault.atMs * 1_000), () => {
         this.#faults.strike(fault)
         const result = this.#faults.results.at(-1)
-        if (result !== undefined) this.#views.watch(result, overMs(fault, faults), TAKES_AWAY.includes(fault.kind))
+        if (result === undefined) return
+        const endMs = overMs(fault, faults)
+        if (endMs !== Infinity) result.overMs = endMs
+        this.#views.watch(result, endMs, TAKES_AWAY.includes(fault.kind))
       })
     }
   }

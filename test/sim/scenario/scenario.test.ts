@@ -4,7 +4,7 @@ import { PlantError } from '../../../protocols/kit/index.ts'
 import { plantsOf, readScenario, type Point, type ReadInit } from '../../../sim/scenario/index.ts'
 
 const HEAD = 'apiVersion: plantmesh-sim/v1\nkind: Scenario\nname: x\n'
-const init: ReadInit = { constantsOf: (set) => set === 'paper' ? ['resumeMs', 'actionMs'] : [] }
+const init: ReadInit = { constantsOf: (set) => set === 'paper' ? ['resumeMs', 'actionMs', 'storeBytesPerMs'] : [] }
 const points = (text: string, more: Partial<ReadInit> = {}): Point[] => readScenario(HEAD + text, { ...init, ...more }).points
 
 interface Told { path: string, found: string, allowed: string, message: string, line?: number }
@@ -61,6 +61,7 @@ test.each<[string, string, Partial<Told>]>([
   ['a target that is nobody', 'until: { ms: 1 }\nfaults: [{ kind: crash, atMs: 1, target: {} }]\n', { path: 'faults[0].target', allowed: 'at least one of plants, sites and groups' }],
   ['a fault that is over before it begins', 'until: { ms: 9 }\nfaults: [{ kind: diskFull, atMs: 5, untilMs: 3, target: { groups: [plant] } }]\n', { path: 'faults[0].untilMs', allowed: 'a time after atMs, which is 5' }],
   ['a number that the timings do not have', 'until: { ms: 1 }\ntimings: { set: paper, constants: { resumeM: 3 } }\n', { path: 'timings.constants.resumeM', message: expect.stringContaining('did you mean resumeMs?') as string }],
+  ['a rate of nothing', 'until: { ms: 1 }\ntimings: { set: paper, constants: { storeBytesPerMs: 0 } }\n', { path: 'timings.constants.storeBytesPerMs', line: 5, allowed: 'more than 0, as it is a rate' }],
   ['a line of another set', 'until: { ms: 1 }\ntimings: { set: paper, line: qemu }\n', { path: 'timings.line', allowed: 'vmware, uml, xen' }],
   ['an expression that does not parse', 'orders: [{ kind: series, count: 1, machine: { os: linux, requirements: "Cpus >" } }]\n', { path: 'orders[0].machine.requirements', allowed: 'a ClassAd expression' }],
   ['an action after one that is not there', 'orders: [{ kind: series, count: 1, machine: { os: linux, actions: [{ id: a, after: [b] }] } }]\n', { path: 'orders[0].machine.actions[0].after[0]' }],

@@ -35,3 +35,14 @@ test('a digest keeps as many samples as are asked for, from all of the run', () 
   expect(digest(RESULT, { warmUpShare: 0 }, 10).creations.map(([sequence]) => sequence)).toEqual([1, 5, 9, 13, 17, 21, 25, 29, 33, 37])
   expect(digest(RESULT, { warmUpShare: 0 }, 0)).toMatchObject({ creations: [], clones: [], values: { orders: 40 } })
 })
+
+test('of faults the longest time is told, and none where views never agreed again: those are counted', () => {
+  const fault = { atMs: 1, kind: 'partition', plants: 2, machinesLost: 0, overMs: 50 }
+  const values = (faults: RunResult['faults']): Record<string, number> => digest({ ...RESULT, faults }, { warmUpShare: 0 }).values
+  expect(values([{ ...fault, agreedAfterMs: 7 }, { ...fault, agreedAfterMs: 9 }])).toMatchObject({ agreedAfterMs: 9, notAgreed: 0 })
+  expect(values([{ ...fault, agreedAfterMs: 7 }, fault])).toMatchObject({ notAgreed: 1 })
+  expect(values([{ ...fault, agreedAfterMs: 7 }, fault])).not.toHaveProperty('agreedAfterMs')
+  // One that is never over, or only after the run, is not waited for.
+  const { overMs: _, ...lasting } = fault
+  expect(values([{ ...fault, agreedAfterMs: 7 }, lasting, { ...fault, overMs: 200_000 }])).toMatchObject({ agreedAfterMs: 7, notAgreed: 0 })
+})
