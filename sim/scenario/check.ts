@@ -89,7 +89,7 @@ function timingProblems ({ timings }: ScenarioFile, constants: string[]): RawPro
     ...line === undefined || LINES[set].includes(line) ? [] : [wrong(['timings', 'line'], foundText(line), LINES[set].join(', ') || 'nothing', `the set ${set} has no such line`)],
     ...Object.keys(timings.constants).flatMap((name) => unknownName(['timings', 'constants', name], name, constants, `number of the set ${set}`)),
     // Bytes at no rate never come: machines would fail, and nobody would see why.
-    ...Object.entries(timings.constants).flatMap(([name, value]) => /BytesPerMs$/.test(name) && value === 0 ? [wrong(['timings', 'constants', name], foundText(value), 'more than 0, as it is a rate', 'nothing would ever be over')] : [])
+    ...Object.entries(timings.constants).flatMap(([name, value]) => name.endsWith('BytesPerMs') && value === 0 ? [wrong(['timings', 'constants', name], foundText(value), 'more than 0, as it is a rate', 'nothing would ever be over')] : [])
   ]
 }
 

@@ -184,5 +184,5 @@ function overMs (fault: Fault, faults: readonly Fault[]): number {
   if ('restartAfterMs' in fault && fault.restartAfterMs !== undefined) return fault.atMs + fault.restartAfterMs
   const ender = fault.kind === 'partition' || fault.kind === 'slowLink' ? 'heal' : TAKES_AWAY.includes(fault.kind) ? 'restart' : undefined
   if (ender === undefined) return fault.atMs
-  return faults.find(({ kind, atMs }) => kind === ender && atMs > fault.atMs)?.atMs ?? Infinity
+  return faults.reduce((first, { kind, atMs }) => kind === ender && atMs > fault.atMs ? Math.min(first, atMs) : first, Infinity)
 }
