@@ -15,12 +15,22 @@ export interface PlantAdSources {
 
 /** The plant's ad as it is now, cut to what an advert may hold. */
 export function adOfPlant ({ site, line, ledger, warehouse, load }: PlantAdSources): PlantAd {
-  const { capacity } = ledger
-  const free = ledger.free()
   return fitAd({
     site,
     isa: line.isa,
     accelerator: line.accelerator,
+    ...roomOf(ledger),
+    load,
+    goldenMachines: warehouse.list().map(({ name, os, hardware }) => ({ name, os, ...hardware })),
+    goldenMore: false
+  })
+}
+
+/** What a ledger has and has free, as an ad says it. */
+export function roomOf (ledger: Ledger): Pick<PlantAd, 'cpus' | 'freeCpus' | 'memoryMiB' | 'freeMemoryMiB' | 'diskMiB' | 'freeDiskMiB' | 'machines' | 'freeMachines' | 'freeNetworks'> {
+  const { capacity } = ledger
+  const free = ledger.free()
+  return {
     cpus: capacity.cpus,
     freeCpus: free.cpus,
     memoryMiB: capacity.memoryMiB,
@@ -29,9 +39,6 @@ export function adOfPlant ({ site, line, ledger, warehouse, load }: PlantAdSourc
     freeDiskMiB: free.diskMiB,
     machines: capacity.machines,
     freeMachines: free.machines,
-    freeNetworks: free.networks,
-    load,
-    goldenMachines: warehouse.list().map(({ name, os, hardware }) => ({ name, os, ...hardware })),
-    goldenMore: false
-  })
+    freeNetworks: free.networks
+  }
 }

@@ -26,13 +26,18 @@ export class Asking {
     const cancel = this.#clock.after(ANSWER_TIMEOUT_MS, () => { late.abort(new PlantError('STREAM_TIMEOUT', { peer, timeoutMs: ANSWER_TIMEOUT_MS })) })
     const signal = AbortSignal.any([late.signal, this.#signal])
     // A driver that does not heed the signal while it dials must not hold us up.
-    const stopped = new Promise<never>((_resolve, reject) => { signal.addEventListener('abort', () => { reject(signal.reason) }, { once: true }) })
-    stopped.catch(() => {}) // Heard of by the race, or of no use any more.
+    const stopped = Promise.withResolvers<never>()
+    const onAbort = (): void => { stopped.reject(signal.reason) }
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+    stopped.promise.catch(() => {}) // Heard of by the race, or of no use any more.
     const conversation = this.#converse(peer, ask, signal)
     conversation.catch(() => {}) // Likewise.
     try {
-      return await Promise.race([conversation, stopped])
+      return await Promise.race([conversation, stopped.promise])
     } finally {
+      // A signal made of others is kept by Node for as long as somebody listens to it.
+      signal.removeEventListener('abort', onAbort)
       cancel()
     }
   }

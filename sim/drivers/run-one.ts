@@ -14,6 +14,8 @@ export interface RunTask {
   pointName: string
   seed: number
   scenario: Scenario
+  /** Creations and clones that its digest keeps for plots. */
+  samplesMax: number
   /** Files that its part of jobs.csv and events.csv goes to. */
   jobsPath?: string
   eventsPath?: string
@@ -54,7 +56,7 @@ export async function runOne (task: RunTask, simulate: Simulate, policies: Polic
   if (problem !== undefined) throw problem
   const wallMs = performance.now() - sinceMs
   if (task.jobsPath !== undefined) writeJobs(task, task.jobsPath, result)
-  return { digest: digest(result, task.scenario), events: result.events, wallMs, stopped: result.ended === 'stopped' }
+  return { digest: digest(result, task.scenario, task.samplesMax), events: result.events, wallMs, stopped: result.ended === 'stopped' }
 }
 
 function eventLine ({ pointName, run }: RunTask, { atMs, id, plant, kind, ...fields }: SimEvent): string {
@@ -66,7 +68,7 @@ function writeJobs (task: RunTask, path: string, result: RunResult): void {
   const numbers = new Map<string, number>()
   if (result.jobs.length > 0) for (const { name, index } of plantsOf(task.scenario)) numbers.set(name, index)
   try {
-    for (const job of result.jobs) file.write(jobLine(job, { point: task.pointName, run: task.run + 1, seed: task.seed, runEndedMs: result.endedMs, plantIndex: (name) => numbers.get(name) }))
+    for (const job of result.jobs) file.write(jobLine(job, { place: task.point + 1, point: task.pointName, run: task.run + 1, seed: task.seed, plantIndex: (name) => numbers.get(name) }))
   } finally {
     file.close()
   }

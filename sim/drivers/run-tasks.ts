@@ -11,6 +11,8 @@ export interface TasksInit {
   workers: number
   /** Share of all work that is done: finished runs and what is said of those under way. */
   onProgress?: (share: number, done: number) => void
+  /** Each result as it comes; the answer is what is kept of it. */
+  keep?: (at: number, done: RunDone) => RunDone
   /** Ends early: runs under way are given up, and those done are the answer. */
   signal?: AbortSignal
 }
@@ -43,7 +45,7 @@ export async function runTasks (tasks: readonly RunTask[], init: TasksInit): Pro
         })
         shares.delete(at)
         if (result === undefined) return
-        results[at] = result
+        results[at] = init.keep?.(at, result) ?? result
         done++
         tell()
       }

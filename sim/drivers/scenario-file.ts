@@ -44,11 +44,17 @@ export async function loadScenario (nameOrPath: string, added: Added = {}): Prom
     files[source.file] = createHash('sha256').update(bytes).digest('hex')
     const read = await jobsOf(bytes, source.format, source.file)
     if (read.leftOut > 0) leftOut[source.file] = read.leftOut
+    if (read.jobs.length === 0) throw new PlantError('TRACE_INVALID', { file: source.file, found: read.leftOut === 0 ? 'no jobs' : `${read.leftOut} jobs, none of which ran`, allowed: 'at least one job with a run time and processors' })
     traces.set(traceKey(source), read.jobs)
   }
-  const points = set.points.map((point): Point => withTraces(point, (source) => {
-    // Cut and scaled here, once: what is run has nothing left to scale.
-    return { ...source, jobs: cutTrace(traces.get(traceKey(source)) ?? [], source), skip: 0, intervalScale: 1, runScale: 1 }
+  const cuts = new Map<string, TraceJob[]>()
+  const points = set.points.map((point): Point => withTraces(point, (source, index) => {
+    // Cut and scaled here, once for all points that cut alike: what is run has nothing left to scale.
+    const key = JSON.stringify(source)
+    const jobs = cuts.get(key) ?? cutTrace(traces.get(traceKey(source)) ?? [], source)
+    if (jobs.length === 0) throw inFileProblem(path, { path: `orders[${index}].skip`, found: `number ${source.skip}`, allowed: `less than the ${traces.get(traceKey(source))?.length ?? 0} jobs of ${source.file}`, message: 'leaves no job' })
+    cuts.set(key, jobs)
+    return { ...source, jobs, skip: 0, intervalScale: 1, runScale: 1 }
   }))
   for (const file of new Set(points.flatMap(({ scenario }) => scenario.policy.file ?? []))) files[file] = createHash('sha256').update(await readNamed(dirname(path), file, 'policy.file')).digest('hex')
   const policyPaths = points.map(({ scenario: { policy } }) => policy.file === undefined ? undefined : resolve(dirname(path), policy.file))
@@ -120,6 +126,11 @@ async function jobsOf (bytes: Buffer, format: 'swf' | 'opendc', name: string): P
     if (error instanceof PlantError) throw new PlantError(error.code, { file: name, ...error.details }, { cause: error })
     throw new PlantError('TRACE_INVALID', { file: name, problem: (error as Error).message, allowed: 'CSV with a header, or Parquet without compression or with Snappy' }, { cause: error })
   }
+}
+
+/** One problem of a scenario that only its traces show. */
+function inFileProblem (file: string, problem: { path: string, found: string, allowed: string, message: string }): PlantError {
+  return new PlantError('SCENARIO_INVALID', { file, problems: [problem] })
 }
 
 function inFile<T> (path: string, read: () => T): T {

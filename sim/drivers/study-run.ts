@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Scenario } from '../scenario/index.ts'
-import { JOBS_HEADER, reportHtml, runsCsv, type Manifest } from '../report/index.ts'
-import type { Study } from '../stats/index.ts'
+import { JOBS_HEADER, POINTS_DRAWN, reportHtml, runsCsv, type Manifest } from '../report/index.ts'
+import { SAMPLES_MAX, withoutCourse, type Study } from '../stats/index.ts'
 import { diskError, prepareOut } from './disk.ts'
 import { drawPlot } from './plot.ts'
 import { provenance } from './provenance.ts'
@@ -27,6 +27,9 @@ export interface StudyInit {
   signal?: AbortSignal
 }
 
+/** Creations, and clones, that are kept of all runs of a point together. */
+const POINT_SAMPLES_MAX = 50_000
+
 export interface StudyDone { study: Study, manifest: Manifest }
 
 /** Runs it and writes runs.csv, jobs.csv, manifest.json, report.html and (asked for) events.csv. Interrupted, it writes what is done and says so in all of them. Throws USAGE before the first run where nothing can be written. */
@@ -39,9 +42,10 @@ export async function runStudy (init: StudyInit): Promise<StudyDone> {
     const results = await runTasks(tasks, {
       workers: init.workers,
       ...(init.signal !== undefined && { signal: init.signal }),
+      keep: firstCourses(tasks),
       onProgress: (share, done) => { init.onProgress?.(share, `${done} of ${tasks.length} runs`) }
     })
-    const study = studyOf(init, tasks, results)
+    const study = studyOf(init, results)
     const manifest = await manifestOf(init, study, results, startedMs)
     if (init.out !== undefined) {
       try {
@@ -59,11 +63,30 @@ export async function runStudy (init: StudyInit): Promise<StudyDone> {
   }
 }
 
+/**
+ * Of the runs of a point only the first that is done keeps what plots of a single run show. Runs are not done in order: one that comes before
+ * takes it over.
+ */
+function firstCourses (tasks: readonly RunTask[]): (at: number, done: RunDone) => RunDone {
+  const firsts = new Map<number, { run: number, done: RunDone }>()
+  return (at, done) => {
+    const { point = 0, run = 0 } = tasks[at] ?? {}
+    const first = firsts.get(point)
+    if (first !== undefined && first.run < run) return { ...done, digest: withoutCourse(done.digest) }
+    if (first !== undefined) first.done.digest = withoutCourse(first.done.digest)
+    firsts.set(point, { run, done })
+    return done
+  }
+}
+
 function tasksOf ({ loaded, seed, runs, out, events }: StudyInit, parts: string): RunTask[] {
   return loaded.points.flatMap(({ name, scenario }, point) => Array.from({ length: runs }, (_, run): RunTask => {
     const policyPath = loaded.policyPaths[point]
+    // Distributions are drawn for the first points, and for all of which a figure of a paper is asked.
+    const isDrawn = point < POINTS_DRAWN || loaded.file.figures.length > 0
     return {
       point, run, pointName: name, seed: seed + run, scenario,
+      samplesMax: isDrawn ? Math.min(SAMPLES_MAX, Math.max(1, Math.floor(POINT_SAMPLES_MAX / runs))) : 0,
       ...(out !== undefined && { jobsPath: join(parts, `jobs-${point}-${run}`) }),
       ...(out !== undefined && events && { eventsPath: join(parts, `events-${point}-${run}`) }),
       ...(policyPath !== undefined && { policyPath })
@@ -71,8 +94,9 @@ function tasksOf ({ loaded, seed, runs, out, events }: StudyInit, parts: string)
   }))
 }
 
-function studyOf ({ loaded, seed, runs }: StudyInit, tasks: readonly RunTask[], results: ReadonlyArray<RunDone | undefined>): Study {
-  const points = loaded.points.map((point, at) => ({ point, runs: tasks.flatMap((task, i) => task.point === at && results[i] !== undefined ? [results[i].digest] : []) }))
+function studyOf ({ loaded, seed, runs }: StudyInit, results: ReadonlyArray<RunDone | undefined>): Study {
+  // Tasks are in the order of points, then runs.
+  const points = loaded.points.map((point, at) => ({ point, runs: results.slice(at * runs, (at + 1) * runs).flatMap((result) => result === undefined ? [] : [result.digest]) }))
   const { name, title, description, figures, metrics, mode } = loaded.file
   return { file: { name, title, description, figures, metrics, mode, seed, runs }, points }
 }
@@ -111,7 +135,7 @@ function withoutJobs (scenario: Scenario): unknown {
 
 async function writeResults (init: StudyInit, out: string, study: Study, manifest: Manifest, tasks: readonly RunTask[], results: ReadonlyArray<RunDone | undefined>): Promise<void> {
   const done = tasks.filter((_, i) => results[i] !== undefined)
-  await writeFile(join(out, 'runs.csv'), runsCsv(study.points))
+  await writeFile(join(out, 'runs.csv'), runsCsv(study.points, study.file.seed))
   await gather(join(out, 'jobs.csv'), JOBS_HEADER, done.flatMap(({ jobsPath }) => jobsPath ?? []))
   if (init.events) await gather(join(out, 'events.csv'), EVENTS_HEADER, done.flatMap(({ eventsPath }) => eventsPath ?? []))
   else await rm(join(out, 'events.csv'), { force: true }) // That of an earlier run is not this one's.

@@ -41,7 +41,7 @@ export function drawAims (random: RandomStream): Aim[] {
     ...(random.chance(0.12) ? [{ kind: 'crashInCollect' as const, fromMs: fromMs(), restartAfterMs: random.int(4_000) }] : []),
     ...(random.chance(0.1) ? [{ kind: 'crashInBurial' as const, fromMs: fromMs(), restartAfterMs: random.int(4_000) }] : []),
     ...(random.chance(0.1) ? [{ kind: 'registrarsCrash' as const, fromMs: fromMs() }] : []),
-    ...(random.chance(0.1) ? [{ kind: 'regretInResize' as const, fromMs: fromMs() }] : [])
+    ...(random.chance(0.35) ? [{ kind: 'regretInResize' as const, fromMs: fromMs() }] : [])
   ]
 }
 
@@ -147,6 +147,7 @@ export class Aims {
   #startAfter (plant: SimPlant, ms: number): void { this.#world.timeline.after(usOf(ms), () => { plant.start() }) }
 
   #tell (aim: Aim['kind'], plant: SimPlant, order?: ClientOrder): void {
+    this.#world.strikes.add(`aim ${aim}`)
     this.#world.tell(`fault.${aim}`, plant.name, order === undefined ? {} : { vmId: order.vmId })
   }
 }

@@ -2,6 +2,7 @@
 import { interval, type PlotSpec } from '../figures/index.ts'
 import { binned, niceWidth, pairedDifference, summarise, VALUES, welchDifference, type Summary } from '../stats/index.ts'
 import { escape, page, plotHtml, tableHtml, type Draw } from './html.ts'
+import { POINTS_DRAWN } from './plots-of.ts'
 
 /** A point of a study as runs.csv and a study in memory both give it. */
 export interface Compared {
@@ -79,8 +80,8 @@ export function compareHtml (a: Compared, b: Compared, draw: Draw): string {
 }
 
 function histograms (a: Compared, b: Compared): PlotSpec[] {
-  return pairs(a, b).slice(0, 12).flatMap(({ name, one, other }) => {
-    if (one.creations === undefined || other.creations === undefined) return []
+  return pairs(a, b).slice(0, POINTS_DRAWN).flatMap(({ name, one, other }) => {
+    if (one.creations === undefined || other.creations === undefined || one.creations.length + other.creations.length === 0) return []
     const width = niceWidth([...one.creations, ...other.creations], 25)
     return [{ kind: 'histogram' as const, title: `Creation time${name === '' ? '' : `, ${name}`}`, caption: 'From the order to the classad, all runs.', xLabel: 'seconds', yLabel: 'share', series: [{ name: `A: ${a.name}`, bins: binned(one.creations, width) }, { name: `B: ${b.name}`, bins: binned(other.creations, width) }] }]
   })

@@ -1,6 +1,6 @@
 /** report.html: one file with everything in it. Nothing is loaded from anywhere. */
 import { interval, paperFigures, type PaperFigure, type PlotSpec } from '../figures/index.ts'
-import { VALUES, valueNames, valueOf, type Study } from '../stats/index.ts'
+import { AFTER_WARM_UP, VALUES, valueNames, valueOf, type Study } from '../stats/index.ts'
 import type { Manifest } from './manifest.ts'
 import { plotsOf } from './plots-of.ts'
 import { STYLE } from './style.ts'
@@ -57,7 +57,8 @@ function numbers (study: Study): string {
   const points = study.points.filter(({ runs }) => runs.length > 0)
   const shown = points.slice(0, POINTS_SHOWN)
   const names = valueNames(points)
-  const rows = names.map((name) => [VALUES[name]?.title ?? name, ...shown.map((point) => VALUES[name]?.unit === 'ms' ? interval(valueOf(point, name), 1_000, 's') : interval(valueOf(point, name)))])
+  const warmed = points.some(({ point }) => point.scenario.warmUpShare > 0)
+  const rows = names.map((name) => [`${VALUES[name]?.title ?? name}${warmed && AFTER_WARM_UP.has(name) ? ' (after the warm-up)' : ''}`, ...shown.map((point) => VALUES[name]?.unit === 'ms' ? interval(valueOf(point, name), 1_000, 's') : interval(valueOf(point, name)))])
   return tableHtml([['', ...shown.map(({ point }) => point.name)], ['runs', ...shown.map(({ runs }) => String(runs.length))], ...rows])
     + (points.length > shown.length ? `<p class="made">The first ${shown.length} of ${points.length} points; all are in runs.csv.</p>` : '')
 }

@@ -3,5 +3,5 @@ export { compared, comparedNotes, comparedTable, compareHtml, verdictOf, type Co
 export { escape, reportHtml, tableHtml, type Draw } from './html.ts'
 export { JOBS_HEADER, jobLine, type JobsOf } from './jobs-csv.ts'
 export type { Manifest } from './manifest.ts'
-export { plotsOf } from './plots-of.ts'
+export { plotsOf, POINTS_DRAWN } from './plots-of.ts'
 export { runsCsv } from './runs-csv.ts'

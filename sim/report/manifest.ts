@@ -21,7 +21,7 @@ export interface Manifest {
   /** The scenario file as it was, and the digests of the traces and policy files that it names. */
   file: string
   files: Record<string, string>
-  /** Jobs that readers of traces left out, by the trace's name in the file, as they could not run: no run time, no processors. */
+  /** Jobs that readers of traces left out, by the trace's name in the file, as they could not run (no run time, no processors) or are parts of others. */
   leftOut: Record<string, number>
   /** Every point with its configuration (defaults filled in; traces by digest) and the hash of each run. */
   points: Array<{ name: string, case: string, sweep: Record<string, unknown>, configuration: unknown, runs: Array<{ seed: number, traceHash: string }> }>

@@ -5,8 +5,11 @@ import { binned, niceWidth, VALUES, valueOf, type PointRuns, type Study } from '
 import type { LinePoint, PlotSpec } from '../figures/index.ts'
 
 const S = 1_000
-/** Beyond so many points a plot of all of them cannot be read; then the first ones are drawn. */
-const SERIES_MAX = 12
+/** Beyond so many points a plot of all of them cannot be read; then the first ones are drawn, and the caption says so. */
+export const POINTS_DRAWN = 12
+/** Bars of one plot, likewise, and faults that are marked. */
+const BARS_MAX = 40
+const RULES_MAX = 20
 const GANTT_MAX = 600
 
 /** Numbers that are drawn against a swept axis, by metric. */
@@ -26,7 +29,7 @@ const SWEPT: Partial<Record<MetricName, string[]>> = {
 export function plotsOf (study: Study): PlotSpec[] {
   const points = study.points.filter(({ runs }) => runs.length > 0)
   if (points.length === 0) return []
-  const shown = points.slice(0, SERIES_MAX)
+  const shown = points.slice(0, POINTS_DRAWN)
   const swept = sweptPlots(points, study.file.metrics)
   const plain: Partial<Record<MetricName, () => PlotSpec[]>> = {
     creation: () => histogram(shown, 'creations', 'Creation time', 'From the order to the classad, all runs.'),
@@ -37,8 +40,9 @@ export function plotsOf (study: Study): PlotSpec[] {
     agreement: () => [...views(shown, 'viewShare', 'Share of running plants in view', 'share'), ...afterHealing(shown)],
     recovery: () => views(shown, 'machines', 'Machines that run', 'machines')
   }
-  const metrics = study.file.metrics
-  return [...swept, ...metrics.flatMap((metric) => plain[metric]?.() ?? [])].filter((plot) => !isEmpty(plot))
+  const cut = points.length > shown.length ? ` The first ${shown.length} of ${points.length} points.` : ''
+  const drawn = study.file.metrics.flatMap((metric) => plain[metric]?.() ?? []).map((plot) => plot.kind === 'gantt' ? plot : { ...plot, caption: `${plot.caption}${cut}` })
+  return [...swept, ...drawn].filter((plot) => !isEmpty(plot))
 }
 
 function isEmpty (plot: PlotSpec): boolean {
@@ -74,8 +78,8 @@ function linePoint (point: PointRuns, x: number, name: string): LinePoint[] {
 
 function caseBars (points: readonly PointRuns[], metrics: readonly MetricName[]): PlotSpec[] {
   return wanted(points, metrics).map((name) => ({
-    kind: 'bars', title: titleOf(name), caption: 'Mean over runs with its 95 % interval.', xLabel: unitLabel(name), yLabel: '',
-    bars: points.slice(0, 40).flatMap((point) => linePoint(point, 0, name).map(({ y, low, high }) => ({ name: point.point.name, value: y, ...(low !== undefined && high !== undefined && { low, high }) })))
+    kind: 'bars', title: titleOf(name), caption: `Mean over runs with its 95 % interval.${points.length > BARS_MAX ? ` The first ${BARS_MAX} of ${points.length} points.` : ''}`, xLabel: unitLabel(name), yLabel: '',
+    bars: points.slice(0, BARS_MAX).flatMap((point) => linePoint(point, 0, name).map(({ y, low, high }) => ({ name: point.point.name, value: y, ...(low !== undefined && high !== undefined && { low, high }) })))
   }))
 }
 
@@ -113,9 +117,9 @@ function gantt (points: readonly PointRuns[]): PlotSpec[] {
 function views (points: readonly PointRuns[], field: 'viewShare' | 'machines', title: string, yLabel: string): PlotSpec[] {
   const faults = points[0]?.runs[0]?.faults ?? []
   return [{
-    kind: 'line', title, caption: 'First run, over time; faults are marked.', xLabel: 'seconds', yLabel, yZero: true,
+    kind: 'line', title, caption: `First run, over time; ${faults.length > RULES_MAX ? `the first ${RULES_MAX} of ${faults.length} faults` : 'faults'} are marked.`, xLabel: 'seconds', yLabel, yZero: true,
     series: points.map(({ point, runs }) => ({ name: point.name, points: (runs[0]?.views ?? []).map((view) => ({ x: view.atMs / S, y: view[field] })) })),
-    rules: faults.slice(0, 20).map(({ atMs, kind }) => ({ x: atMs / S, label: kind }))
+    rules: faults.slice(0, RULES_MAX).map(({ atMs, kind }) => ({ x: atMs / S, label: kind }))
   }]
 }
 

@@ -1,5 +1,6 @@
 /** What bid rounds at scale are about: the market's plants, needs and rules, and the face of whoever decides in it. */
 import { BID_TTL_MS, BIDS_MAX, BIDS_PER_PEER_MAX, CANDIDATES_MAX } from '../../protocols/bid/constants.ts'
+import { ARRAYS_SOURCES_MAX } from '../scenario/index.ts'
 import type { Capacity } from '../../node/plant/capacity.ts'
 import type { Seed } from '../kernel/index.ts'
 
@@ -61,7 +62,7 @@ export interface MarketInit {
 export interface Market extends Required<Omit<MarketInit, 'book' | 'counts'>> { book: BookBounds, counts: readonly number[] | undefined }
 
 /** Kinds of machines: a lease's number names one of so many. */
-export const NEED_CLASSES_MAX = 256
+export const NEED_CLASSES_MAX = ARRAYS_SOURCES_MAX
 
 /** Networks of a plant: eight bytes each, of every plant. */
 export const NETWORKS_MAX = 64

@@ -5,6 +5,7 @@
 import { costModel, FIGURES_AT_FIRST, type CostModel } from '../../node/plant/cost/index.ts'
 import { decideBid, type Bidder, type BidRequest } from '../../node/plant/bidder.ts'
 import { Ledger } from '../../node/plant/ledger.ts'
+import { roomOf } from '../../node/plant/plant-ad.ts'
 import { Auction, type AuctionEffect, type Candidate } from '../../protocols/bid/auction.ts'
 import { BidBook } from '../../protocols/bid/core.ts'
 import type { AwardAnswer, CallAnswer, Refusal } from '../../protocols/bid/messages.ts'
@@ -210,27 +211,9 @@ const ISA = 'x86_64'
 /** Domains of a market: those that are drawn, and those that kinds of machines name. */
 function domainsOf ({ domains, needs }: Market): number { return Math.max(domains, ...needs.map(({ domain }) => (domain ?? 0) + 1)) }
 
-/** As node/plant/plant-ad.ts has it, for a plant without a line or a warehouse. */
+/** What a plant without a line or a warehouse says of itself. */
 function adOf (ledger: Ledger): PlantAd {
-  const { capacity } = ledger
-  const free = ledger.free()
-  return {
-    site: '',
-    isa: ISA,
-    accelerator: '',
-    cpus: capacity.cpus,
-    freeCpus: free.cpus,
-    memoryMiB: capacity.memoryMiB,
-    freeMemoryMiB: free.memoryMiB,
-    diskMiB: capacity.diskMiB,
-    freeDiskMiB: free.diskMiB,
-    machines: capacity.machines,
-    freeMachines: free.machines,
-    freeNetworks: free.networks,
-    load: 0,
-    goldenMachines: [],
-    goldenMore: true
-  }
+  return { site: '', isa: ISA, accelerator: '', ...roomOf(ledger), load: 0, goldenMachines: [], goldenMore: true }
 }
 
 function changed (plant: Plant, nowTicks: number): void {

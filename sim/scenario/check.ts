@@ -2,6 +2,7 @@
 import { asPlantError } from '../../protocols/kit/index.ts'
 import { parseExpression } from '../../protocols/order/classad.ts'
 import { foundText, nearest, type Path, type RawProblem } from '../../protocols/order/problems.ts'
+import { arraysProblems } from './arrays.ts'
 import { CORES_PLANTS_MAX, PLANTS_MAX } from './constants.ts'
 import type { Fault, FaultTarget } from './faults.ts'
 import { plantCount, plantsOf } from './plants-of.ts'
@@ -20,7 +21,8 @@ export function scenarioProblems (file: ScenarioFile, constantsOf: (set: Scenari
     ...timingProblems(file, constantsOf(file.timings.set)),
     ...file.orders.flatMap((_, index) => orderProblems(file, index, names)),
     ...file.faults.flatMap((fault, index) => faultProblems(fault, ['faults', index], names)),
-    ...endProblems(file)
+    ...endProblems(file),
+    ...file.mode === 'arrays' ? arraysProblems(file) : []
   ]
 }
 
@@ -85,7 +87,9 @@ function timingProblems ({ timings }: ScenarioFile, constants: string[]): RawPro
   const { set, line } = timings
   return [
     ...line === undefined || LINES[set].includes(line) ? [] : [wrong(['timings', 'line'], foundText(line), LINES[set].join(', ') || 'nothing', `the set ${set} has no such line`)],
-    ...Object.keys(timings.constants).flatMap((name) => unknownName(['timings', 'constants', name], name, constants, `number of the set ${set}`))
+    ...Object.keys(timings.constants).flatMap((name) => unknownName(['timings', 'constants', name], name, constants, `number of the set ${set}`)),
+    // Bytes at no rate never come: machines would fail, and nobody would see why.
+    ...Object.entries(timings.constants).flatMap(([name, value]) => name.endsWith('BytesPerMs') && value === 0 ? [wrong(['timings', 'constants', name], foundText(value), 'more than 0, as it is a rate', 'nothing would ever be over')] : [])
   ]
 }
 

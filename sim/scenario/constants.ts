@@ -6,6 +6,9 @@ export const SCENARIO_BYTES_MAX = 1024 * 1024
 export const PLANTS_MAX = 10_000_000
 /** Plants that the daemon's own cores run with; above, `mode: arrays` (SIMULATION.md, Design facts: "up to some 10^4 plants"). */
 export const CORES_PLANTS_MAX = 20_000
+/** With `mode: arrays`, times are kept in 32-bit milliseconds (24 days), and a source is a kind of machine in eight bits. */
+export const ARRAYS_MS_MAX = 2 ** 31 - 1
+export const ARRAYS_SOURCES_MAX = 256
 export const SITES_MAX = 10_000
 export const GROUPS_MAX = 1_000
 export const LINKS_MAX = 10_000

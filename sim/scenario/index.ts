@@ -1,4 +1,5 @@
 /** Scenarios: what a file may say, what a run gives. Pure; files are read by `sim/drivers`. */
+export { arraysProblems, type ArraysScenario } from './arrays.ts'
 export * from './constants.ts'
 export { PHASES, type Phase } from './phase.ts'
 export type { OfferSeen, PolicyModule } from './policy.ts'

@@ -110,7 +110,10 @@ const traced = z.strictObject({
   file: filePath,
   /** `swf`: Standard Workload Format 2.2; `opendc`: OpenDC's table of machines, as CSV or Parquet (`sim/traces/README.md`). */
   format: z.enum(['swf', 'opendc']),
-  /** What a trace of machines counts memory in; `none`: it says nothing of use, and each order asks for `machine.memoryMiB`. */
+  /**
+   * What a table of machines (`opendc`) counts memory in; SWF has KiB a processor, whatever is said here. `none`, for both: it says nothing of
+   * use, and each order asks for `machine.memoryMiB`.
+   */
   memoryUnit: z.enum(['MiB', 'KiB', 'none']).prefault('MiB'),
   /** Jobs to leave out at the start, and to take at most. */
   skip: count(0, ORDERS_MAX).prefault(0),

@@ -3,6 +3,7 @@ import { PlantError } from '../../protocols/kit/index.ts'
 import { FormError, type RawDocument } from '../../protocols/order/forms/document.ts'
 import { readJson } from '../../protocols/order/forms/json.ts'
 import { readYaml } from '../../protocols/order/forms/yaml.ts'
+import { VALUE_DEPTH_MAX } from '../../protocols/order/constants.ts'
 import { plainCopy } from '../../protocols/order/plain.ts'
 import { pathText, type Path, type RawProblem } from '../../protocols/order/problems.ts'
 import { scenarioProblems } from './check.ts'
@@ -77,11 +78,21 @@ function documentOf (text: string): RawDocument {
     documents = /^\s*\{\s*"/.test(text) ? readJson(text) : readYaml(text)
   } catch (error) {
     if (!(error instanceof FormError)) throw error
-    throw scenarioInvalid(error.problems, undefined, error)
+    throw scenarioInvalid(error.problems.map((problem) => STACK.test(problem.message) ? tooDeep(text, problem) : problem), undefined, error)
   }
   const [first, ...more] = documents
   if (first === undefined || more.length > 0) throw scenarioInvalid([{ path: [], found: `${documents.length} documents`, allowed: 'one scenario', message: first === undefined ? 'the file is empty' : 'there is more than one document' }])
   return first
+}
+
+/** How the parser says that its recursion has come to an end. */
+const STACK = /call stack/i
+
+/** The same problem with the top field that it lies in, which is as much as is known of a document that could not be read. */
+function tooDeep (text: string, { line }: RawProblem): RawProblem {
+  const above = text.split('\n').slice(0, line ?? 0)
+  const field = above.map((one) => /^([A-Za-z_][\w-]*)\s*:/.exec(one)?.[1]).findLast((name) => name !== undefined)
+  return { path: field === undefined ? [] : [field], found: 'more levels than can be read', allowed: `at most ${VALUE_DEPTH_MAX} levels`, message: 'is nested too deeply', ...(line !== undefined && { line }) }
 }
 
 function parse (value: unknown, problems: RawProblem[]): ScenarioFile | undefined {

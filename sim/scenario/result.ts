@@ -59,9 +59,8 @@ export interface JobResult {
   costItems?: Array<{ item: string, cost: number }>
   asked?: number
   bids?: number
-  /** Machines on the plant just before this one, and the memory they hold: the fill that timings depend on. */
+  /** Machines on the plant just before this one: the fill that timings depend on. */
   machinesBefore?: number
-  memoryMiBBefore?: number
 }
 
 /** Every bid that was made, in order of time; for the 13-machines example and for looking at policies. */
@@ -99,6 +98,8 @@ export interface FaultResult {
   plants: number
   /** Machines that died with it. */
   machinesLost: number
+  /** When it was over (healed, restarted, or at once); absent when it never was. */
+  overMs?: number
   /** From the fault's end (heal, restart) until every running plant has every other in view again; absent when that never came, or was not looked at. */
   agreedAfterMs?: number
   /** From the fault until no view holds a plant that is gone. */
@@ -113,8 +114,8 @@ export interface RunResult {
   /** Events that the kernel handled, and simulated time at the end. */
   events: number
   endedMs: number
-  /** Why it ended. */
-  ended: 'orders' | 'time' | 'drained' | 'stopped'
+  /** Why it ended: all orders had, its time was over, or its caller stopped it. */
+  ended: 'orders' | 'time' | 'stopped'
   jobs: JobResult[]
   bids: BidResult[]
   views: ViewSample[]

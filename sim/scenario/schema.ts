@@ -3,7 +3,7 @@
  * and `simulateAtScale` take it; `ScenarioFile` is the file with its cases and sweep.
  */
 import { z } from 'zod'
-import { FAULTS_MAX, RUNS_MAX, SEED_MAX, SOURCES_MAX } from './constants.ts'
+import { FAULTS_MAX, RUNS_MAX, SEED_MAX, SOURCES_MAX, TIME_MS_MAX } from './constants.ts'
 import { fault, type Fault } from './faults.ts'
 import { count, filePath, ms, name, periodMs, prose, share } from './fields.ts'
 import { orderSource, type OrderSource } from './orders.ts'
@@ -40,8 +40,8 @@ const scale = z.strictObject({
 
 /** When the run ends. */
 const until = z.strictObject({
-  /** At this time at the latest. */
-  ms: ms.exactOptional(),
+  /** At this time at the latest; a run of no time is a mistake. */
+  ms: z.number().gt(0).max(TIME_MS_MAX).exactOptional(),
   /** When every order of every source has ended and `settleMs` have passed. */
   ordersEnded: z.boolean().prefault(true),
   settleMs: ms.prefault(0)

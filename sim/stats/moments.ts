@@ -1,4 +1,4 @@
-/** Mean, variance and range of a stream of numbers in constant memory (Welford; merged as Chan et al. do). */
+/** Mean, variance and range of a stream of numbers in constant memory (Welford). */
 export class Moments {
   #count = 0
   #mean = 0
@@ -13,18 +13,6 @@ export class Moments {
     this.#squares += delta * (value - this.#mean)
     if (value < this.#min) this.#min = value
     if (value > this.#max) this.#max = value
-  }
-
-  /** Takes in another stream. The result depends on the order of merging in its last digits: merge in the order of runs. */
-  merge (other: Moments): void {
-    if (other.#count === 0) return
-    const count = this.#count + other.#count
-    const delta = other.#mean - this.#mean
-    this.#mean += delta * other.#count / count
-    this.#squares += other.#squares + delta * delta * this.#count * other.#count / count
-    this.#count = count
-    this.#min = Math.min(this.#min, other.#min)
-    this.#max = Math.max(this.#max, other.#max)
   }
 
   get count (): number { return this.#count }

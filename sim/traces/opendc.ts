@@ -7,6 +7,7 @@ import { PlantError } from '../../protocols/kit/index.ts'
 import { foundText } from '../../protocols/order/problems.ts'
 import type { TraceJob } from '../scenario/index.ts'
 import { csvRows } from './csv.ts'
+import { TraceIds } from './trace-ids.ts'
 
 const NEEDED = ['id', 'submission_time', 'duration', 'cpu_count'] as const
 
@@ -30,9 +31,10 @@ export function readOpendcCsv (text: string): { jobs: TraceJob[], leftOut: numbe
 /** A row of the table, however it was stored. */
 export interface TraceRow { line: number, get: (column: string) => unknown }
 
-/** Machines of rows. Those without a duration or processors are left out. Throws TRACE_INVALID with line and column. */
+/** Machines of rows. Those without a duration or processors are left out. Throws TRACE_INVALID with line and column, also for a machine that is there twice. */
 export function jobsOfRows (rows: Iterable<TraceRow>): { jobs: TraceJob[], leftOut: number } {
   const jobs: TraceJob[] = []
+  const ids = new TraceIds()
   let leftOut = 0
   for (const row of rows) {
     const submitMs = timeOf(row, 'submission_time')
@@ -44,7 +46,9 @@ export function jobsOfRows (rows: Iterable<TraceRow>): { jobs: TraceJob[], leftO
     }
     const memory = row.get('mem_capacity')
     const memoryMiB = memory === undefined || memory === null || memory === '' ? 0 : numberOf(row, 'mem_capacity')
-    jobs.push({ id: String(row.get('id')), submitMs, runMs, cpus, ...(memoryMiB > 0 && { memoryMiB: Math.ceil(memoryMiB) }) })
+    const id = String(row.get('id'))
+    ids.add(id, row.line)
+    jobs.push({ id, submitMs, runMs, cpus, ...(memoryMiB > 0 && { memoryMiB: Math.ceil(memoryMiB) }) })
   }
   jobs.sort((a, b) => a.submitMs - b.submitMs)
   const firstMs = jobs[0]?.submitMs ?? 0

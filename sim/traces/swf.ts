@@ -2,36 +2,37 @@
 import { PlantError } from '../../protocols/kit/index.ts'
 import { foundText } from '../../protocols/order/problems.ts'
 import type { TraceJob } from '../scenario/index.ts'
+import { TraceIds } from './trace-ids.ts'
 
 /** The fields by their place (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html). */
 const FIELDS = ['job number', 'submit time', 'wait time', 'run time', 'allocated processors', 'average CPU time', 'used memory', 'requested processors', 'requested time', 'requested memory', 'status', 'user', 'group', 'executable', 'queue', 'partition', 'preceding job', 'think time'] as const
 const KIB = 1024
-/** A line is 18 numbers; comments of archives may be longer. */
+/** A line is 18 numbers; of a longer one the beginning is looked at, to say what is wrong with it. */
 const LINE_CHARS_MAX = 10_000
+/** Status of lines that tell of a part of a job: the job has a line of its own that sums it up. */
+const PARTS: readonly number[] = [2, 3, 4]
 
 /**
  * The jobs of a log, in order of submission. Jobs that never ran (run time unknown or 0, no processors) are left out, as they make no
- * machine: archives hold cancelled ones. Throws TRACE_INVALID with the line.
+ * machine: archives hold cancelled ones. So are lines that tell of a part of a job. Throws TRACE_INVALID with the line, also for a job that is there twice.
  */
-export function readSwf (text: string): { jobs: TraceJob[], leftOut: number, header: Record<string, string> } {
+export function readSwf (text: string): { jobs: TraceJob[], leftOut: number } {
   const jobs: TraceJob[] = []
-  const header: Record<string, string> = {}
+  const ids = new TraceIds()
   let leftOut = 0
   let number = 0
   for (const line of text.split('\n')) {
     number++
     const trimmed = line.trim()
-    if (trimmed === '') continue
-    if (trimmed.startsWith(';')) {
-      const [, name, value] = /^;+\s*([A-Za-z]+):\s*(.*)$/.exec(trimmed.slice(0, LINE_CHARS_MAX)) ?? []
-      if (name !== undefined && value !== undefined) header[name] = value
-      continue
-    }
+    if (trimmed === '' || trimmed.startsWith(';')) continue
     const job = jobOf(trimmed, number)
     if (job === undefined) leftOut++
-    else jobs.push(job)
+    else {
+      ids.add(job.id, number)
+      jobs.push(job)
+    }
   }
-  return { jobs: jobs.sort((a, b) => a.submitMs - b.submitMs), leftOut, header }
+  return { jobs: jobs.sort((a, b) => a.submitMs - b.submitMs), leftOut }
 }
 
 function jobOf (line: string, number: number): TraceJob | undefined {
@@ -46,7 +47,7 @@ function jobOf (line: string, number: number): TraceJob | undefined {
   const requested = field('requested processors')
   const cpus = field('allocated processors') > 0 ? field('allocated processors') : requested
   const runS = field('run time')
-  if (runS <= 0 || cpus <= 0 || field('submit time') < 0) return undefined
+  if (runS <= 0 || cpus <= 0 || field('submit time') < 0 || PARTS.includes(field('status'))) return undefined
   const perProcessorKiB = field('requested memory') > 0 ? field('requested memory') : field('used memory')
   const requestedS = field('requested time')
   return {

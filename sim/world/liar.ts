@@ -81,7 +81,7 @@ function lyingTransport (liar: Liar): Transport {
     self: transport.self,
     async open (peer, protocol, limits, signal) {
       const stream = await transport.open(peer, protocol, limits, signal)
-      return protocol === AWARD_PROTOCOL && lies.has('repeat') ? repeating(stream, async () => transport.open(peer, protocol, limits, signal)) : stream
+      return protocol === AWARD_PROTOCOL && lies.has('repeat') ? repeating(stream, told, async () => transport.open(peer, protocol, limits, signal)) : stream
     },
     connected: () => transport.connected(),
     onNeighbour: (fn) => transport.onNeighbour(fn),
@@ -112,7 +112,7 @@ async function refuseAwards (stream: MessageStream, self: PeerId): Promise<void>
 }
 
 /** What is said on it is said on a second stream too, at the same time. */
-function repeating (stream: MessageStream, again: () => Promise<MessageStream>): MessageStream {
+function repeating (stream: MessageStream, told: Told, again: () => Promise<MessageStream>): MessageStream {
   return {
     peer: stream.peer,
     protocol: stream.protocol,
@@ -123,6 +123,7 @@ function repeating (stream: MessageStream, again: () => Promise<MessageStream>):
     async send (message) {
       again().then(async (second) => {
         await second.send(message)
+        told('repeat')
         await second.close()
         await second.receive()
       }).catch(() => {}) // Whatever is said to it.

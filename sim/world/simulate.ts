@@ -24,11 +24,13 @@ class Run {
   readonly #sources: Sources
   readonly #faults: Faults
   readonly #views: Views
-  readonly #fillBefore = new Map<VmId, { machines: number, memoryMiB: number, atMs: number }>()
+  readonly #fillBefore = new Map<VmId, { machines: number, atMs: number }>()
   readonly #phases = new Map<VmId, JobResult['phasesMs']>()
   /** When a machine of a plant died, by VMID and plant. */
   readonly #died = new Map<string, number>()
   #endedOrdersMs: number | undefined
+  /** Orders that are over, from the first on without a gap: none of them opens again. */
+  #over = 0
 
   constructor (scenario: Scenario, seed: number, options: SimulateOptions, quiet: Quiet, more: Pick<WorldInit, 'onLog'>) {
     this.#scenario = scenario
@@ -42,8 +44,7 @@ class Run {
       },
       line: {
         begun: (host, vmId) => {
-          const { machines, memoryMiB } = host.inUse()
-          this.#fillBefore.set(vmId, { machines, memoryMiB, atMs: this.#world.timeline.nowMs })
+          this.#fillBefore.set(vmId, { machines: host.inUse().machines, atMs: this.#world.timeline.nowMs })
         },
         phases: (vmId, ms) => {
           // Work of the guest's own (identity, actions) is told by the plant.
@@ -78,7 +79,10 @@ class Run {
       this.#world.timeline.at(Math.round(fault.atMs * 1_000), () => {
         this.#faults.strike(fault)
         const result = this.#faults.results.at(-1)
-        if (result !== undefined) this.#views.watch(result, overMs(fault, faults), TAKES_AWAY.includes(fault.kind))
+        if (result === undefined) return
+        const endMs = overMs(fault, faults)
+        if (endMs !== Infinity) result.overMs = endMs
+        this.#views.watch(result, endMs, TAKES_AWAY.includes(fault.kind))
       })
     }
   }
@@ -90,8 +94,15 @@ class Run {
     if (signal?.aborted === true) return false
     if (onProgress !== undefined && timeline.handled % PROGRESS_EVERY === 0) onProgress(this.#share())
     if (!until.ordersEnded || this.#scenario.orders.length === 0) return true
-    if (this.#endedOrdersMs === undefined && this.#sources.ended && this.#sources.orders.every(isOver)) this.#endedOrdersMs = timeline.nowMs
+    if (this.#endedOrdersMs === undefined && this.#sources.ended && this.#allOver()) this.#endedOrdersMs = timeline.nowMs
     return this.#endedOrdersMs === undefined || timeline.nowMs < this.#endedOrdersMs + until.settleMs
+  }
+
+  /** Looks at each order once in a run, and at the first that is not over. */
+  #allOver (): boolean {
+    const { orders } = this.#sources
+    for (let order = orders[this.#over]; order !== undefined && isOver(order); order = orders[this.#over]) this.#over++
+    return this.#over === orders.length
   }
 
   #share (): number {
@@ -123,7 +134,7 @@ class Run {
   #job (order: ClientOrder): JobResult {
     const { result, vmId } = order
     const before = this.#fillBefore.get(vmId)
-    if (before !== undefined) Object.assign(result, { machinesBefore: before.machines, memoryMiBBefore: before.memoryMiB })
+    if (before !== undefined) result.machinesBefore = before.machines
     if (result.end === 'running' && result.runningMs !== undefined) {
       const awarded = this.#world.plant(result.plant ?? '')?.host.records.machines.get(vmId)
       const { bid = 0, fetch = 0 } = result.phasesMs
@@ -173,5 +184,5 @@ function overMs (fault: Fault, faults: readonly Fault[]): number {
   if ('restartAfterMs' in fault && fault.restartAfterMs !== undefined) return fault.atMs + fault.restartAfterMs
   const ender = fault.kind === 'partition' || fault.kind === 'slowLink' ? 'heal' : TAKES_AWAY.includes(fault.kind) ? 'restart' : undefined
   if (ender === undefined) return fault.atMs
-  return faults.find(({ kind, atMs }) => kind === ender && atMs > fault.atMs)?.atMs ?? Infinity
+  return faults.reduce((first, { kind, atMs }) => kind === ender && atMs > fault.atMs ? Math.min(first, atMs) : first, Infinity)
 }

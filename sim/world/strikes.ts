@@ -3,8 +3,8 @@ import type { Fault } from '../scenario/index.ts'
 import type { ExtraFault } from './faults.ts'
 import type { Lie } from './liar.ts'
 
-/** A fault's kind, a lie, or what of a link was worse than by nature. */
-export type Strike = Exclude<Fault['kind'] | ExtraFault['kind'], 'lie' | 'partition' | 'slowLink' | 'heal' | 'liar'> | `lie ${Lie}` | LinkStrike | 'askedTwice' | 'clientLeft' | 'flawedGuest'
+/** A fault's kind, a lie, one that was aimed (sim/fuzz), or what of a link was worse than by nature. */
+export type Strike = Exclude<Fault['kind'] | ExtraFault['kind'], 'lie' | 'partition' | 'slowLink' | 'heal' | 'liar'> | `lie ${Lie}` | `aim ${string}` | LinkStrike | 'askedTwice' | 'clientLeft' | 'flawedGuest'
 /**
  * `partition`: a message was held up by a cut of both directions. `oneWay`: by a cut of its own direction only; `otherWay`: one passed meanwhile in the direction
  * that was not cut. `loss`: segments lost on slow links, and `lossExpected` what their shares make of those sent there. `latency`, `bandwidth`: messages that a slow

@@ -100,14 +100,14 @@ function valuesOf (point: PointRuns): { name: string, runs: number, values: Reco
 }
 
 /** Numbers that a summary on the screen shows, where the runs have them. */
-const SHOWN = ['orders', 'running', 'refused', 'failed', 'lost', 'creationMsMean', 'creationMsP95', 'cloneMsMean', 'boundedSlowdownMean', 'firstPlantMachines', 'makespanMs', 'equationMs', 'agreedAfterMs', 'forgottenAfterMs', 'machinesLost', 'bytesPerPlant', 'events'] as const
+const SHOWN = ['orders', 'running', 'refused', 'failed', 'lost', 'creationMsMean', 'creationMsP95', 'cloneMsMean', 'boundedSlowdownMean', 'firstPlantMachines', 'makespanMs', 'equationMs', 'agreedAfterMs', 'notAgreed', 'forgottenAfterMs', 'machinesLost', 'bytesPerPlant', 'events'] as const
 const POINTS_SHOWN = 16
 
 function summary (study: Study, manifest: StudyDone['manifest'], out: string): string {
   const points = study.points.filter(({ runs }) => runs.length > 0)
   const first = points.slice(0, POINTS_SHOWN)
   const asked: Partial<Record<string, boolean>> = { firstPlantMachines: study.file.figures.includes('vmplants-13'), equationMs: study.file.figures.includes('so-mvds-1') }
-  const names = SHOWN.filter((name) => asked[name] !== false && points.some((point) => valueOf(point, name).count > 0 && !(valueOf(point, name).mean === 0 && ['refused', 'failed', 'lost'].includes(name))))
+  const names = SHOWN.filter((name) => asked[name] !== false && points.some((point) => valueOf(point, name).count > 0 && !(valueOf(point, name).mean === 0 && ['refused', 'failed', 'lost', 'notAgreed'].includes(name))))
   const cell = (point: PointRuns, name: string): string => VALUES[name]?.unit === 'ms' ? interval(valueOf(point, name), 1_000, 's') : interval(valueOf(point, name))
   const head = `${printable(study.file.title || study.file.name)}: ${manifest.done} of ${manifest.of} runs, seeds ${manifest.seed} to ${manifest.seed + manifest.runs - 1}, in ${duration(manifest.took.wallMs)} (${manifest.took.eventsPerS.toLocaleString('en-US')} events/s a thread)\n`
   const table = points.length === 1

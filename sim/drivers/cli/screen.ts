@@ -62,7 +62,11 @@ export function onInterrupt (): { signal: AbortSignal, end: () => void } {
 
 /** Tells on stderr which jobs of traces nobody will order. */
 export function tellLeftOut (leftOut: Readonly<Record<string, number>>): void {
-  for (const [file, jobs] of Object.entries(leftOut)) process.stderr.write(`${printable(file)}: ${jobs} ${jobs === 1 ? 'job is' : 'jobs are'} left out, as the trace gives no run time, no processors or no time of submission for ${jobs === 1 ? 'it' : 'them'}\n`)
+  for (const [file, jobs] of Object.entries(leftOut)) {
+    const them = jobs === 1 ? 'it' : 'them'
+    process.stderr.write(`${printable(file)}: ${jobs} ${jobs === 1 ? 'job is' : 'jobs are'} left out, as the trace gives no run time, no processors or no time of submission for ${them}, or has a line that sums ${them} up
+`)
+  }
 }
 
 /** Columns of text, made printable, the first left and the others right; the header in the first row. */

@@ -2,7 +2,7 @@
  * A host: what is there whether or not a plant runs on it. Its machines and its disk outlive the plant's process; both are what checkers take for
  * the truth, whatever the plant's books say.
  */
-import type { GoldenId, LeaseId, PeerId, VmId } from '../../../protocols/kit/index.ts'
+import type { GoldenId, PeerId, VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
 import type { Identity } from '../../../node/lines/line.ts'
 import type { Capacity } from '../../../node/plant/capacity.ts'
@@ -115,8 +115,6 @@ export class SimHost {
   diskFull = false
   /** The host has power. */
   up = true
-  /** Leases that were ever awarded here and what became of them; kept by the world, for checkers. */
-  readonly leases = new Map<LeaseId, string>()
   #pids = 0
   #drafts = 0
 

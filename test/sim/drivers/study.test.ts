@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { csvRows } from '../../../sim/traces/index.ts'
+import { runsCsv } from '../../../sim/report/index.ts'
 import { LineFile } from '../../../sim/drivers/disk.ts'
 import { loadScenario } from '../../../sim/drivers/scenario-file.ts'
 import { runStudy, type StudyDone } from '../../../sim/drivers/study-run.ts'
@@ -38,12 +39,13 @@ test('a run writes a report that loads nothing, tables, and a manifest to make i
   expect(jobs).toHaveLength(12)
   for (const cells of jobs) {
     const at = (column: string): number => Number(cells[header?.indexOf(column) ?? -1])
-    expect(at('success')).toBe(1)
+    // Nobody collects them.
+    expect([cells[header?.indexOf('final_state') ?? -1], at('success'), cells[header?.indexOf('finish_time') ?? -1]]).toEqual(['RUNNING', 0, ''])
     expect(at('starting_time')).toBeCloseTo(at('submission_time') + at('waiting_time'), 5)
-    expect(at('finish_time')).toBeCloseTo(at('starting_time') + at('execution_time'), 5)
-    expect(at('turnaround_time')).toBeCloseTo(at('waiting_time') + at('execution_time'), 5)
+    expect(at('requested_number_of_resources')).toBe(1)
     expect(at('allocated_resources')).toBeLessThan(3)
   }
+  expect(new Set(jobs.map(([id]) => id)).size).toBe(12)
 
   const written = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8')) as typeof manifest
   expect(written).toMatchObject({ format: 'plantmesh-sim-results/1', seed: 3, runs: 2, done: 2, of: 2, interrupted: false, file: SMALL })
@@ -77,6 +79,19 @@ test('an interrupted study keeps the runs that are done and says so', async () =
   expect(csvRows(await readFile(join(out, 'runs.csv'), 'utf8'))).toHaveLength(1 + manifest.done)
 })
 
+test('runs that an interrupted study has keep their numbers, and the first of a point its course', async () => {
+  const { path } = await scenarioFile()
+  const out = await tempDir()
+  const { study: kept } = await study(path, { out, runs: 4 })
+  expect(kept.points[0]?.runs.map(({ stays, views }) => [stays.length > 0, views.length > 0])).toEqual([[true, true], [false, false], [false, false], [false, false]])
+  expect(kept.points[0]?.runs.every(({ creations }) => creations.length === 6)).toBe(true)
+  const [first, , third] = kept.points[0]?.runs ?? []
+  const point = kept.points[0]?.point
+  if (first === undefined || third === undefined || point === undefined) throw new Error('bug: runs are missing')
+  const [header = [], ...rows] = csvRows(runsCsv([{ point, runs: [first, third] }], 3)).map(({ cells }) => cells)
+  expect(rows.map((cells) => [cells[header.indexOf('run')], cells[header.indexOf('seed')]])).toEqual([['1', '3'], ['3', '5']])
+})
+
 test('a study that is interrupted before anything is done writes a report without runs', async () => {
   const { path } = await scenarioFile()
   const out = await tempDir()
@@ -102,7 +117,7 @@ test('a policy in TypeScript chooses among the offers', async () => {
   await writeFile(join(dir, 'choose.ts'), `interface Offer { plant: string }
 export const choose = (offers: readonly Offer[]): number | undefined => offers.findIndex(({ plant }) => plant === 'p-2')\n`)
   const { study: done } = await study(path)
-  expect(done.points[0]?.runs[0]?.machinesByPlant).toEqual({ 'p-1': 0, 'p-2': 6, 'p-3': 0 })
+  expect(done.points[0]?.runs[0]?.stays.map(({ plant }) => plant)).toEqual(Array.from({ length: 6 }, () => 'p-2'))
 })
 
 test.each([['export const nothing = 1\n', /exports nothing/], ['export const choose = 3\n', /choose is a number/], ['syntax error\n', /pack\.ts/]])('a policy file that is none is told: %j', async (text, found) => {
@@ -128,6 +143,18 @@ test('a trace that is not there, or none, is told with the file', async () => {
   await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { problems: [{ found: '"log.swf"' }] } })
   await writeFile(join(dir, 'log.swf'), '; Version: 2.2\n1 2 3\n')
   await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', line: 2 } })
+})
+
+test('a trace that orders nothing is told: one without jobs that ran, and one that is skipped whole', async () => {
+  const trace = (more: string): string => SMALL.replace(/orders:[\s\S]*?metrics/, `orders:\n  - { kind: trace, file: log.swf, format: swf${more}, machine: { os: linux } }\nmetrics`)
+  const { dir, path } = await scenarioFile(trace(''))
+  await writeFile(join(dir, 'log.swf'), '; Version: 2.2\n1 0 0 -1 1 -1 -1 1 -1 -1 0 1 1 1 1 -1 -1 -1\n')
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', found: '1 jobs, none of which ran' } })
+  await writeFile(join(dir, 'log.swf'), '; Version: 2.2\n')
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', found: 'no jobs' } })
+  await writeFile(join(dir, 'log.swf'), '1 0 0 5 1 -1 -1 1 -1 -1 1 1 1 1 1 -1 -1 -1\n')
+  await writeFile(path, trace(', skip: 1'))
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { file: path, problems: [{ path: 'orders[0].skip', found: 'number 1', allowed: 'less than the 1 jobs of log.swf' }] } })
 })
 
 test.each([

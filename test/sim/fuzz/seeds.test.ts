@@ -12,6 +12,8 @@ const STRIKES: readonly Strike[] = [
   'partition', 'oneWay', 'otherWay', 'latency', 'bandwidth', 'loss', 'crash', 'crashAtEffect', 'hostDown', 'siteOutage', 'standStill', 'clockDrift', 'clockStep', 'diskFull',
   'machineDeath', 'askedTwice', 'clientLeft', 'flawedGuest', ...LIES.map((lie) => `lie ${lie}` as const)
 ]
+/** These strike once in a world. */
+const AIMS: readonly Strike[] = ['aim stillInGrant', 'aim crashInCollect', 'aim crashInBurial', 'aim registrarsCrash', 'aim regretInResize']
 
 test(`nothing that must not be happens in ${SEEDS} drawn worlds, all come together again, and every kind of fault has struck`, async () => {
   let orders = 0
@@ -21,7 +23,7 @@ test(`nothing that must not be happens in ${SEEDS} drawn worlds, all come togeth
     const outcome = await fuzzSeed(seed)
     orders += outcome.orders
     running += outcome.running
-    for (const [what, times] of Object.entries(outcome.strikes)) {
+    for (const [what, times = 0] of Object.entries(outcome.strikes)) {
       const before = effects.get(what as Strike) ?? { times: 0, worlds: 0 }
       effects.set(what as Strike, { times: before.times + times, worlds: before.worlds + 1 })
     }
@@ -32,6 +34,7 @@ test(`nothing that must not be happens in ${SEEDS} drawn worlds, all come togeth
   expect(running / orders).toBeLessThan(0.95)
   const idle = STRIKES.filter((what) => (effects.get(what)?.times ?? 0) < EFFECTS_MIN || (effects.get(what)?.worlds ?? 0) < WORLDS_MIN)
   expect(idle, 'faults that had no effect').toEqual([])
+  expect(AIMS.filter((what) => (effects.get(what)?.worlds ?? 0) < WORLDS_MIN), 'faults that found nothing to aim at').toEqual([])
   // What slow links lose is what they were drawn to lose.
   const lost = (effects.get('loss')?.times ?? 0) / (effects.get('lossExpected')?.times ?? 0)
   expect(lost).toBeGreaterThan(0.7)

@@ -4,7 +4,7 @@ import { PlantError } from '../../../protocols/kit/index.ts'
 import { plantsOf, readScenario, type Point, type ReadInit } from '../../../sim/scenario/index.ts'
 
 const HEAD = 'apiVersion: plantmesh-sim/v1\nkind: Scenario\nname: x\n'
-const init: ReadInit = { constantsOf: (set) => set === 'paper' ? ['resumeMs', 'actionMs'] : [] }
+const init: ReadInit = { constantsOf: (set) => set === 'paper' ? ['resumeMs', 'actionMs', 'storeBytesPerMs'] : [] }
 const points = (text: string, more: Partial<ReadInit> = {}): Point[] => readScenario(HEAD + text, { ...init, ...more }).points
 
 interface Told { path: string, found: string, allowed: string, message: string, line?: number }
@@ -53,6 +53,7 @@ test.each<[string, string, Partial<Told>]>([
   ['a field of another kind of order', 'orders: [{ kind: series, count: 1, machine: { os: linux }, meanIntervalMs: 3 }]\n', { path: 'orders[0].meanIntervalMs', allowed: expect.stringContaining('clients') as string }],
   ['a number out of bounds', 'until: { ms: 1 }\nlinks: { default: { lossShare: 2 } }\n', { path: 'links.default.lossShare', found: 'number 2', allowed: 'at most 1' }],
   ['text where a number belongs', 'until: { ms: soon }\n', { path: 'until.ms', found: '"soon"', allowed: 'a number' }],
+  ['a run of no time', 'until: { ms: 0 }\n', { path: 'until.ms', line: 4, found: 'number 0', allowed: 'more than 0' }],
   ['no plants', 'until: { ms: 1 }\nplants: []\n', { path: 'plants', allowed: 'at least 1 items' }],
   ['a system that no golden machine has', 'orders: [{ kind: series, count: 1, machine: { os: linx } }]\n', { path: 'orders[0].machine.os', message: expect.stringContaining('did you mean linux?') as string }],
   ['a site that is not there', 'until: { ms: 1 }\nfaults: [{ kind: siteOutage, atMs: 1, site: nort }]\n', { path: 'faults[0].site', allowed: 'site' }],
@@ -60,6 +61,7 @@ test.each<[string, string, Partial<Told>]>([
   ['a target that is nobody', 'until: { ms: 1 }\nfaults: [{ kind: crash, atMs: 1, target: {} }]\n', { path: 'faults[0].target', allowed: 'at least one of plants, sites and groups' }],
   ['a fault that is over before it begins', 'until: { ms: 9 }\nfaults: [{ kind: diskFull, atMs: 5, untilMs: 3, target: { groups: [plant] } }]\n', { path: 'faults[0].untilMs', allowed: 'a time after atMs, which is 5' }],
   ['a number that the timings do not have', 'until: { ms: 1 }\ntimings: { set: paper, constants: { resumeM: 3 } }\n', { path: 'timings.constants.resumeM', message: expect.stringContaining('did you mean resumeMs?') as string }],
+  ['a rate of nothing', 'until: { ms: 1 }\ntimings: { set: paper, constants: { storeBytesPerMs: 0 } }\n', { path: 'timings.constants.storeBytesPerMs', line: 5, allowed: 'more than 0, as it is a rate' }],
   ['a line of another set', 'until: { ms: 1 }\ntimings: { set: paper, line: qemu }\n', { path: 'timings.line', allowed: 'vmware, uml, xen' }],
   ['an expression that does not parse', 'orders: [{ kind: series, count: 1, machine: { os: linux, requirements: "Cpus >" } }]\n', { path: 'orders[0].machine.requirements', allowed: 'a ClassAd expression' }],
   ['an action after one that is not there', 'orders: [{ kind: series, count: 1, machine: { os: linux, actions: [{ id: a, after: [b] }] } }]\n', { path: 'orders[0].machine.actions[0].after[0]' }],
@@ -79,6 +81,31 @@ test.each<[string, string, Partial<Told>]>([
   ['a field given twice', 'mode: cores\nmode: arrays\n', { found: 'the field "mode" twice' }]
 ])('%s is told with its path, what was found and what is allowed', (_what, text, told) => {
   expect(problems(HEAD + text)).toContainEqual(expect.objectContaining(told))
+})
+
+const ARRAYS = `${HEAD}mode: arrays\nuntil: { ms: 9 }\nplants: [{ count: 9 }]\norders: [{ kind: poisson, meanIntervalMs: 5, machine: { os: linux } }]\n`
+
+test.each<[string, string, string, number]>([
+  ['a policy file', 'policy: { file: x.ts }\n', 'policy.file', 8],
+  ['a policy file that prices', 'policy: { costModel: file, file: x.ts }\n', 'policy.file', 8],
+  ['more bids than the daemon asks for', 'policy: { k: 17 }\n', 'policy.k', 8],
+  ['another deadline', 'policy: { bidDeadlineMs: 900 }\n', 'policy.bidDeadlineMs', 8],
+  ['a warm-up', 'warmUpShare: 0.1\n', 'warmUpShare', 8],
+  ['faults', 'faults: [{ kind: crash, atMs: 1, target: { groups: [plant] } }]\n', 'faults', 8],
+  ['failures of clones', 'timings: { failureShare: 0.5 }\n', 'timings', 8]
+])('%s with mode: arrays is refused before anything runs', (_what, text, path, line) => {
+  expect(problems(ARRAYS)).toEqual([])
+  expect(problems(ARRAYS + text)).toMatchObject([{ path, line, message: 'is only for mode: cores', allowed: expect.stringContaining('mode: arrays') as string }])
+})
+
+test.each<[string, string, number]>([
+  ['lists', `title: x\nsites: ${'['.repeat(5_000)}${']'.repeat(5_000)}\n`, 5],
+  ['maps', `sites:\n${Array.from({ length: 1_300 }, (_, i) => `${' '.repeat(i + 1)}b:\n`).join('')}`, 4]
+])('nesting of %s that the reader cannot hold is told with the field that it lies in, its line and what is allowed', (_what, text, line) => {
+  const [told, ...more] = problems(HEAD + text)
+  expect(told).toMatchObject({ path: 'sites', message: 'is nested too deeply', allowed: 'at most 24 levels' })
+  expect(told?.line).toBeGreaterThanOrEqual(line)
+  expect(more).toEqual([])
 })
 
 test.each<[string, string]>([

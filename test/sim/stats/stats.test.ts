@@ -27,11 +27,10 @@ test('one run has no interval, and runs that did not give the number do not coun
   expect(summarise([])).toMatchObject({ count: 0, mean: NaN })
 })
 
-test('streamed moments equal those of the whole, also merged', () => {
-  fc.assert(fc.property(fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 2, maxLength: 200 }), fc.nat(), (values, cut) => {
-    const [a, b] = [new Moments(), new Moments()]
-    for (const [i, value] of values.entries()) (i < cut % values.length ? a : b).add(value)
-    a.merge(b)
+test('streamed moments equal those of the whole', () => {
+  fc.assert(fc.property(fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 2, maxLength: 200 }), (values) => {
+    const a = new Moments()
+    for (const value of values) a.add(value)
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length
     const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)
     expect(a.count).toBe(values.length)

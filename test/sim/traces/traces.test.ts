@@ -13,13 +13,12 @@ const SWF = `; Version: 2.2
 `
 
 test('a log in SWF gives its jobs in order of submission, without those that never ran', () => {
-  const { jobs, leftOut, header } = readSwf(SWF)
+  const { jobs, leftOut } = readSwf(SWF)
   expect(jobs).toEqual([
     { id: '1', submitMs: 0, runMs: 3_600_000, cpus: 4, memoryMiB: 8, requestedMs: 7_200_000 },
     { id: '3', submitMs: 30_000, runMs: 45_000, cpus: 16, memoryMiB: 8, requestedMs: 60_000 }
   ])
   expect(leftOut).toBe(1)
-  expect(header).toMatchObject({ Version: '2.2', MaxProcs: '128' })
 })
 
 test.each([['1 2 3', { line: 1, found: '3 fields' }], [`; x\n${'1 '.repeat(17)}x`, { line: 2, field: 'think time', found: '"x"' }]])('a bad line of SWF is told with its number: %j', (text, details) => {
@@ -38,9 +37,31 @@ test.each([['id,when\n', { line: 1 }], ['id,submission_time,duration,cpu_count\n
 
 test('a trace is cut, scaled and bounded', () => {
   const jobs = [{ id: 'a', submitMs: 0, runMs: 10, cpus: 1 }, { id: 'b', submitMs: 100, runMs: 10, cpus: 96, memoryMiB: 100_000 }, { id: 'c', submitMs: 200, runMs: 10, cpus: 2, memoryMiB: 9_000 }]
-  const cut = { skip: 1, take: 2, intervalScale: 0.5, runScale: 2, cpusMax: 8, memoryMiBMax: 1_024, memoryUnit: 'KiB' } as const
+  const cut = { format: 'opendc', skip: 1, take: 2, intervalScale: 0.5, runScale: 2, cpusMax: 8, memoryMiBMax: 1_024, memoryUnit: 'KiB' } as const
   expect(cutTrace(jobs, cut)).toEqual([{ id: 'b', submitMs: 0, runMs: 20, cpus: 8, memoryMiB: 98 }, { id: 'c', submitMs: 50, runMs: 20, cpus: 2, memoryMiB: 9 }])
   expect(cutTrace(jobs, { ...cut, memoryUnit: 'none' }).every(({ memoryMiB }) => memoryMiB === undefined)).toBe(true)
+})
+
+test('memory of SWF is KiB a processor whatever unit the scenario names, and may be passed over', () => {
+  // 512 KiB on each of 16 processors are 8 MiB, 2048 KiB on each of 4 too.
+  const { jobs } = readSwf(SWF)
+  const cut = { format: 'swf', skip: 0, intervalScale: 1, runScale: 1, cpusMax: 1_024, memoryMiBMax: 4_096 } as const
+  for (const memoryUnit of ['MiB', 'KiB'] as const) expect(cutTrace(jobs, { ...cut, memoryUnit }).map(({ memoryMiB }) => memoryMiB)).toEqual([8, 8])
+  const [large] = readSwf('1 0 0 10 4 -1 524288 4 -1 -1 1 1 1 1 1 -1 -1 -1').jobs
+  expect(cutTrace(large === undefined ? [] : [large], { ...cut, memoryUnit: 'KiB' })).toMatchObject([{ memoryMiB: 2_048 }])
+  expect(cutTrace(jobs, { ...cut, memoryUnit: 'none' }).every(({ memoryMiB }) => memoryMiB === undefined)).toBe(true)
+})
+
+test('lines of SWF that tell of parts of a job are left out, as its own line has them all', () => {
+  const line = (id: number, submitS: number, runS: number, status: number): string => `${id} ${submitS} 0 ${runS} 1 -1 -1 1 -1 -1 ${status} 1 1 1 1 -1 -1 -1\n`
+  expect(readSwf(line(1, 0, 30, 1) + line(1, 0, 10, 2) + line(1, 15, 20, 3) + line(2, 9, 5, 0))).toMatchObject({ jobs: [{ id: '1', runMs: 30_000 }, { id: '2' }], leftOut: 2 })
+})
+
+test.each<[string, () => unknown]>([
+  ['SWF', () => readSwf(SWF + SWF)],
+  ['a table of machines', () => readOpendcCsv('id,submission_time,duration,cpu_count\n3,0,9,1\n4,0,9,1\n3,5,9,1\n')]
+])('a job that is in %s twice is told with both lines', (_, read) => {
+  expect(read).toThrow(expect.objectContaining({ code: 'TRACE_INVALID', details: { line: expect.any(Number) as number, found: expect.stringMatching(/^the job "[13]" a second time, first in line [24]$/) as string, allowed: 'each job once' } }) as Error)
 })
 
 test('CSV gives back what was written', () => {
