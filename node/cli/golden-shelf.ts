@@ -4,7 +4,7 @@ import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import type { ApiComponents } from '../portal/api.ts'
 
-export function goldenShelf (c: { warehouse: Warehouse, line: ProductionLine, clock: Clock }): ApiComponents['golden'] {
+export function goldenShelf (c: { warehouse: Warehouse, line: ProductionLine, clock: Clock }): Omit<ApiComponents['golden'], 'mesh' | 'fetch'> {
   return {
     list: () => c.warehouse.list(),
     async build (name, hardware, onStep, signal) {

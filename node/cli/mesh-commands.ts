@@ -4,6 +4,8 @@ import { PlantError, keyIdOf } from '../../protocols/kit/index.ts'
 import { bytesOf } from '../../storage/warehouse/warehouse.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import { clientOptions, runCommand, vmIdArgument, type Context } from './context.ts'
+import type { MeshGolden } from '../plant/images/mesh-goldens.ts'
+import { meshTable } from './golden-mesh.ts'
 import { printable, table } from './output.ts'
 
 export function meshCommands (program: Command): void {
@@ -18,12 +20,13 @@ export function meshCommands (program: Command): void {
       c.out.answer({ key }, key)
     }))
 
-  const golden = program.command('golden').description('golden machines of this plant')
-  clientOptions(golden.command('list').description('what is on the shelf'))
+  const golden = program.command('golden').description('golden machines of this plant and of the mesh')
+  clientOptions(golden.command('list').description('what is on the shelf, and what the mesh has: where, how large, and how much of it is missing here'))
+    .option('--mesh', 'with --json: what the mesh has, instead of this plant\'s own')
     .addHelpText('after', '\nExample:\n  plantmesh golden list')
     .action(async (options) => runCommand(options, async (c) => {
-      const { golden } = await c.api.get('/v1/golden', c.signal) as { golden: Golden[] }
-      c.out.answer(golden, goldenTable(golden))
+      const { golden, mesh } = await c.api.get('/v1/golden', c.signal) as { golden: Golden[], mesh: MeshGolden[] }
+      c.out.answer(options.mesh === true ? mesh : golden, `${goldenTable(golden)}${meshTable(mesh, golden)}`)
     }))
   clientOptions(golden.command('show').description('one golden machine').argument('<name>'))
     .addHelpText('after', '\nExample:\n  plantmesh golden show tiny')
@@ -53,6 +56,12 @@ export function meshCommands (program: Command): void {
       }, c.signal) as { golden: Golden }
       c.out.answer(answer.golden, goldenText(answer.golden))
     }))
+  clientOptions(golden.command('fetch').description('get a golden machine of the mesh ahead of an order').argument('<name>', 'its name or id'))
+    .addHelpText('after', '\nExample:\n  plantmesh golden fetch workspace')
+    .action(async (name, options) => runCommand(options, async (c) => {
+      const fetched = await c.api.lines('/v1/golden/fetch', { name }, (e) => { c.out.progress(printable(String(e['step'])), Number(e['share'])) }, c.signal) as Golden
+      c.out.answer(fetched, goldenText(fetched))
+    }))
   clientOptions(golden.command('remove').description('take it off the shelf; machines made from it go on').argument('<name>'))
     .addHelpText('after', '\nExample:\n  plantmesh golden remove workspace')
     .action(async (name, options) => runCommand(options, async (c) => {
@@ -79,5 +88,5 @@ function goldenTable (golden: Golden[]): string {
 function goldenText (g: Golden): string {
   return [`${printable(g.name)}  ${g.goldenId}`, `  os ${printable(g.os)}, ${g.hardware.isa}, ${g.hardware.cpus} cpu, ${g.hardware.memoryMiB} MiB memory, ${g.hardware.diskMiB} MiB disk`, `  suspended on ${g.lineFingerprint}`,
     `  actions done: ${g.actionsDone.length === 0 ? 'none' : g.actionsDone.map((a) => `${printable(a.id)} (${a.digest.slice(0, 12)})`).join(', ')}`,
-    ...g.files.map((f) => `  ${f.name.padEnd(12)} ${String(f.bytes).padStart(12)} bytes  sha256 ${f.sha256.slice(0, 16)}…`)].join('\n')
+    ...g.files.map((f) => `  ${f.name.padEnd(12)} ${String(f.bytes).padStart(12)} bytes  ${f.root === undefined ? 'sha256' : 'root'} ${(f.root ?? f.sha256 ?? '').slice(0, 16)}…`)].join('\n')
 }

@@ -16,6 +16,9 @@ const address = z.string().refine((text) => {
 
 const whole = z.number().int().nonnegative()
 
+/** A cap on golden machines' bytes to or from other plants, in Mbit/s. */
+const mbitPerS = z.number().min(0.1, 'at least 0.1 Mbit/s').max(1_000_000)
+
 /** What a plant offers; absent parts are taken from the host. */
 const amount = whole.exactOptional()
 /** Amounts of `capacity:` in a configuration file; absent ones are the host's. */
@@ -31,6 +34,8 @@ export const configSchema = z.strictObject({
   mdns: z.boolean(),
   site: z.string().max(63),
   costModel: z.enum(COST_MODELS),
+  uploadMax: mbitPerS,
+  downloadMax: mbitPerS,
   collectOnExit: z.boolean()
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>

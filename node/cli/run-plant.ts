@@ -3,10 +3,12 @@ import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { PlantError, keyIdOf, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
+import { HOLDINGS_TOPIC } from '../../protocols/image/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
 import { lockData } from '../../storage/drivers/data-lock.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import { openWarehouse } from '../../storage/drivers/fs-warehouse.ts'
+import { swarm, type SwarmInit } from '../../storage/swarm/index.ts'
 import { startPlantNode, type PlantNode } from '../composition/plant-node.ts'
 import { loadOrMakeKey } from '../drivers/key-file.ts'
 import { makeDirs } from '../drivers/make-dirs.ts'
@@ -14,12 +16,14 @@ import { NodeCrypto } from '../drivers/node-crypto.ts'
 import { SystemClock } from '../drivers/system-clock.ts'
 import { SystemRandom } from '../drivers/system-random.ts'
 import { probeHost, type HostFigures } from '../drivers/host-probe.ts'
+import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
 import { serveApi } from '../portal/api.ts'
 import { cacheDirOf } from '../setup/places.ts'
 import { ensureQemu } from '../setup/qemu.ts'
+import { goldenMesh } from './golden-mesh.ts'
 import { goldenShelf } from './golden-shelf.ts'
 import { VERSION } from './version.ts'
 
@@ -33,6 +37,8 @@ export interface RunPlantInit {
   capacity: (host: HostSize) => Capacity
   site: string
   costModel: string
+  /** Caps on golden machines' bytes to and from other plants. */
+  swarm: SwarmInit
   /** Warehouse directories of this host whose golden machines are taken over. */
   importFrom: string[]
   log: Log
@@ -82,18 +88,21 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const base = await openBase(init, signal, undo)
   const { dataDir, clock, random, crypto, key, self, records, warehouse, line, host } = base
   const capacity = init.capacity(host)
-  const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
+  const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC, HOLDINGS_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
   undo.push(async () => mesh.stop())
   const { transport, pubsub, directory } = mesh
   const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load }, {
-    clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line, media: async (name) => mediaFile(join(dataDir, 'media', name))
+    clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
+    images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }) },
+    media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())
-  undo.push(watchHost(base, ({ load }) => { node.onHost(load) }))
+  node.onHost(host.load, host.freeDiskMiB * 2 ** 20)
+  undo.push(watchHost(base, ({ load, freeDiskMiB }) => { node.onHost(load, freeDiskMiB * 2 ** 20) }))
   const api = join(dataDir, 'api.sock')
   const served = await serveApi(api, {
     shop: node.shop,
-    golden: goldenShelf({ warehouse, line, clock }),
+    golden: { ...goldenShelf({ warehouse, line, clock }), ...goldenMesh(node.images) },
     grant: async (signed, until) => node.grant(signed, until),
     self: () => ({ peerId: self, addresses: mesh.addresses(), mesh: init.mesh, version: VERSION, accelerator: line.accelerator, fingerprint: line.fingerprint, capacity }),
     log
@@ -118,7 +127,7 @@ async function openBase (init: RunPlantInit, signal: AbortSignal, undo: Undo) {
   const key = loadOrMakeKey(join(dataDir, 'key'), log)
   const records = openRecords(join(dataDir, 'records.sqlite'), { clock })
   undo.push(() => { records.close() })
-  const warehouse = await openWarehouse({ dir: join(dataDir, 'warehouse'), clock, log })
+  const warehouse = await openWarehouse({ dir: join(dataDir, 'warehouse'), clock, log, crypto, signer: key })
   undo.push(async () => warehouse.close())
   for (const from of init.importFrom) await warehouse.importFrom(from, signal)
   // In the background, so that neither the start nor the first order waits for it.

@@ -7,6 +7,7 @@ import { dataDirOf } from './context.ts'
 import { checkConfig, readConfig } from './options.ts'
 import { printError } from './output.ts'
 
+const BYTES_PER_S_OF_MBIT = 125_000
 const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/0'
 
 interface UpOptions {
@@ -19,6 +20,8 @@ interface UpOptions {
   mdns: boolean
   site?: string
   costModel?: string
+  uploadMax?: number
+  downloadMax?: number
   collectOnExit?: boolean
   import?: string[]
   withParent?: boolean
@@ -36,6 +39,8 @@ export function upCommand (program: Command): void {
     .option('--no-mdns', 'do not look for plants on the local network')
     .option('--site <name>', 'the site this plant belongs to')
     .option('--cost-model <name>', 'memory, compute+network or time-to-done (default)')
+    .option('--upload-max <Mbit/s>', 'cap on what golden machines send to other plants (default: none)', Number)
+    .option('--download-max <Mbit/s>', 'cap on what golden machines are fetched with (default: none)', Number)
     .option('--collect-on-exit', 'collect the machines before stopping')
     .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
     .option('--with-parent', 'stop when standard input ends')
@@ -72,6 +77,10 @@ async function up (options: UpOptions): Promise<void> {
       },
       site: config.site ?? '',
       costModel: config.costModel ?? 'time-to-done',
+      swarm: {
+        ...(config.uploadMax !== undefined && { uploadBytesPerS: config.uploadMax * BYTES_PER_S_OF_MBIT }),
+        ...(config.downloadMax !== undefined && { downloadBytesPerS: config.downloadMax * BYTES_PER_S_OF_MBIT })
+      },
       importFrom: options.import ?? [],
       log
     }, stop.signal)
@@ -99,6 +108,8 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(!options.mdns && { mdns: false }),
     ...(options.site !== undefined && { site: options.site }),
     ...(options.costModel !== undefined && { costModel: options.costModel }),
+    ...(options.uploadMax !== undefined && { uploadMax: options.uploadMax }),
+    ...(options.downloadMax !== undefined && { downloadMax: options.downloadMax }),
     ...(options.collectOnExit === true && { collectOnExit: true })
   }
 }

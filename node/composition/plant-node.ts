@@ -4,7 +4,7 @@
  */
 import { Lifetime, PlantError, fromHex, limiter, withLoopback, type Clock, type Crypto, type Directory, type Log, type PubSub, type Random, type Signer, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import { bidding, type Bidding, type BiddingInit } from '../../protocols/bid/index.ts'
-import { capacity, type PlantAd } from '../../protocols/capacity/index.ts'
+import { capacity, type Capacity as CapacityView, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming, type Claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
 import { grants, openCall } from '../../protocols/member/index.ts'
@@ -14,6 +14,7 @@ import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import type { Capacity } from '../plant/capacity.ts'
 import { costModel, type CostModel } from '../plant/cost/index.ts'
+import type { MeshGoldens } from '../plant/images/mesh-goldens.ts'
 import { LIVE_STATES } from '../plant/instance.ts'
 import { Ledger } from '../plant/ledger.ts'
 import { adOfPlant } from '../plant/plant-ad.ts'
@@ -22,6 +23,7 @@ import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { shop } from '../shop/shop.ts'
+import { composeImages, type ImageParts } from './images.ts'
 
 export interface PlantNodeInit {
   site: string
@@ -52,6 +54,8 @@ export interface PlantNodeComponents {
   directory: Directory
   records: Records
   warehouse: Warehouse
+  /** The warehouse's pieces and the swarm that carries them; absent: the plant neither offers its golden machines to others nor fetches theirs. */
+  images?: ImageParts
   line: ProductionLine
   /** The path of an ISO image of the host by its name; undefined when there is none. */
   media: (name: string) => Promise<string | undefined>
@@ -62,10 +66,12 @@ export interface PlantNode {
   readonly plant: Plant
   readonly shop: Shop
   readonly ledger: Ledger
+  /** The mesh's golden machines; absent where nothing is fetched. */
+  readonly images: MeshGoldens | undefined
   /** Takes in a grant that a domain's key signed, and tells the mesh. */
   grant (signed: Uint8Array, signal: AbortSignal): Promise<void>
-  /** The host was looked at again: leases that ran out end, the advert tells the load. */
-  onHost (load: number): void
+  /** The host was looked at again: leases that ran out end, the advert tells the load, fetches know the room. */
+  onHost (load: number, freeDiskBytes?: number): void
   /** How much of each kind is under way here; all 0 where nobody orders and nothing is broken. */
   underWay (): Record<string, number>
   /** Takes no more orders from other shops; what was begun goes on. */
@@ -99,26 +105,23 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const view = capacity(init.candidatesMax === undefined ? {} : { candidatesMax: init.candidatesMax })({ clock, random, pubsub, transport: c.transport, signer: c.signer, crypto, log })
 
   let { load } = init
+  let freeDiskBytes: number | undefined
+  const images = composeImages({ ...c, isa: line.isa, inView: (peer) => view.get(peer) !== undefined, freeDiskBytes: () => freeDiskBytes, learn: (bytesPerMs) => { desk.learn('fetchBytesPerMs', bytesPerMs) } })
+  const meshParts = images === undefined ? {} : { images }
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
-  const claims = claiming()({
-    transport, clock, random, log, crypto,
-    store: records,
-    peers: () => view.plants().map(({ peer }) => peer),
-    knowledge: (vmId) => {
-      const secret = records.machine(vmId)?.orderSecret
-      return secret === undefined || secret === '' ? undefined : fromHex(secret)
-    }
-  })
-  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const claims = claimsOf(c, transport, view)
+  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
-    self, clock, random, log, line, warehouse, records, directory, atOnce,
+    self, clock, random, log, line, warehouse, ...meshParts, records, directory, atOnce,
+    figures: () => desk.figures(),
     orderOf: (vmId) => orderIn(crypto, vmId, records.signedOrder(vmId)),
     resizer: resizer({ warehouse, line, clock, log }),
     media: c.media,
     release: (record) => { ledger.release(record.lease.id) },
     collected: (record) => { claims.collected(record.vmId, record.orderDigest) },
+    givenBack: (record) => { claims.drop(record.vmId, record.orderDigest) },
     // A failed machine is held until it is forgotten: whoever asks for its order again is told of it until then.
     forgotten: (record) => { if (record.state === 'failed') claims.drop(record.vmId, record.orderDigest) },
     mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
@@ -126,6 +129,11 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     learn: (figure, value) => { desk.learn(figure, value) }
   })
   desk.restore()
+  // Before machines half made are made anew: what they are made from may have to be fetched.
+  if (images !== undefined) {
+    lifetime.own(async () => images.stop())
+    await images.start()
+  }
   lifetime.own(async () => plant.stop())
   await plant.recover(signal)
   await serveMachines({ transport, clock, crypto, host: plant })
@@ -141,9 +149,11 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   return {
     plant,
     ledger,
-    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records }),
+    images,
+    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images?.has(os) === true }),
     grant: async (signed, until) => membership.publish(signed, until),
-    onHost (loadNow) {
+    onHost (loadNow, freeBytes) {
+      freeDiskBytes = freeBytes
       for (const lease of ledger.expire(clock.monotonicMs())) log.warn({ vmId: lease.vmId }, 'a lease ended before its machine was begun')
       load = loadNow
       advertise()
@@ -152,6 +162,18 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     closeDoors: async () => bids.stop(),
     stop: async () => lifetime.end()
   }
+}
+
+function claimsOf ({ clock, random, log, crypto, records }: PlantNodeComponents, transport: Transport, view: CapacityView): Claiming {
+  return claiming()({
+    transport, clock, random, log, crypto,
+    store: records,
+    peers: () => view.plants().map(({ peer }) => peer),
+    knowledge: (vmId) => {
+      const secret = records.machine(vmId)?.orderSecret
+      return secret === undefined || secret === '' ? undefined : fromHex(secret)
+    }
+  })
 }
 
 /** The registrars learn of the machines of the records before anybody is told that they are not here. */

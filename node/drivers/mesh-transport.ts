@@ -3,19 +3,21 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { PlantError } from '../../protocols/kit/index.ts'
 import type { Cancel, Clock, Log, MessageStream, PeerId, StreamHandler, StreamLimits, Transport } from '../../protocols/kit/index.ts'
+import type { ByteStream, ByteStreamLimits, ByteTransport } from '../../storage/swarm/byte-stream.ts'
 import type { Admission } from './mesh-admission.ts'
 import { OPEN_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX } from './mesh-limits.ts'
+import { Libp2pByteStream } from './mesh-bytes.ts'
 import { Libp2pMessageStream } from './mesh-stream.ts'
 
 export interface MeshTransportComponents { node: Libp2p, admission: Admission, clock: Clock, log: Log }
 
 /** Streams open from each peer under one protocol; peers without any are not in it, so that it is as long as there are streams. */
 class InboundCount {
-  readonly #limits: StreamLimits
+  readonly #limits: ByteStreamLimits
   readonly #byPeer = new Map<string, number>()
   #total = 0
 
-  constructor (limits: StreamLimits) { this.#limits = limits }
+  constructor (limits: ByteStreamLimits) { this.#limits = limits }
 
   /** Takes a place and returns what gives it back, or undefined when all are taken. */
   enter (peer: string): Cancel | undefined {
@@ -36,7 +38,7 @@ class InboundCount {
 }
 
 /** Streams over libp2p, to and from admitted neighbours only. */
-export class MeshTransport implements Transport {
+export class MeshTransport implements Transport, ByteTransport {
   readonly self: PeerId
   readonly #c: MeshTransportComponents
 
@@ -46,15 +48,48 @@ export class MeshTransport implements Transport {
   }
 
   async open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal): Promise<MessageStream> {
+    const stream = await this.#openInTime(peer, protocol, signal)
+    const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock)
+    if (signal !== undefined) abortWith(messages, signal)
+    return messages
+  }
+
+  async openBytes (peer: PeerId, protocol: string, signal: AbortSignal): Promise<ByteStream> {
+    return new Libp2pByteStream(await this.#openInTime(peer, protocol, signal), peer)
+  }
+
+  async handle (protocol: string, limits: StreamLimits, handler: StreamHandler): Promise<Cancel> {
+    return this.#handle(protocol, limits, (stream, connection, leave) => { void this.#serve(stream, connection, protocol, limits, handler, leave) })
+  }
+
+  async handleBytes (protocol: string, limits: ByteStreamLimits, handler: (stream: ByteStream) => void): Promise<Cancel> {
+    return this.#handle(protocol, limits, (stream, connection, leave) => { void this.#serveBytes(stream, connection, handler, leave) })
+  }
+
+  connected (): PeerId[] { return this.#c.admission.neighbours() }
+
+  onNeighbour (fn: (peer: PeerId, change: 'joined' | 'left') => void): Cancel { return this.#c.admission.onNeighbour(fn) }
+
+  async #handle (protocol: string, limits: ByteStreamLimits, serve: (stream: Stream, connection: Connection, leave: Cancel) => void): Promise<Cancel> {
+    const count = new InboundCount(limits)
+    // libp2p counts by connection; we count by peer and in all, so that its own bound is only the muxer's.
+    await this.#c.node.handle(protocol, (stream, connection) => {
+      const leave = count.enter(connection.remotePeer.toString())
+      if (leave === undefined) stream.abort(new PlantError('LIMIT', { protocol, bound: 'streams' }))
+      else serve(stream, connection, leave)
+    }, { maxInboundStreams: STREAMS_PER_CONNECTION_MAX, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
+    return () => {
+      this.#c.node.unhandle(protocol).catch((error: unknown) => { this.#c.log.debug({ protocol, error }, 'could not take back a protocol') })
+    }
+  }
+
+  async #openInTime (peer: PeerId, protocol: string, signal: AbortSignal | undefined): Promise<Stream> {
     signal?.throwIfAborted()
     const late = new AbortController()
     const cancel = this.#c.clock.after(OPEN_TIMEOUT_MS, () => { late.abort(new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'no answer in time' })) })
     const both = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])
     try {
-      const stream = await this.#open(peer, protocol, both)
-      const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock)
-      if (signal !== undefined) abortWith(messages, signal)
-      return messages
+      return await this.#open(peer, protocol, both)
     } catch (cause) {
       signal?.throwIfAborted()
       if (cause instanceof PlantError) throw cause
@@ -64,30 +99,23 @@ export class MeshTransport implements Transport {
     }
   }
 
-  async handle (protocol: string, limits: StreamLimits, handler: StreamHandler): Promise<Cancel> {
-    const count = new InboundCount(limits)
-    // libp2p counts by connection; we count by peer and in all, so that its own bound is only the muxer's.
-    await this.#c.node.handle(protocol, (stream, connection) => {
-      const leave = count.enter(connection.remotePeer.toString())
-      if (leave === undefined) {
-        stream.abort(new PlantError('LIMIT', { protocol, bound: 'streams' }))
-        return
-      }
-      void this.#serve(stream, connection, protocol, limits, handler, leave)
-    }, { maxInboundStreams: STREAMS_PER_CONNECTION_MAX, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
-    return () => {
-      this.#c.node.unhandle(protocol).catch((error: unknown) => { this.#c.log.debug({ protocol, error }, 'could not take back a protocol') })
-    }
-  }
-
-  connected (): PeerId[] { return this.#c.admission.neighbours() }
-
-  onNeighbour (fn: (peer: PeerId, change: 'joined' | 'left') => void): Cancel { return this.#c.admission.onNeighbour(fn) }
-
   async #open (peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
     const connection = await this.#c.node.dial(peerIdFromString(peer), { signal })
     if (!await this.#c.admission.admitted(connection)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not of this mesh' })
     return connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
+  }
+
+  /** Never rejects. The handler gets the stream once the peer is admitted; until then nothing of it is read. */
+  async #serveBytes (stream: Stream, connection: Connection, handler: (stream: ByteStream) => void, leave: Cancel): Promise<void> {
+    const bytes = new Libp2pByteStream(stream, connection.remotePeer.toString() as PeerId)
+    bytes.signal.addEventListener('abort', leave, { once: true })
+    if (bytes.signal.aborted) leave()
+    try {
+      if (!await this.#c.admission.admitted(connection)) throw new PlantError('NOT_AUTHORISED', { peer: bytes.peer, problem: 'not of this mesh' })
+      handler(bytes)
+    } catch (error) {
+      bytes.abort(error instanceof Error ? error : new Error(String(error)))
+    }
   }
 
   /** Never rejects: whatever a handler or a peer does ends in a reset and a line in the log. */

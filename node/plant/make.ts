@@ -12,7 +12,11 @@ import { runHostAction } from './host-actions.ts'
 import { hostNameOf, identityOf } from './identity.ts'
 import { orAborted } from './or-aborted.ts'
 import { PHASE_SHARES, type Phases } from './phases.ts'
-import { plan, type Production } from './planner.ts'
+import type { Figures } from './cost/index.ts'
+import { progressText } from './images/fetcher.ts'
+import type { MeshGoldens } from './images/mesh-goldens.ts'
+import { planPatiently } from './images/plan-in-mesh.ts'
+import type { Production } from './planner.ts'
 import type { Resizer } from './resizer.ts'
 
 export interface MakeComponents {
@@ -21,6 +25,10 @@ export interface MakeComponents {
   log: Log
   line: ProductionLine
   warehouse: Warehouse
+  /** What other plants have; absent where nothing is fetched. */
+  images?: Pick<MeshGoldens, 'choices' | 'confirmed' | 'isYoung' | 'fetch' | 'used' | 'isFamily'>
+  /** How long things take here. */
+  figures: () => Figures
   /** Creations at work at once: the host's cores (issue: limited, not serialised). */
   atOnce: Limiter
   resizer: Resizer
@@ -29,6 +37,8 @@ export interface MakeComponents {
 
 export interface MakeHooks {
   onProgress: (step: string, share: number) => void
+  /** The golden machine could not be fetched: nothing of the machine was begun, and another plant may make it. */
+  onFetchFailed: () => void
   /** Measures where the time goes, also of a creation that fails. */
   time: Phases
   /** Told before the clone exists, so that a crash finds what it was made from. */
@@ -55,59 +65,95 @@ export interface Made {
   unpin: () => void
 }
 
-/** Throws GOLDEN_*, VM_*, IDENTITY_FAILED, ACTION_*, DISK_FULL, or the signal's reason. */
-export async function makeMachine ({ vmId, order, domainKey }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
+/** Golden machines that are fetched for one order: what was fetched may be removed, or something better be told of, before its turn comes. */
+const FETCHES_MAX = 3
+
+/** Throws GOLDEN_*, IMAGE_INVALID, FETCH_STALLED, VM_*, IDENTITY_FAILED, ACTION_*, DISK_FULL, or the signal's reason. */
+export async function makeMachine (machine: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
+  const { order, domainKey } = machine
+  const { time } = hooks
   hooks.onProgress('waiting for a free core', 0.01)
-  return c.atOnce.run(async () => {
-    const { time } = hooks
-    time.begin('plan')
-    const chosen = plan(order, c.warehouse.list(), c.line.fingerprint, c.line.isa, domainKey)
-    if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
-    let golden = chosen.golden
-    if (chosen.resize) {
-      time.begin('resize')
-      golden = await c.resizer.resized(golden, order.hardware, signal)
-    }
+  for (let fetches = 0; ; fetches++) {
+    // Nobody waits for a core behind a fetch, which needs none.
+    const step = await c.atOnce.run(async () => {
+      time.begin('plan')
+      const chosen = await planPatiently(order, domainKey, { ...c, figures: c.figures() }, signal)
+      if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
+      return chosen.here ? { made: await makeFrom(chosen, machine, c, hooks, signal) } : { fetch: chosen }
+    }, signal)
+    if (step.made !== undefined) return step.made
+    if (fetches >= FETCHES_MAX) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, problem: 'what was fetched went again before it was used' })
     time.begin('fetch')
-    const unpin = c.warehouse.pin(golden.goldenId)
-    let live: LiveMachine | undefined
-    try {
-      hooks.onPlanned({ golden, plan: chosen })
-      const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
-      time.begin('clone')
-      const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
-      live = await c.line.clone({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, signal)
-      hooks.onCloned(live)
-      const alive = AbortSignal.any([signal, deathOf(live)])
-      time.begin('identity')
-      const taken = await live.identify(identity, alive)
-      time.begin('configure')
-      const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
-      time.end()
-      const outputs = new Outputs()
-      outputs.add(chosen.outputs)
-      outputs.add(configured.outputs, configured.outputsDropped)
-      if (outputs.dropped.count > 0) c.log.warn({ vmId, ...outputs.dropped }, 'outputs of a machine were left out')
-      hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
-      if (chosen.resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
-      return {
-        live,
-        golden,
-        unpin,
-        actionsRun,
-        actionsMended,
-        outputs: outputs.kept,
-        outputsDropped: outputs.dropped,
-        identity: { ...taken, mac: identity.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
-        stats: await live.stats()
-      }
-    } catch (error) {
-      await live?.destroy().catch((cause: unknown) => { c.log.error({ vmId, error: String(cause) }, 'what was made of a machine could not be cleared away') })
-      unpin()
-      throw error
-    }
-  }, signal)
+    await fetched(step.fetch.golden, c, hooks, signal)
+  }
 }
+
+/** Makes it from a golden machine that is here. */
+async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
+  const { time } = hooks
+  let golden = chosen.golden
+  if (chosen.resize) {
+    time.begin('resize')
+    golden = await c.resizer.resized(golden, order.hardware, signal)
+  }
+  time.begin('fetch')
+  const unpin = c.warehouse.pin(golden.goldenId)
+  let live: LiveMachine | undefined
+  try {
+    hooks.onPlanned({ golden, plan: chosen })
+    c.images?.used(golden.goldenId)
+    const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
+    time.begin('clone')
+    const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
+    live = await c.line.clone({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, signal)
+    hooks.onCloned(live)
+    const alive = AbortSignal.any([signal, deathOf(live)])
+    time.begin('identity')
+    const taken = await live.identify(identity, alive)
+    time.begin('configure')
+    const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
+    time.end()
+    const outputs = new Outputs()
+    outputs.add(chosen.outputs)
+    outputs.add(configured.outputs, configured.outputsDropped)
+    if (outputs.dropped.count > 0) c.log.warn({ vmId, ...outputs.dropped }, 'outputs of a machine were left out')
+    hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
+    if (chosen.resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
+    return {
+      live,
+      golden,
+      unpin,
+      actionsRun,
+      actionsMended,
+      outputs: outputs.kept,
+      outputsDropped: outputs.dropped,
+      identity: { ...taken, mac: identity.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
+      stats: await live.stats()
+    }
+  } catch (error) {
+    await live?.destroy().catch((cause: unknown) => { c.log.error({ vmId, error: String(cause) }, 'what was made of a machine could not be cleared away') })
+    unpin()
+    throw error
+  }
+}
+
+/** Resolves once the golden machine is on the shelf here. */
+async function fetched (golden: Golden, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<void> {
+  try {
+    await c.images?.fetch(golden.goldenId, (progress) => {
+      const share = progress.totalBytes === 0 ? 1 : progress.bytes / progress.totalBytes
+      hooks.onProgress(progressText(progress), PHASE_SHARES.fetch + FETCH_SHARE * share)
+    }, signal)
+  } catch (cause) {
+    signal.throwIfAborted()
+    hooks.onFetchFailed()
+    const { code, details } = asPlantError(cause)
+    throw code === 'FETCH_STALLED' ? cause : new PlantError('FETCH_STALLED', { goldenId: golden.goldenId, name: golden.name, ...details, reason: code }, { cause })
+  }
+}
+
+/** Fetching takes most of a creation that has to: progress goes up to here, and stays while the phases after it pass their own shares. */
+const FETCH_SHARE = 0.5
 
 /** Aborted with VM_DIED when the machine dies. */
 function deathOf (live: LiveMachine): AbortSignal {

@@ -1,6 +1,6 @@
 /**
- * The production process planner (VMPlants 3.2, P8): of all golden machines that match an order, the one that leaves the least to do, and
- * what is left of the configuration DAG.
+ * The production process planner (VMPlants 3.2, P8): of all golden machines that match an order - those here and those that the mesh has - the one
+ * from which it takes the least time to the machine that was ordered, and what is left of the configuration DAG.
  */
 import { PlantError, type ActionDigest, type KeyId } from '../../protocols/kit/index.ts'
 import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
@@ -9,6 +9,8 @@ import { digestPrefixes, QuickMatcher } from '../../protocols/order/quick-match.
 import { isOutputName } from '../../protocols/order/outputs.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
 import { bytesOf } from '../../storage/warehouse/warehouse.ts'
+import { FIGURES_AT_FIRST, type Figures } from './cost/learned.ts'
+import { eligible, whose, type Choice } from './eligible.ts'
 
 /** An action of the order that the golden machine has done already. */
 export interface SkippedAction { id: string, digest: ActionDigest, outputs: Record<string, string> }
@@ -19,6 +21,10 @@ export type Plan = Production | { fits: false, refusal: PlanRefusal }
 export interface Production {
   fits: true
   golden: Golden
+  /** It is on the plant's shelf; else it is fetched first, even if all of its bytes are here as parts of others. */
+  here: boolean
+  /** Bytes of it that are not here yet. */
+  fetchBytes: number
   /** The golden machine is of another size or was suspended on another production line: its disk is booted once at the order's size first. */
   resize: boolean
   /** In the order in which they were done. */
@@ -29,7 +35,20 @@ export interface Production {
   outputs: Record<string, string>
 }
 
-export type PlanClause = 'OS' | 'ISA' | 'DISK' | MatchClause
+type NearClause = 'OS' | 'ISA' | 'DISK' | MatchClause
+export type PlanClause = 'AMBIGUOUS' | NearClause
+
+/** What the planner goes by besides the order and the plant's own golden machines. */
+export interface PlanMore {
+  /** The plant's instruction set, for orders that name none. */
+  hostIsa?: string
+  /** Speaks for the order's domain. */
+  domainKey?: KeyId
+  /** What the mesh has; those that are here too are passed over. */
+  remote?: readonly Choice[]
+  /** How long things take here; what they took before anything was measured, by default. */
+  figures?: Pick<Figures, 'actionMs' | 'bootMs' | 'fetchBytesPerMs'>
+}
 
 /** A refusal by the nearest golden machine: the one that passes most clauses. JSON-safe. */
 export interface PlanRefusal {
@@ -47,20 +66,23 @@ export interface PlanRefusal {
 /** Names of what there is, in a refusal. */
 const NAMES_TOLD_MAX = 20
 /** Clauses in the order in which they are tested: the further a golden machine gets, the nearer it is. */
-const CLAUSES: readonly PlanClause[] = ['OS', 'ISA', 'DISK', 'SUBSET', 'PREFIX', 'PARTIAL_ORDER']
+const CLAUSES: readonly NearClause[] = ['OS', 'ISA', 'DISK', 'SUBSET', 'PREFIX', 'PARTIAL_ORDER']
 
 /**
- * Plans a checked order. `fingerprint` is the production line's; `hostIsa` its instruction set, for orders that name none; `domainKey` speaks for the order's domain. The answer
- * depends on nothing else, and not on the order of `goldens`. One pass over them: nothing here is quadratic.
+ * Plans a checked order. `fingerprint` is the production line's. The answer depends on nothing else, and not on the order of `goldens`. One pass
+ * over them: nothing here is quadratic.
  */
-export function plan (order: Order, all: readonly Golden[], fingerprint: string, hostIsa?: string, domainKey?: KeyId): Plan {
-  const goldens = all.filter((golden) => mayBase(order, golden, domainKey))
+export function plan (order: Order, goldens: readonly Golden[], fingerprint: string, more: PlanMore = {}): Plan {
+  const all = choicesOf(goldens, more.remote ?? [])
+  const may = eligible(order, all, more.domainKey)
+  if (may.kind === 'ambiguous') return { fits: false, refusal: ambiguity(order, may.choices) }
   const graph = orderGraph(order.software.actions)
   const quick = new QuickMatcher(graph)
-  const isa = order.hardware.isa ?? hostIsa
+  const isa = order.hardware.isa ?? more.hostIsa
+  const figures = more.figures ?? FIGURES_AT_FIRST
   let best: Candidate | undefined
   let near: Near | undefined
-  for (const golden of goldens) {
+  for (const { golden, missingBytes, here } of may.choices) {
     const clause = unfit(order, golden, isa)
     if (clause !== undefined) {
       near = nearer(near, golden, clause, 0)
@@ -69,9 +91,11 @@ export function plan (order: Order, all: readonly Golden[], fingerprint: string,
     const { cpus, memoryMiB } = golden.hardware
     const resize = cpus !== order.hardware.cpus || memoryMiB !== order.hardware.memoryMiB || golden.lineFingerprint !== fingerprint
     const named = isNamed(order, golden)
+    const candidateOf = (nodes: Candidate['nodes'], left: number): Candidate => ({
+      golden, here: here === true, resize, nodes, left, missingBytes, bytes: bytesOf(golden.files), distanceMs: left * figures.actionMs + missingBytes / figures.fetchBytesPerMs + (resize ? figures.bootMs : 0)
+    })
     // If all that it has done counts, it leaves this much; what even then is no better than the best need not be compared.
-    const hoped: Candidate = { golden, resize, nodes: [], left: Math.max(0, graph.actions.length - golden.actionsDone.length), bytes: bytesOf(golden.files) }
-    if (best !== undefined && compare(hoped, best) > 0) continue
+    if (best !== undefined && compare(candidateOf([], Math.max(0, graph.actions.length - golden.actionsDone.length)), best) > 0) continue
     const verdict = named ? undefined : quick.test(prefixesOf(golden))
     if (verdict?.verdict === 'fails') {
       if (best === undefined) near = nearer(near, golden, verdict.clause, verdict.at)
@@ -82,10 +106,17 @@ export function plan (order: Order, all: readonly Golden[], fingerprint: string,
       if (best === undefined) near = nearer(near, golden, match.clause, match.at)
       continue
     }
-    const candidate = { ...hoped, nodes: match.nodes, left: graph.actions.length - match.nodes.filter((node) => node !== undefined).length }
+    const candidate = candidateOf(match.nodes, graph.actions.length - match.nodes.filter((node) => node !== undefined).length)
     if (best === undefined || compare(candidate, best) < 0) best = candidate
   }
-  return best === undefined ? { fits: false, refusal: refusalOf(order, goldens, graph, isa, near) } : production(best, graph)
+  return best === undefined ? { fits: false, refusal: refusalOf(order, may.choices.map(({ golden }) => golden), graph, isa, near) } : production(best, graph)
+}
+
+function choicesOf (goldens: readonly Golden[], remote: readonly Choice[]): Choice[] {
+  const here = goldens.map((golden): Choice => ({ golden, missingBytes: 0, here: true }))
+  if (remote.length === 0) return here
+  const ids = new Set(goldens.map(({ goldenId }) => goldenId))
+  return [...here, ...remote.filter(({ golden }) => !ids.has(golden.goldenId))]
 }
 
 /** Descriptions never change once they are on the shelf, so this is worked out once for each. */
@@ -100,28 +131,37 @@ function prefixesOf (golden: Golden): Uint32Array {
   return prefixes
 }
 
-/** Whether this golden machine may be the base of an order of that domain: see `Golden.publishedBy`. */
-function mayBase (order: Order, golden: Golden, domainKey?: KeyId): boolean {
-  const by = golden.publishedBy
-  return by === undefined || order.software.os === golden.name || (by.domainKey === domainKey && by.domain === order.domain)
+interface Candidate {
+  golden: Golden
+  here: boolean
+  resize: boolean
+  nodes: (Match & { matches: true })['nodes']
+  left: number
+  missingBytes: number
+  bytes: number
+  /** What of the time to the machine depends on the choice: fetching, booting once, actions. */
+  distanceMs: number
 }
+interface Near { golden: Golden, clause: NearClause, at: number }
 
-interface Candidate { golden: Golden, resize: boolean, nodes: (Match & { matches: true })['nodes'], left: number, bytes: number }
-interface Near { golden: Golden, clause: PlanClause, at: number }
-
-function unfit (order: Order, golden: Golden, isa: string | undefined): PlanClause | undefined {
-  if (order.software.os !== golden.name && order.software.os !== golden.os) return 'OS'
+function unfit (order: Order, golden: Golden, isa: string | undefined): NearClause | undefined {
+  const { os } = order.software
+  if (os !== golden.name && os !== golden.os && os !== golden.goldenId) return 'OS'
   if (isa !== undefined && golden.hardware.isa !== isa) return 'ISA'
   return golden.hardware.diskMiB > order.hardware.diskMiB ? 'DISK' : undefined
 }
 
-/** The order asks for a published machine by its own name, not for its family: with it for all that was done on it. */
+/** The order asks for a published machine by its own name or id, not for its family: with it for all that was done on it. */
 function isNamed (order: Order, golden: Golden): boolean {
-  return order.software.os === golden.name && golden.name !== golden.os
+  return order.software.os === golden.goldenId || (order.software.os === golden.name && golden.name !== golden.os)
 }
 
-/** A clone before a resize, which boots; then the least left to do; then the smaller image; then the id, so that every run agrees. */
+/**
+ * The least time to the machine; then a clone before a resize, which boots; then the least left to do; then the smaller image; then the id, so that
+ * every run agrees.
+ */
 function compare (a: Candidate, b: Candidate): number {
+  if (a.distanceMs !== b.distanceMs) return a.distanceMs - b.distanceMs
   if (a.resize !== b.resize) return a.resize ? 1 : -1
   if (a.left !== b.left) return a.left - b.left
   if (a.bytes !== b.bytes) return a.bytes - b.bytes
@@ -140,10 +180,23 @@ function production (best: Candidate, graph: OrderGraph): Production {
     taken.add(node)
     skipped.push({ id: action.id, digest: done.digest, outputs: done.outputs })
   }
-  return { fits: true, golden: best.golden, resize: best.resize, skipped, remainder: graph.actions.filter((_, node) => !taken.has(node)), outputs }
+  return { fits: true, golden: best.golden, here: best.here, fetchBytes: best.missingBytes, resize: best.resize, skipped, remainder: graph.actions.filter((_, node) => !taken.has(node)), outputs }
 }
 
-function nearer (near: Near | undefined, golden: Golden, clause: PlanClause, at: number): Near {
+/** The order says a name that several have given; only the id, or an order of the owner's domain, says which. */
+function ambiguity (order: Order, choices: readonly Choice[]): PlanRefusal {
+  const told = choices.map(({ golden }) => golden).sort((a, b) => a.goldenId < b.goldenId ? -1 : 1).slice(0, NAMES_TOLD_MAX)
+  const { os } = order.software
+  return {
+    clause: 'AMBIGUOUS',
+    field: 'software.os',
+    found: told.map((golden) => `${golden.name} of ${whose(golden)} is ${golden.goldenId}`).join('; '),
+    wanted: os,
+    change: { from: os, to: `one of ${told.map(({ goldenId }) => goldenId).join(', ')}` }
+  }
+}
+
+function nearer (near: Near | undefined, golden: Golden, clause: NearClause, at: number): Near {
   if (near === undefined) return { golden, clause, at }
   const further = CLAUSES.indexOf(clause) - CLAUSES.indexOf(near.clause)
   const smaller = clause === 'DISK' ? near.golden.hardware.diskMiB - golden.hardware.diskMiB : 0

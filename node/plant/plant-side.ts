@@ -17,7 +17,8 @@ import { decideBid, type PlanFinding } from './bidder.ts'
 import { learner, type CostModel, type Figures } from './cost/index.ts'
 import { LIVE_STATES } from './instance.ts'
 import type { Ledger } from './ledger.ts'
-import { plan } from './planner.ts'
+import type { MeshGoldens } from './images/mesh-goldens.ts'
+import { planInMesh } from './images/plan-in-mesh.ts'
 import { rankNumberOf, requirementReasons } from './requirements.ts'
 
 export interface PlantSideComponents {
@@ -29,6 +30,8 @@ export interface PlantSideComponents {
   ledger: Ledger
   line: Pick<ProductionLine, 'isa' | 'fingerprint'>
   warehouse: Pick<Warehouse, 'list'>
+  /** What other plants have; absent where nothing is fetched. */
+  images?: Pick<MeshGoldens, 'choices' | 'confirmed' | 'isYoung' | 'hasRoom'>
   records: Records
   claims: Pick<Claiming, 'confirm' | 'drop'>
   /** The plant's ad as it is now. */
@@ -56,7 +59,9 @@ export class OrderDesk implements PlantSide {
   /** How long things take here, for the cost model. */
   learn (figure: keyof Figures, value: number): void { this.#learner.observe(figure, value) }
 
-  judge (ticketBytes: Uint8Array): Verdict {
+  figures (): Figures { return this.#learner.figures() }
+
+  async judge (ticketBytes: Uint8Array, _from: PeerId, signal: AbortSignal): Promise<Verdict> {
     const opened = this.#open(decodeTicket(ticketBytes).signedOrder)
     const held = this.standing(opened.vmId)
     if (held !== undefined) return { kind: 'held', held }
@@ -67,7 +72,7 @@ export class OrderDesk implements PlantSide {
     const decision = decideBid({
       order,
       domainId: domainIdOf(opened),
-      plan: this.#plan(order, opened.domainKey),
+      plan: await this.#plan(order, opened.domainKey, signal),
       requirements: (text) => requirementReasons(text, plantAd, orderAd),
       rank: (text) => rankNumberOf(text, plantAd, orderAd)
     }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures() })
@@ -132,15 +137,21 @@ export class OrderDesk implements PlantSide {
     return { call, order, vmId: vmIdOfOrder(call), digest: orderDigest(order), ...domainOfOrder(this.#c.crypto, call, this.#c.clock.nowMs()) }
   }
 
-  #plan (order: Order, domainKey: KeyId): PlanFinding {
+  async #plan (order: Order, domainKey: KeyId, signal: AbortSignal): Promise<PlanFinding> {
     // Whether the plant has the instruction set that the order asks for is told by itself (ISA_DIFFERS): here it is the plant's, so that it is told once.
     const hardware = { ...order.hardware }
     delete hardware.isa
-    const chosen = plan({ ...order, hardware }, this.#c.warehouse.list(), this.#c.line.fingerprint, this.#c.line.isa, domainKey)
-    if (chosen.fits) return { found: true, outline: { goldenId: chosen.golden.goldenId, actionsLeft: chosen.remainder.length, fetchBytes: 0, resize: chosen.resize } }
-    const { clause, field, found, wanted, change } = chosen.refusal
-    const reason: Reason = { code: `GOLDEN_${clause}`, clause: field, have: found, need: wanted, waitHelps: false }
-    return { found: false, reasons: [change === undefined ? reason : { ...reason, smallestChange: { attribute: field, ...change } }] }
+    const chosen = await planInMesh({ ...order, hardware }, domainKey, { ...this.#c, figures: this.figures() }, signal)
+    if (!chosen.fits) {
+      const { clause, field, found, wanted, change } = chosen.refusal
+      const reason: Reason = { code: `GOLDEN_${clause}`, clause: field, have: found, need: wanted, waitHelps: false }
+      return { found: false, reasons: [change === undefined ? reason : { ...reason, smallestChange: { attribute: field, ...change } }] }
+    }
+    const { golden, fetchBytes, resize, remainder } = chosen
+    if (fetchBytes > 0 && this.#c.images?.hasRoom(fetchBytes) === false) {
+      return { found: false, reasons: [{ code: 'DISK_FULL', clause: `room to fetch ${golden.name}`, need: fetchBytes, waitHelps: true }] }
+    }
+    return { found: true, outline: { goldenId: golden.goldenId, actionsLeft: remainder.length, fetchBytes, resize } }
   }
 
   #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {

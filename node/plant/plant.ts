@@ -13,6 +13,7 @@ import { forgetEnded } from './ended.ts'
 import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
 import { makeMachine, type MakeComponents, type Made } from './make.ts'
+import { monitor } from './monitor.ts'
 import { orAborted } from './or-aborted.ts'
 import { PHASE_SHARES, phases } from './phases.ts'
 import { publishMachine, type Publishing } from './publish.ts'
@@ -24,6 +25,8 @@ export interface PlantComponents extends MakeComponents {
   directory: Directory
   /** Frees what a lease held; called once a machine has failed or was collected. */
   release: (record: MachineRecord) => void
+  /** This plant does not make the machine after all, and knows of none: others may. */
+  givenBack: (record: MachineRecord) => void
   /** A machine that ended is remembered no longer. */
   forgotten: (record: MachineRecord) => void
   /** Tells the registrars that the machine is no more. */
@@ -42,12 +45,11 @@ interface Job {
   done: Promise<void>
   last: { step: string, share: number }
   followers: Set<(step: string, share: number) => void>
+  /** Why the machine was given back. */
+  givenBack?: PlantError
 }
 
 interface Copy { stop: AbortController, ended: Promise<unknown> }
-
-/** How often monitoring reads each machine's memory and disk. */
-const STATS_EVERY_MS = 5_000
 
 /** One plant's machines: takes awards, makes, watches, answers for and collects them. `recover` comes before anything else. */
 export class Plant implements MachineHost {
@@ -99,7 +101,7 @@ export class Plant implements MachineHost {
       this.#provide(record.vmId)
     })
     await Promise.all([...remains, ...[...left].map(async (vmId) => line.sweep(vmId))])
-    this.#monitor()
+    this.#stopMonitor = monitor({ clock: this.#c.clock, log: this.#c.log, live: this.#live, atRound: () => { forgetEnded(this.#c) } })
   }
 
   async collectAll (): Promise<void> {
@@ -150,15 +152,18 @@ export class Plant implements MachineHost {
     const { vmId } = record
     const sinceMs = this.#c.clock.monotonicMs()
     const onProgress = (step: string, share: number): void => {
-      job.last = { step, share }
-      for (const follower of job.followers) follower(step, share)
+      // A fetch has taken its share before the phases that follow pass theirs.
+      job.last = { step, share: Math.max(share, job.last.share) }
+      for (const follower of job.followers) follower(step, job.last.share)
     }
     const time = phases(this.#c.clock, (phase) => { onProgress(phase, PHASE_SHARES[phase]) })
     const taken = (): Record<string, number> => ({ ...time.ms, total: Math.round(this.#c.clock.monotonicMs() - sinceMs) })
     let made: Made
+    let fetchFailed = false
     try {
       made = await makeMachine({ vmId, order: this.#c.orderOf(vmId), domainKey: record.domainKey }, this.#c, {
         onProgress,
+        onFetchFailed: () => { fetchFailed = true },
         time,
         onPlanned: ({ golden, plan }) => {
           const actionsDone = plan.skipped.map((a) => a.digest)
@@ -171,7 +176,9 @@ export class Plant implements MachineHost {
       this.#live.delete(vmId)
       time.end()
       if (this.#stopping) return // The record says `creating`: the next start makes it.
-      if (this.#c.records.machine(vmId)?.state === 'creating') await this.#fail(vmId, asPlantError(error), { phasesMs: taken() })
+      if (this.#c.records.machine(vmId)?.state !== 'creating') return
+      if (fetchFailed) await this.#giveBack(vmId, asPlantError(error), job)
+      else await this.#fail(vmId, asPlantError(error), { phasesMs: taken() })
       return
     }
     let watched = false
@@ -214,6 +221,21 @@ export class Plant implements MachineHost {
     })
   }
 
+  /** Nothing of it was begun: the order is free for the next bid, and whoever follows it is told why. */
+  async #giveBack (vmId: VmId, error: PlantError, job: Job): Promise<void> {
+    await this.#insist(() => {
+      const record = this.#c.records.machine(vmId)
+      if (record === undefined || !mayMove(record.state, 'fail')) return
+      job.givenBack = error
+      this.#c.records.dropMachine(vmId)
+      this.#note(vmId, 'given back', { code: error.code })
+      this.#c.directory.withdraw(`vm/${vmId}`)
+      this.#c.release(record)
+      this.#c.givenBack(record)
+      this.#c.onChange()
+    })
+  }
+
   async #insist (work: () => void | Promise<void>): Promise<void> { await insist(this.#c, () => this.#stopping, work) }
 
   // Watching
@@ -229,25 +251,6 @@ export class Plant implements MachineHost {
       unpin()
       await failed
     }).catch((error: unknown) => { this.#c.log.error({ vmId, error: String(error) }, 'a dead machine could not be cleared away') })
-  }
-
-  #monitor (): void {
-    const round = async (): Promise<void> => {
-      try {
-        forgetEnded(this.#c)
-      } catch (error) {
-        this.#c.log.warn({ error: String(error) }, 'old records cannot be removed; tried again')
-      }
-      for (const [vmId, entry] of this.#live) {
-        try {
-          entry.stats = await entry.machine.stats()
-        } catch {
-          this.#c.log.debug({ vmId }, 'no statistics: the machine is going') // Its death is told by `died`.
-        }
-      }
-      if (!this.#stopping) this.#stopMonitor = this.#c.clock.after(STATS_EVERY_MS, () => { void round() })
-    }
-    void round()
   }
 
   /** Machines that are being made, adopted, collected or copied. */
@@ -280,6 +283,7 @@ export class Plant implements MachineHost {
       } finally {
         job.followers.delete(onProgress)
       }
+      if (job.givenBack !== undefined) throw job.givenBack
     }
     return this.view(vmId)
   }
@@ -348,8 +352,6 @@ export class Plant implements MachineHost {
       this.#c.onChange()
     }
   }
-
-  // Below: helpers
 
   #record (vmId: VmId): MachineRecord {
     const record = this.#c.records.machine(vmId)

@@ -2,6 +2,8 @@
 import { PlantError, type Clock, type KeyId } from '../../protocols/kit/index.ts'
 import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
 import type { Order } from '../../protocols/order/order.ts'
+import { familiesOf } from './eligible.ts'
+import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { actionsDoneOf } from './planner.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
@@ -23,13 +25,14 @@ export type Publishing = Map<string, KeyId>
  */
 export async function publishMachine (
   what: { record: MachineRecord, order: Order, machine: LiveMachine, name: string },
-  c: { clock: Clock, warehouse: Warehouse, line: ProductionLine, publishing: Publishing },
+  c: { clock: Clock, warehouse: Warehouse, line: ProductionLine, publishing: Publishing, images?: Pick<MeshGoldens, 'isFamily'> },
   onStep: (step: string, share: number) => void,
   signal: AbortSignal
 ): Promise<Golden> {
   const { record, name } = what
   if (!GOLDEN_NAME.test(name)) throw new PlantError('USAGE', { name, allowed: 'letters, digits, dot, dash and underscore; at most 63' })
   const shelf = c.warehouse.list()
+  if (familiesOf(shelf).has(name) || c.images?.isFamily(name) === true) throw new PlantError('GOLDEN_EXISTS', { name, problem: 'it is the name of a family, which orders of everybody ask for' })
   if (c.publishing.has(name) || shelf.some((g) => g.name === name)) throw new PlantError('GOLDEN_EXISTS', { name })
   const domains = [...shelf.flatMap(({ publishedBy }) => publishedBy?.domainKey ?? []), ...c.publishing.values()]
   if (domains.length >= PUBLISHED_MAX) throw new PlantError('LIMIT', { bound: 'PUBLISHED_MAX', max: PUBLISHED_MAX })

@@ -1,5 +1,5 @@
 /** How orders were decided, for `plantmesh why`: one record an order, bounded in machines. */
-import { PlantError, type Clock, type KeyId, type VmId } from '../../protocols/kit/index.ts'
+import { PlantError, type Clock, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import type { Decision } from '../../protocols/bid/index.ts'
 import type { MachineView } from '../../protocols/machine/index.ts'
 import type { OpenedOrderCall } from '../../protocols/member/index.ts'
@@ -41,6 +41,16 @@ export class Decisions {
     attempt.outcome = machine.state
     const { plant, state, phasesMs, golden, outputsDropped, error } = machine
     attempt.machine = { plant, state, phasesMs, ...(golden !== undefined && { golden }), ...(outputsDropped !== undefined && { outputsDropped }), ...(error !== undefined && { error }) }
+    this.#put(call, attempts)
+  }
+
+  /** The plant that was awarded the order made nothing of it. */
+  gaveBack (call: OpenedOrderCall, vmId: VmId, plant: PeerId, error: PlantError): void {
+    const attempts = this.#attempts(call.caller, call.body.orderId)
+    const attempt = attempts.findLast((a) => a.vmid === vmId)
+    if (attempt === undefined) return
+    attempt.outcome = 'given back'
+    attempt.machine = { plant, state: 'failed', phasesMs: {}, error: error.report() }
     this.#put(call, attempts)
   }
 

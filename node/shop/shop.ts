@@ -25,6 +25,8 @@ export interface ShopComponents {
   bidding: Bidding
   claiming: Claiming
   records: Records
+  /** Whether the mesh is known to have a golden machine of this family, name or id: then a plant without it can fetch it. */
+  hasGolden: (os: string) => boolean
 }
 
 /** Plants that `list` asks at once; a mesh of a thousand is asked in some twenty rounds. */
@@ -33,6 +35,10 @@ const LIST_AT_ONCE_MAX = 48
 const LIST_TIMEOUT_MS = 10_000
 /** A machine's plant that has just gone may come back or another may know: how often `create` looks again before it fails. */
 const FOLLOW_TRIES_MAX = 3
+/** Plants that may give an order back, because what it is to be made from cannot be fetched there, before `create` fails. */
+const GIVEN_BACK_MAX = 4
+/** Registrars forget a holder that gave up within this. */
+const GIVEN_BACK_PAUSE_MS = 250
 /** Claims lost to other shops before `create` gives up: each loss means that another shop gained it. */
 const CLAIM_TRIES_MAX = 5
 
@@ -60,14 +66,47 @@ class ShopService implements Shop {
     const order = checkOrder(call.body.order)
     const job = { call, order, signedOrder, vmId: vmIdOfOrder(call), digest: orderDigest(order) }
     await traffic.onEvent?.({ kind: 'progress', step: 'claiming the order', share: 0 })
-    const found = await this.#place(job, options.strict, traffic, signal)
-    const machine = await this.#follow(job, found.plant, traffic, signal)
+    const { found, machine } = await this.#made(job, options.strict, traffic, signal)
     if (found.fresh) {
       machine.phasesMs = { bid: found.bidMs, ...machine.phasesMs, total: Math.round(this.#c.clock.monotonicMs() - sinceMs) }
       this.#decisions.ended(call, job.vmId, machine)
     }
     if (machine.error !== undefined && machine.state === 'failed') throw new PlantError(asCode(machine.error.code), { vmid: job.vmId, ...machine.error.details })
     return machine
+  }
+
+  /** From plant to plant, until one makes the machine or fails at it: what could not be fetched at one may be had at the next. */
+  async #made (job: OrderJob, strict: boolean, traffic: CallTraffic, signal: AbortSignal): Promise<{ found: Placed, machine: MachineView }> {
+    const gaveBack = new Map<PeerId, PlantError>()
+    for (let tries = 1; ; tries++) {
+      const found = await this.#place(job, strict, gaveBack, traffic, signal)
+      try {
+        return { found, machine: await this.#follow(job, found.plant, traffic, signal) }
+      } catch (thrown) {
+        const error = asPlantError(thrown)
+        // It knows of no machine and said so, or said so to another shop before: the claim decides anew.
+        const gone = error.code === 'FETCH_STALLED' || (gaveBack.size > 0 && error.code === 'VM_UNKNOWN')
+        if (signal.aborted || !gone || tries > GIVEN_BACK_MAX) throw error
+        if (found.fresh) this.#decisions.gaveBack(job.call, job.vmId, found.plant, error)
+        gaveBack.set(found.plant, error)
+        await traffic.onEvent?.({ kind: 'progress', step: 'a plant could not fetch the golden machine; asking others', share: 0 })
+        await this.#pause(GIVEN_BACK_PAUSE_MS, signal)
+      }
+    }
+  }
+
+  async #pause (ms: number, signal: AbortSignal): Promise<void> {
+    const over = Promise.withResolvers<void>()
+    const cancel = this.#c.clock.after(ms, over.resolve)
+    const onAbort = (): void => { over.reject(signal.reason) }
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      signal.throwIfAborted()
+      await over.promise
+    } finally {
+      cancel()
+      signal.removeEventListener('abort', onAbort)
+    }
   }
 
   /** What a client handed to this shop; no plant would serve it what was signed for another. */
@@ -78,7 +117,7 @@ class ShopService implements Shop {
   }
 
   /** The plant that has the machine or has begun to make it. */
-  async #place (job: OrderJob, strict: boolean, traffic: CallTraffic, signal: AbortSignal): Promise<{ plant: PeerId, fresh: boolean, bidMs: number }> {
+  async #place (job: OrderJob, strict: boolean, gaveBack: ReadonlyMap<PeerId, PlantError>, traffic: CallTraffic, signal: AbortSignal): Promise<Placed> {
     const here = this.#c.records.machine(job.vmId)
     if (here !== undefined) {
       checkSame(job, here.orderDigest)
@@ -91,7 +130,7 @@ class ShopService implements Shop {
         return { plant: claim.plant, fresh: false, bidMs: 0 }
       }
       try {
-        return await this.#auction(job, claim, strict, traffic, AbortSignal.any([signal, claim.lost]))
+        return await this.#auction(job, claim, strict, gaveBack, traffic, AbortSignal.any([signal, claim.lost]))
       } catch (error) {
         // Another shop has it now: wait for what it makes.
         if (signal.aborted || tries >= CLAIM_TRIES_MAX || asPlantError(error).code !== 'CLAIM_LOST') throw error
@@ -101,24 +140,24 @@ class ShopService implements Shop {
     }
   }
 
-  async #auction (job: OrderJob, claim: GrantedClaim, strict: boolean, traffic: CallTraffic, signal: AbortSignal): Promise<{ plant: PeerId, fresh: boolean, bidMs: number }> {
+  async #auction (job: OrderJob, claim: GrantedClaim, strict: boolean, gaveBack: ReadonlyMap<PeerId, PlantError>, traffic: CallTraffic, signal: AbortSignal): Promise<Placed> {
     await traffic.onEvent?.({ kind: 'progress', step: 'asking for bids', share: 0.01 })
     const sinceMs = this.#c.clock.monotonicMs()
     const result = await this.#c.bidding.auction({
       signedOrder: encodeTicket({ signedOrder: job.signedOrder, claimId: claim.claimId, provisional: claim.provisional }),
       vmId: job.vmId,
       ranked: job.order.rank !== undefined,
-      candidates: this.#c.capacity.candidates(needOf(job.order)).map(({ peer, short, drawn }) => ({
+      candidates: this.#c.capacity.candidates({ ...needOf(job.order), fetchable: this.#c.hasGolden(job.order.software.os) }).filter(({ peer }) => !gaveBack.has(peer)).map(({ peer, short, drawn }) => ({
         plant: peer,
         why: short === undefined ? drawn ? 'at random' : 'best by view' : `at random; by its advert short of ${short}`
       })),
       strict
     }, signal)
     this.#decisions.decided(job.call, job.vmId, result.decision, claim.provisional)
-    return { plant: this.#awarded(job, result), fresh: true, bidMs: Math.round(this.#c.clock.monotonicMs() - sinceMs) }
+    return { plant: this.#awarded(job, result, gaveBack), fresh: true, bidMs: Math.round(this.#c.clock.monotonicMs() - sinceMs) }
   }
 
-  #awarded (job: OrderJob, { end, decision }: AuctionResult): PeerId {
+  #awarded (job: OrderJob, { end, decision }: AuctionResult, gaveBack: ReadonlyMap<PeerId, PlantError>): PeerId {
     switch (end.kind) {
       case 'awarded':
       case 'held':
@@ -127,6 +166,7 @@ class ShopService implements Shop {
       case 'unsettled': throw new PlantError('MESH_CUT', { plant: end.plant, problem: 'a plant fell silent while it was awarded the order' })
       default: throw new PlantError('ORDER_REFUSED', {
         refusals: [
+          ...[...gaveBack].map(([plant, { code, details }]) => ({ plant, problem: 'took the order and gave it back', code, ...details })),
           ...decision.answers.filter((answer) => answer.kind === 'refusal' || answer.kind === 'none').map((answer) => ({
             plant: answer.plant, ...(answer.refusal ?? { problem: answer.problem ?? 'no answer in time' })
           })),
@@ -200,6 +240,9 @@ class ShopService implements Shop {
     return this.#c.capacity.plants().map(({ peer, ad, ageMs }) => ({ plant: peer, self: peer === this.#c.transport.self, ageMs, ad: adAttributes(peer, ad) }))
   }
 }
+
+/** The plant that has the machine or has begun to make it; `fresh`: it was awarded now. */
+interface Placed { plant: PeerId, fresh: boolean, bidMs: number }
 
 interface OrderJob { call: OpenedOrderCall, order: Order, signedOrder: Uint8Array, vmId: VmId, digest: string }
 

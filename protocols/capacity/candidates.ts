@@ -16,6 +16,8 @@ export interface Need {
   diskMiB: number
   /** Golden machine family or name. */
   os?: string
+  /** A plant without it can fetch it: the mesh is known to have it. */
+  fetchable?: boolean
   /** The order wants a network. */
   network?: boolean
 }
@@ -35,7 +37,7 @@ export interface Candidate {
 /** What this ad is short of for this need, the hardest to mend first; undefined when it fits. */
 export function shortageOf (ad: PlantAd, need: Need): Shortage | undefined {
   if (need.isa !== undefined && ad.isa !== need.isa) return 'isa'
-  if (need.os !== undefined && !ad.goldenMore && !ad.goldenMachines.some((golden) => golden.name === need.os || golden.os === need.os)) return 'golden'
+  if (need.fetchable !== true && lacksGolden(ad, need)) return 'golden'
   if (ad.freeMachines < 1) return 'machines'
   if (ad.freeCpus < need.cpus) return 'cpus'
   if (ad.freeMemoryMiB < need.memoryMiB) return 'memory'
@@ -43,6 +45,14 @@ export function shortageOf (ad: PlantAd, need: Need): Shortage | undefined {
   if (need.network === true && ad.freeNetworks < 1) return 'networks'
   return undefined
 }
+
+/** Whether, by its ad, the plant has no such golden machine. */
+function lacksGolden (ad: PlantAd, { os }: Need): boolean {
+  return os !== undefined && !ad.goldenMore && !ad.goldenMachines.some((golden) => golden.name === os || golden.os === os)
+}
+
+/** A plant that would have to fetch comes behind one that has the golden machine, unless that one is busier by all its processors and half its memory. */
+const FETCH_BUSYNESS = 1.5
 
 /** Lower is better: how busy the plant is, by load and by what its leases hold. */
 export function busyness (ad: PlantAd): number {
@@ -55,7 +65,7 @@ export function busyness (ad: PlantAd): number {
  */
 export function candidates (plants: Iterable<PlantSeen>, need: Need, k: number, random: Random): Candidate[] {
   const drawnPlaces = Math.floor(k * CANDIDATES_RANDOM_SHARE)
-  const best = new Best(k, random)
+  const best = new Best(k, need, random)
   const rest = new Reservoir(drawnPlaces, random)
   const unfit = new Reservoir(k, random)
   for (const { peer, ad } of plants) {
@@ -79,18 +89,20 @@ function used (free: number, all: number): number { return all === 0 ? 1 : 1 - M
 /** The k least busy so far, by a heap with the busiest on top. */
 class Best {
   readonly #k: number
+  readonly #need: Need
   readonly #random: Random
   readonly #heap: Array<{ candidate: Candidate, score: number, tie: number }> = []
 
-  constructor (k: number, random: Random) {
+  constructor (k: number, need: Need, random: Random) {
     this.#k = k
+    this.#need = need
     this.#random = random
   }
 
   /** Returns the one that has no place: a former one, or this. */
   offer (candidate: Candidate): Candidate | undefined {
     if (this.#k <= 0) return candidate
-    const entry = { candidate, score: busyness(candidate.ad), tie: this.#random.int(2 ** 30) }
+    const entry = { candidate, score: busyness(candidate.ad) + (lacksGolden(candidate.ad, this.#need) ? FETCH_BUSYNESS : 0), tie: this.#random.int(2 ** 30) }
     if (this.#heap.length < this.#k) {
       this.#heap.push(entry)
       this.#up(this.#heap.length - 1)

@@ -41,6 +41,9 @@ export const ERRORS = {
   CLAIM_LOST: { exit: 1, message: 'Another shop makes this order.', hint: 'Its answer is awaited.' },
   MESH_CUT: { exit: 1, message: 'The plants that keep track of this order cannot be reached.', hint: 'Mend the network, or order without --strict and take a provisional machine.' },
 
+  // Images.
+  FETCH_STALLED: { exit: 1, message: 'Pieces of a golden machine could not be had from anyone.', hint: 'details has what is missing and who was asked; it goes on where it stopped when a plant that has them is back.' },
+
   // Machines.
   VM_STATE: { exit: 1, message: 'The machine is not in a state that allows this.', hint: 'plantmesh query shows its state.' },
   VM_START_FAILED: { exit: 1, message: 'The machine could not be started.', hint: 'details has the end of the VMM\'s log; plantmesh doctor checks the host.' },
@@ -53,6 +56,8 @@ export const ERRORS = {
   HOST_ACTION_UNKNOWN: { exit: 2, message: 'The plant has no such built-in host action.', hint: 'details.known lists those it has.' },
   DISK_FULL: { exit: 1, message: 'The disk is full.', hint: 'Free room in the data directory named in details.' },
   GOLDEN_CORRUPT: { exit: 1, message: 'A golden machine\'s file is not what it was, so it is not used.', hint: 'Remove it (plantmesh golden remove) and build or publish it again.' },
+  IMAGE_INVALID: { exit: 1, message: 'The manifest of a golden machine is not sound, so nothing of it is used.', hint: 'details.problem says what is wrong; fetch it from another plant.' },
+  IMAGE_INCOMPLETE: { exit: 1, message: 'Parts of the golden machine are not here.', hint: 'They are fetched from plants that have them; see details for how much is missing.' },
   GOLDEN_EXISTS: { exit: 1, message: 'There is a golden machine of that name.', hint: 'Choose another name, or remove it first.' },
   GOLDEN_BUILD_FAILED: { exit: 1, message: 'The golden machine could not be built.', hint: 'details has the end of its log.' },
   RECORDS_BROKEN: { exit: 1, message: 'The records cannot be read or written.', hint: 'Check room and permissions of the data directory named in details.' },

@@ -10,7 +10,11 @@ export interface ActionDone {
   outputs: Record<string, string>
 }
 
-export interface GoldenFile { name: string, bytes: number, sha256: string }
+/**
+ * `root` names every byte of the file by the digests of its pieces (protocols/image). Files kept by earlier versions have `sha256` instead:
+ * they can be cloned where they are, and are not offered to other plants.
+ */
+export interface GoldenFile { name: string, bytes: number, sha256?: string, root?: string }
 
 export interface Golden {
   goldenId: GoldenId
@@ -32,4 +36,6 @@ export interface Golden {
   publishedBy?: { domain: string, domainKey: KeyId }
   /** The golden machine that this one was published or resized from. */
   from?: GoldenId
+  /** The key of the plant that made it and signs its manifest; absent where files have no roots. */
+  publisher?: KeyId
 }

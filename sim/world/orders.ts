@@ -2,7 +2,7 @@
 import { actionDigest } from '../../protocols/order/digest.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import { toHex, type Crypto } from '../../protocols/kit/index.ts'
-import { goldenIdOf } from '../../storage/warehouse/description.ts'
+import { goldenIdOf } from '../../protocols/order/golden-schema.ts'
 import type { GoldenSpec, MachineSpec } from '../scenario/index.ts'
 import { START_WALL_MS } from './clock.ts'
 import { FINGERPRINT, SIM_ISA } from './host/line.ts'

@@ -2,9 +2,9 @@
 import { chmod, link, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlantError } from '../../protocols/kit/index.ts'
-import type { Golden, GoldenFile } from '../../protocols/order/golden.ts'
-import { DESCRIPTION_BYTES_MAX, DESCRIPTION_FILE, GOLDEN_FILES_MAX, GOLDEN_FILE_NAME, parseDescription } from '../warehouse/description.ts'
-import { hashFile } from './hash-file.ts'
+import type { Golden } from '../../protocols/order/golden.ts'
+import { GOLDEN_FILES_MAX, GOLDEN_FILE_NAME } from '../../protocols/order/golden-schema.ts'
+import { DESCRIPTION_BYTES_MAX, DESCRIPTION_FILE, parseDescription } from '../warehouse/description.ts'
 import { sparseCopy } from './sparse-copy.ts'
 
 /** QEMU before 8.2 opens a memory file for reading and writing even where it maps it privately: its owner must be able to. */
@@ -35,43 +35,44 @@ export async function syncPath (path: string): Promise<void> {
   }
 }
 
-/**
- * Hashes a draft's files and makes them read-only and durable; `sound` has the signatures for which the digests are right. Throws
- * GOLDEN_BUILD_FAILED when there is what may not be there.
- */
-export async function sealFiles (dir: string, signal?: AbortSignal): Promise<{ files: GoldenFile[], sound: Map<string, string> }> {
+/** A file of a draft, and its signature before it is cut. */
+export interface SealedFile { name: string, bytes: number, signature: string }
+
+/** A draft's files by name, read-only from here on. Throws GOLDEN_BUILD_FAILED when there is what may not be there. */
+export async function sealFiles (dir: string): Promise<SealedFile[]> {
   const entries = await readdir(dir, { withFileTypes: true })
   for (const entry of entries) {
-    const sound = entry.isFile() && GOLDEN_FILE_NAME.test(entry.name) && entry.name !== DESCRIPTION_FILE
+    const sound = entry.isFile() && GOLDEN_FILE_NAME.test(entry.name)
     if (!sound) throw new PlantError('GOLDEN_BUILD_FAILED', { file: entry.name, problem: 'only plain files may be in a golden machine' })
   }
   if (entries.length === 0 || entries.length > GOLDEN_FILES_MAX) throw new PlantError('GOLDEN_BUILD_FAILED', { files: entries.length, allowed: `1 to ${GOLDEN_FILES_MAX}` })
-  const sound = new Map<string, string>()
-  const files = await Promise.all(entries.map(({ name }) => name).sort().map(async (name) => {
+  return Promise.all(entries.map(({ name }) => name).sort().map(async (name) => {
     const path = join(dir, name)
     await chmod(path, modeOf(name))
-    await syncPath(path)
-    const { bytes, signature } = await signatureOf(path)
-    sound.set(name, signature)
-    return { name, bytes, sha256: await hashFile(path, bytes, signal) }
+    return { name, ...await signatureOf(path) }
   }))
-  return { files, sound }
 }
 
-function modeOf (name: string): number {
+/** Of a golden machine's file. */
+export function modeOf (name: string): number {
   return name === MEMORY_FILE && process.getuid?.() !== 0 ? OWNER_WRITES : READ_ONLY
 }
 
 /** Writes the description and makes it and the directory durable. */
 export async function writeDescription (dir: string, golden: Golden): Promise<void> {
-  const file = await open(join(dir, DESCRIPTION_FILE), 'wx', READ_ONLY)
+  await writeDurably(join(dir, DESCRIPTION_FILE), JSON.stringify(golden, undefined, 1) + '\n')
+  await syncPath(dir)
+}
+
+/** Writes a new read-only file that is on the disk when this returns; its directory is the caller's to make durable. */
+export async function writeDurably (path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', READ_ONLY)
   try {
-    await file.writeFile(JSON.stringify(golden, undefined, 1) + '\n')
+    await file.writeFile(content)
     await file.sync()
   } finally {
     await file.close()
   }
-  await syncPath(dir)
 }
 
 /** Reads and checks a description; GOLDEN_CORRUPT, or the file system's error when there is none. */

@@ -4,16 +4,12 @@
  */
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
-import { limiter, type Limiter } from '../../protocols/kit/index.ts'
-import { HASHERS_MAX, HASHES_WAITING_MAX, HASH_SLICE_BYTES, HASH_THREAD_BYTES_MIN } from './warehouse-limits.ts'
-
-const gate: Limiter = limiter(Math.min(HASHERS_MAX, availableParallelism()), HASHES_WAITING_MAX)
+import { hashing, inThread } from './in-thread.ts'
+import { HASH_SLICE_BYTES, HASH_THREAD_BYTES_MIN } from './warehouse-limits.ts'
 
 /** The digest of a file's bytes as 64 hex digits. Throws the file system's error, LIMIT, or the signal's reason. */
 export async function hashFile (path: string, bytes: number, signal?: AbortSignal): Promise<string> {
-  return gate.run(async () => bytes < HASH_THREAD_BYTES_MIN ? hashHere(path, signal) : hashInThread(path, signal), signal)
+  return hashing.run(async () => bytes < HASH_THREAD_BYTES_MIN ? hashHere(path, signal) : String(await inThread(new URL('./hash-worker.ts', import.meta.url), path, signal)), signal)
 }
 
 async function hashHere (path: string, signal?: AbortSignal): Promise<string> {
@@ -30,23 +26,4 @@ async function hashHere (path: string, signal?: AbortSignal): Promise<string> {
   } finally {
     await file.close()
   }
-}
-
-async function hashInThread (path: string, signal?: AbortSignal): Promise<string> {
-  signal?.throwIfAborted()
-  const worker = new Worker(new URL('./hash-worker.ts', import.meta.url), { workerData: path })
-  return new Promise<string>((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal?.reason)
-      void worker.terminate()
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    worker.once('message', (digest: unknown) => { resolve(String(digest)) })
-    worker.once('error', reject)
-    worker.once('exit', () => {
-      signal?.removeEventListener('abort', onAbort)
-      // After a message or an error this does nothing.
-      reject(new Error('the hashing thread ended early'))
-    })
-  })
 }

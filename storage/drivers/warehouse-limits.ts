@@ -12,3 +12,15 @@ export const HASH_THREAD_BYTES_MIN = 8 * 1024 * 1024
 export const HASH_SLICE_BYTES = 1024 * 1024
 /** Removed golden machines that nobody has pinned anew so long after opening are in no clone's use: adoption is over by then. */
 export const REMOVED_KEPT_MS = 10 * 60_000
+/** How late the bits of a pack that is arriving are written: under the second that a kill may cost, and each write is two flushes of the disk. */
+export const HAVE_FLUSH_MS = 500
+/** Images on their way at once, those that a crash interrupted included. */
+export const INCOMING_MAX = 64
+/** Read from an image at once: QEMU's NBD client asks for 32 MiB at most (BDRV_REQUEST_MAX is cut to the server's maximum). */
+export const LAZY_READ_BYTES_MAX = 32 * 1024 * 1024
+/** Rendered files that nobody used for so long go; packs stay, and rendering takes less than a second for most. */
+export const RENDERED_IDLE_MS = 30 * 60_000
+/** Rendered files of all golden machines, pinned ones too, beyond which unused ones go at once. */
+export const RENDERED_BYTES_MAX = 32 * 2 ** 30
+/** How often rendered files are looked at. */
+export const RENDERED_LOOK_MS = 60_000

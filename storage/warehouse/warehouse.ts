@@ -6,8 +6,8 @@ import type { GoldenId } from '../../protocols/kit/index.ts'
 export interface GoldenDraft {
   /** Absolute path of the directory to put files into. */
   readonly dir: string
-  /** Hashes the files, makes them read-only and durable, and puts the golden machine on the shelf in one rename. */
-  commit (description: Omit<Golden, 'goldenId' | 'files'>, signal?: AbortSignal): Promise<Golden>
+  /** Makes the files read-only, keeps what of them the base (`from`) has not, and puts the golden machine on the shelf in one rename. */
+  commit (description: Omit<Golden, 'goldenId' | 'files' | 'publisher'>, signal?: AbortSignal): Promise<Golden>
   /** Removes the draft. Drafts that a crash left are removed when the warehouse is opened. */
   discard (): Promise<void>
 }
@@ -15,7 +15,10 @@ export interface GoldenDraft {
 export interface Warehouse {
   list (): Golden[]
   get (id: GoldenId): Golden | undefined
-  /** Absolute directory of a golden machine that passed verification; throws GOLDEN_UNKNOWN or GOLDEN_CORRUPT (and takes it off the shelf). */
+  /**
+   * Absolute directory of the files of a golden machine, found right or made anew from its pieces; they stay while it is pinned. Throws GOLDEN_UNKNOWN,
+   * GOLDEN_CORRUPT (and takes it off the shelf), IMAGE_INCOMPLETE or DISK_FULL.
+   */
   verified (id: GoldenId, signal?: AbortSignal): Promise<string>
   draft (): Promise<GoldenDraft>
   /** Takes it off the shelf; its files go once no clone uses them any more (`pin`). */

@@ -1,5 +1,5 @@
 /** Bad input from guests, files and the host (issue: Bad input that must be tried): a clear error, a bound, and nothing leaked. */
-import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TestHost, machinesOf, tinyWarehouse, until, type CliResult, type TestPlant } from '../support/plants.ts'
@@ -157,13 +157,14 @@ test('a golden machine that was altered is not used, and is told of', async () =
   const other = await host.plant()
   const golden = join(other.dataDir, 'warehouse', 'golden')
   const [id = ''] = readdirSync(golden)
+  const packs = join(other.dataDir, 'warehouse', 'packs')
+  const path = join(packs, readdirSync(packs)[0] ?? '', 'pack')
   // The files are hard links to the shared warehouse: alter a copy, as bit rot on this plant's disk would.
-  const path = join(golden, id, 'disk.qcow2')
   const bytes = readFileSync(path)
-  chmodSync(join(golden, id), 0o700)
   rmSync(path)
-  bytes[70_000] = (bytes[70_000] ?? 0) ^ 0xff
+  for (let at = 70; at < bytes.length; at += 65_536) bytes[at] = (bytes[at] ?? 0) ^ 0xff
   writeFileSync(path, bytes)
+  rmSync(join(golden, id, 'files', 'disk.qcow2'))
   const failed = await order('true', {}, other)
   expect(failed.status).not.toBe(0)
   expect(failed.stdout).toMatch(/GOLDEN_CORRUPT/)

@@ -1,4 +1,5 @@
 /** What clients can make grow on a plant's shelf has a bound: golden machines that they publish, and sizes that they order. */
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,11 +7,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { LiveMachine, ProductionLine } from '../../node/lines/line.ts'
 import { PUBLISHED_PER_DOMAIN_MAX, publishMachine, type Publishing } from '../../node/plant/publish.ts'
 import { SIZES_KEPT_MAX, resizer } from '../../node/plant/resizer.ts'
-import type { KeyId } from '../../protocols/kit/index.ts'
+import { keyIdOf } from '../../protocols/kit/index.ts'
 import { checkOrder } from '../../protocols/order/index.ts'
 import { openWarehouse, type FsWarehouse } from '../../storage/drivers/fs-warehouse.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { keys } from '../storage/records-support.ts'
 import { fakeLog } from '../support/fake-log.ts'
 
 const never = new AbortController().signal
@@ -31,7 +33,7 @@ const fakeLine = {
 } as unknown as ProductionLine
 
 const record = (domainKey: string, more: Partial<MachineRecord> = {}): MachineRecord => ({
-  domain: 'd', domainKey: domainKey as KeyId, lease: { cpus: 1, memoryMiB: 256, diskMiB: 512 }, plan: { goldenId: 'none', goldenName: 'tiny', actionsDone: [], actionsRun: ['a'] }, attributes: {}, ...more
+  domain: 'd', domainKey: keyIdOf(createHash('sha256').update(domainKey).digest()), lease: { cpus: 1, memoryMiB: 256, diskMiB: 512 }, plan: { goldenId: 'none', goldenName: 'tiny', actionsDone: [], actionsRun: ['a'] }, attributes: {}, ...more
 } as MachineRecord)
 
 async function publish (name: string, of: MachineRecord, publishing: Publishing = new Map()): Promise<unknown> {
@@ -40,10 +42,10 @@ async function publish (name: string, of: MachineRecord, publishing: Publishing 
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'plantmesh-shelf-'))
-  warehouse = await openWarehouse({ dir, clock, log: fakeLog() })
+  warehouse = await openWarehouse({ dir, clock, log: fakeLog(), ...keys })
 })
 afterEach(async () => {
-  warehouse.close()
+  await warehouse.close()
   await rm(dir, { recursive: true })
 })
 

@@ -1,5 +1,7 @@
 /** What both the tests and the processes they start need. */
-import type { Clock, KeyId, LeaseId, Log, PeerId, VmId } from '../../protocols/kit/index.ts'
+import { makeKey } from '../../node/drivers/key-file.ts'
+import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
+import type { Clock, GoldenId, KeyId, LeaseId, Log, PeerId, Signer, VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 
@@ -36,7 +38,10 @@ export function machineRecord (n: number, more: Partial<MachineRecord> = {}): Ma
   }
 }
 
+/** A plant that publishes. */
+export const keys = { crypto: new NodeCrypto(), signer: makeKey() as Signer }
+
 /** What a builder says of a golden machine. */
-export function descriptionOf (name: string): Omit<Golden, 'goldenId' | 'files'> {
-  return { name, os: 'tiny', hardware: { isa: 'x86_64', cpus: 1, memoryMiB: 256, diskMiB: 512 }, lineFingerprint: 'f', actionsDone: [], createdAtMs: 5 }
+export function descriptionOf (name: string, from?: GoldenId): Omit<Golden, 'goldenId' | 'files' | 'publisher'> {
+  return { ...(from !== undefined && { from }), name, os: 'tiny', hardware: { isa: 'x86_64', cpus: 1, memoryMiB: 256, diskMiB: 512 }, lineFingerprint: 'f', actionsDone: [], createdAtMs: 5 }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach } from 'vitest'
 
-export { quietLog, FakeStandingClock, machineRecord, descriptionOf } from './records-support.ts'
+export { quietLog, FakeStandingClock, keys, machineRecord, descriptionOf } from './records-support.ts'
 
 const undo: Array<() => Promise<void>> = []
 afterEach(async () => { for (const work of undo.splice(0).reverse()) await work() })

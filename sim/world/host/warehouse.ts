@@ -4,7 +4,7 @@
  */
 import { PlantError, toHex, type Crypto, type GoldenId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
-import { goldenIdOf } from '../../../storage/warehouse/description.ts'
+import { goldenIdOf } from '../../../protocols/order/golden-schema.ts'
 import { bytesOf, type GoldenDraft, type Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import { never, type Life } from '../life.ts'
 import type { SimHost } from './host.ts'

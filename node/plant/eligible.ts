@@ -1,0 +1,43 @@
+/**
+ * Which golden machines an order may be made from, by whose they are (README.md, "Whose golden machine"). What somebody did to a machine must not come to
+ * others who merely ask for its family, and nobody's golden machine may pass for a family.
+ */
+import type { KeyId } from '../../protocols/kit/index.ts'
+import type { Golden } from '../../protocols/order/golden.ts'
+import type { Order } from '../../protocols/order/order.ts'
+
+/** Families that plants build themselves; others are those of golden machines that an administrator made. */
+export const BUILT_IN_FAMILIES: readonly string[] = ['tiny', 'debian']
+
+/** A golden machine that may be chosen, and what of it is not here. `here`: it is on this plant's shelf. */
+export interface Choice { golden: Golden, missingBytes: number, here?: true }
+
+/** `ambiguous`: the order names a golden machine of somebody, and several have one of that name. */
+export type Eligible = { kind: 'choices', choices: Choice[] } | { kind: 'ambiguous', choices: Choice[] }
+
+/** Names that orders ask a family by: no golden machine of a domain answers to one as its own name. */
+export function familiesOf (goldens: Iterable<Golden>): Set<string> {
+  const families = new Set(BUILT_IN_FAMILIES)
+  for (const { os, publishedBy } of goldens) if (publishedBy === undefined) families.add(os)
+  return families
+}
+
+/** One pass over them. */
+export function eligible (order: Order, all: readonly Choice[], domainKey?: KeyId): Eligible {
+  const { os } = order.software
+  const exact = all.filter(({ golden }) => golden.goldenId === os)
+  if (exact.length > 0) return { kind: 'choices', choices: exact }
+  const families = familiesOf(all.map(({ golden }) => golden))
+  const mayBase = ({ golden: { name, publishedBy: by } }: Choice): boolean =>
+    by === undefined || (by.domainKey === domainKey && by.domain === order.domain) || (name === os && !families.has(name))
+  const choices = all.filter(mayBase)
+  const named = families.has(os) ? [] : choices.filter(({ golden }) => golden.name === os)
+  const own = named.filter(({ golden: { publishedBy: by } }) => by !== undefined && by.domainKey === domainKey && by.domain === order.domain)
+  if (own.length > 0) return { kind: 'choices', choices: choices.filter((choice) => choice.golden.name !== os || own.includes(choice)) }
+  return new Set(named.map(({ golden }) => whose(golden))).size > 1 ? { kind: 'ambiguous', choices: named } : { kind: 'choices', choices }
+}
+
+/** Golden machines of one name are one person's when this is the same. */
+export function whose ({ publishedBy: by, publisher }: Golden): string {
+  return by === undefined ? `plant ${publisher ?? ''}` : `domain ${by.domain} (${by.domainKey})`
+}

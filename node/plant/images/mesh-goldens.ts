@@ -1,0 +1,211 @@
+/**
+ * The mesh's golden machines as one plant uses them: what it has is told and served, what others have is found, planned with and fetched.
+ */
+import { Lifetime, asPlantError, type Cancel, type Clock, type GoldenId, type KeyId, type Log, type PeerId } from '../../../protocols/kit/index.ts'
+import { PIECE_BYTES, holdingOf, piecesOf, type HeldImage, type Holding, type Manifest, type MeshImages } from '../../../protocols/image/index.ts'
+import type { Golden } from '../../../protocols/order/golden.ts'
+import type { Order } from '../../../protocols/order/order.ts'
+import type { ImageStore } from '../../../storage/warehouse/image-store.ts'
+import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
+import type { Choice } from '../eligible.ts'
+import { ImageFetcher, type ImageProgress } from './fetcher.ts'
+import { MeshShelf } from './mesh-shelf.ts'
+import type { ImageSwarm } from './pack-fetches.ts'
+
+export interface MeshGoldensComponents {
+  clock: Clock
+  log: Log
+  isa: string
+  warehouse: Pick<Warehouse, 'list' | 'onChange'>
+  store: ImageStore
+  swarm: ImageSwarm
+  mesh: MeshImages
+  freeDiskBytes: () => number | undefined
+  learn: (bytesPerMs: number) => void
+}
+
+/** A golden machine of the mesh, for people. */
+export interface MeshGolden {
+  goldenId: GoldenId
+  name: string
+  os: string
+  /** Who says to have it; this plant too. */
+  plants: PeerId[]
+  ownBytes: number
+  totalBytes: number
+  /** What of it is not here; 0 when it is on this plant's shelf. */
+  missingBytes: number
+}
+
+export interface MeshGoldens {
+  /** Tells, serves and listens from now on. */
+  start (): Promise<void>
+  stop (): Promise<void>
+  /** Whether anybody says to have something that answers to this family, name or id. */
+  has (os: string): boolean
+  /** Whether this plant has just started: the mesh may have more than it knows of. */
+  isYoung (): boolean
+  /** Whether the name is that of a family that an administrator's golden machine somewhere has. */
+  isFamily (name: string): boolean
+  /** What others have for an order. Throws the signal's reason only. */
+  choices (order: Order, domainKey: KeyId | undefined, signal: AbortSignal): Promise<Choice[]>
+  /** The choice again, with its manifest opened; undefined when nobody has a sound one. Throws the signal's reason only. */
+  confirmed (choice: Choice, signal: AbortSignal): Promise<Choice | undefined>
+  /** Whether the disk has room for so much more. */
+  hasRoom (bytes: number): boolean
+  /** Resolves with the golden machine on the shelf; see ImageFetcher. */
+  fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<Golden>
+  /** A machine was made from it. */
+  used (goldenId: GoldenId): void
+  /** What the mesh has, this plant's own that are offered included. */
+  list (): MeshGolden[]
+  /** The golden machine elsewhere that a name or id means, for a fetch by hand; the newest that was described, of several. */
+  find (name: string, signal: AbortSignal): Promise<Golden[]>
+}
+
+/** Connections stand within a second or two of a start, and neighbours are asked at once and again after 5 s. */
+const YOUNG_MS = 8_000
+
+/** The mesh's golden machines over these components. */
+export function meshGoldens (components: MeshGoldensComponents): MeshGoldens {
+  return new MeshGoldensService(components)
+}
+
+class MeshGoldensService implements MeshGoldens {
+  readonly #c: MeshGoldensComponents
+  readonly #shelf: MeshShelf
+  readonly #fetcher: ImageFetcher
+  readonly #lifetime = new Lifetime()
+  readonly #served = new Map<string, Cancel>()
+  readonly #sizes = new Map<GoldenId, { ownBytes: number, totalBytes: number }>()
+  readonly #usedMs = new Map<GoldenId, number>()
+  #telling: Promise<void> | undefined
+  #tellAgain = false
+  #youngUntilMs = -Infinity
+
+  constructor (components: MeshGoldensComponents) {
+    this.#c = components
+    this.#shelf = new MeshShelf(components)
+    this.#fetcher = new ImageFetcher(components)
+  }
+
+  async start (): Promise<void> {
+    const { swarm, mesh, store, warehouse, clock } = this.#c
+    this.#youngUntilMs = clock.monotonicMs() + YOUNG_MS
+    this.#lifetime.own(async () => swarm.stop())
+    await swarm.start()
+    this.#lifetime.own(async () => mesh.stop())
+    await mesh.start()
+    this.#lifetime.own(swarm.onWrong((wrong) => { this.#c.log.warn({ ...wrong }, 'a plant sent a wrong piece and is not asked again') }))
+    this.#lifetime.own(store.onPacks(() => { this.#serve() }))
+    this.#lifetime.own(warehouse.onChange(() => { this.#tell() }))
+    this.#serve()
+    this.#tell()
+  }
+
+  async stop (): Promise<void> {
+    this.#fetcher.stop()
+    await this.#lifetime.end()
+    await this.#telling
+  }
+
+  has (os: string): boolean { return this.#shelf.has(os) }
+
+  isYoung (): boolean { return this.#c.clock.monotonicMs() < this.#youngUntilMs }
+
+  isFamily (name: string): boolean {
+    return this.#c.mesh.held(name).some(({ said }) => [...said.values()].some(({ os, domainKey }) => os === name && domainKey === undefined))
+  }
+
+  async choices (order: Order, domainKey: KeyId | undefined, signal: AbortSignal): Promise<Choice[]> { return this.#shelf.choices(order, domainKey, signal) }
+
+  async confirmed (choice: Choice, signal: AbortSignal): Promise<Choice | undefined> { return this.#shelf.confirmed(choice, signal) }
+
+  hasRoom (bytes: number): boolean { return this.#fetcher.hasRoom(bytes) }
+
+  async fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<Golden> {
+    return this.#fetcher.fetch(goldenId, onProgress, AbortSignal.any([signal, this.#lifetime.signal]))
+  }
+
+  used (goldenId: GoldenId): void { this.#usedMs.set(goldenId, this.#c.clock.nowMs()) }
+
+  list (): MeshGolden[] {
+    const here = new Set(this.#c.warehouse.list().map(({ goldenId }) => goldenId))
+    return this.#c.mesh.held().map(({ goldenId, said }) => {
+      const [first] = said.values()
+      return {
+        goldenId, name: first?.name ?? '', os: first?.os ?? '', plants: [...said.keys()], ownBytes: first?.ownBytes ?? 0, totalBytes: first?.totalBytes ?? 0,
+        missingBytes: here.has(goldenId) ? 0 : this.#missing(goldenId, said)
+      }
+    })
+  }
+
+  async find (name: string, signal: AbortSignal): Promise<Golden[]> {
+    const { mesh } = this.#c
+    if (mesh.held(name).length === 0) await mesh.search(name, signal)
+    const described = await mesh.describe(mesh.held(name).map(({ goldenId }) => goldenId).slice(0, FOUND_BY_NAME_MAX), signal)
+    return described.filter((golden) => golden.goldenId === name || golden.name === name)
+  }
+
+  /** Of one that is only told of, as far as that goes. */
+  #missing (goldenId: GoldenId, said: HeldImage['said']): number {
+    const known = this.#c.mesh.knownManifest(goldenId)
+    if (known !== undefined) return this.#shelf.missingBytes(known.manifest.golden)
+    const here = new Set(this.#c.warehouse.list().map((golden) => golden.goldenId))
+    const [first] = said.values()
+    return first === undefined ? 0 : first.base !== undefined && here.has(first.base) ? first.ownBytes : first.totalBytes
+  }
+
+  /** Every pack of which there is something here is served to whoever asks. */
+  #serve (): void {
+    const packs = new Map(this.#c.store.packs().map((pack) => [pack.infoHash, pack]))
+    for (const [infoHash, stop] of this.#served) {
+      if (packs.has(infoHash)) continue
+      stop()
+      this.#served.delete(infoHash)
+    }
+    for (const [infoHash, pack] of packs) if (!this.#served.has(infoHash)) this.#served.set(infoHash, this.#c.swarm.serve(pack))
+  }
+
+  /** Tells what is on the shelf; one telling at a time, and once more for what changed meanwhile. */
+  #tell (): void {
+    if (this.#telling !== undefined) {
+      this.#tellAgain = true
+      return
+    }
+    this.#telling = this.#holdings().then((holdings) => { if (!this.#lifetime.ended) this.#c.mesh.setOwn(holdings) }).catch((error: unknown) => {
+      this.#c.log.warn({ code: asPlantError(error).code, error: String(error) }, 'what is on the shelf could not be told to the others')
+    }).finally(() => {
+      this.#telling = undefined
+      if (!this.#tellAgain || this.#lifetime.ended) return
+      this.#tellAgain = false
+      this.#tell()
+    })
+  }
+
+  /** Those that can be offered: with a manifest that is signed. */
+  async #holdings (): Promise<Holding[]> {
+    const shelf = this.#c.warehouse.list()
+    const ids = new Set(shelf.map(({ goldenId }) => goldenId))
+    for (const known of [this.#sizes, this.#usedMs]) for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
+    const holdings: Holding[] = []
+    for (const golden of shelf) {
+      const sizes = this.#sizes.get(golden.goldenId) ?? sizesOf(await this.#c.store.manifestOf(golden.goldenId))
+      if (sizes === undefined) continue
+      this.#sizes.set(golden.goldenId, sizes)
+      holdings.push(holdingOf(golden, {
+        ...sizes,
+        ...(golden.publisher !== undefined && { publisher: golden.publisher }),
+        usedS: Math.floor((this.#usedMs.get(golden.goldenId) ?? golden.createdAtMs) / 1_000)
+      }))
+    }
+    return holdings
+  }
+}
+
+/** Golden machines of one name that are described for a fetch by hand. */
+const FOUND_BY_NAME_MAX = 64
+
+function sizesOf (manifest: Manifest | undefined): { ownBytes: number, totalBytes: number } | undefined {
+  return manifest && { ownBytes: (manifest.packs[0]?.pieces ?? 0) * PIECE_BYTES, totalBytes: piecesOf(manifest) * PIECE_BYTES }
+}

@@ -1,0 +1,46 @@
+/** How much of a golden machine elsewhere is not here: pieces of its packs that are here already, as parts of its bases, are not fetched. */
+import type { GoldenId } from '../../../protocols/kit/index.ts'
+import { PIECE_BYTES, type HeldImage, type Holding, type Manifest } from '../../../protocols/image/index.ts'
+import type { Pack } from '../../../storage/warehouse/pack.ts'
+import type { Golden } from '../../../protocols/order/golden.ts'
+import { bytesOf } from '../../../storage/warehouse/warehouse.ts'
+
+/** By its manifest: exactly. */
+export function missingByManifest ({ packs, places }: Pick<Manifest, 'packs' | 'places'>, here: ReadonlyMap<string, Pack>): number {
+  let missing = 0
+  for (const { pack, index, count } of places) {
+    const there = here.get(packs[pack]?.infoHash ?? '')
+    if (there === undefined) missing += count
+    else for (let i = index; i < index + count; i++) if (!there.has(i)) missing++
+  }
+  return missing * PIECE_BYTES
+}
+
+/** Bases that are looked through: an image deeper than that counts as a whole. */
+const BASES_MAX = 64
+
+/**
+ * By what plants say of it, before its manifest is here: its own pack and those of its bases down to one that is here; all of it when none is. Never more
+ * than its files have.
+ */
+export function missingByHoldings (golden: Golden, mesh: { held: (id: GoldenId) => HeldImage | undefined, isHere: (id: GoldenId) => boolean }): number {
+  const own = saidOf(mesh.held(golden.goldenId))
+  const whole = Math.min(bytesOf(golden.files), own?.totalBytes ?? Infinity)
+  let sum = own?.ownBytes ?? whole
+  let base = golden.from
+  for (let depth = 0; base !== undefined && depth < BASES_MAX; depth++) {
+    if (mesh.isHere(base)) return Math.min(whole, sum)
+    const said = saidOf(mesh.held(base))
+    if (said === undefined) return whole
+    sum += said.ownBytes
+    base = said.base
+  }
+  return whole
+}
+
+/** Of several who tell of it the one who says the most: who says too little has others fetch more than they bid for. */
+function saidOf (held: HeldImage | undefined): Holding | undefined {
+  let most: Holding | undefined
+  for (const one of held?.said.values() ?? []) if (most === undefined || one.totalBytes > most.totalBytes) most = one
+  return most
+}

@@ -1,0 +1,286 @@
+/**
+ * Which piece to ask of which peer next. Pure: events in, pieces out.
+ *
+ * A piece is *wanted* (in `Rarest`) until it is asked of a peer, then *asked* until it is kept, refused, or its peer is gone. What is asked of
+ * a peer that falls silent is wanted again and stays asked there too: whoever brings it first settles it. Urgent pieces go first, then the
+ * given order, then the rarest. A whole piece comes from one peer, so that a wrong one has one author.
+ */
+import type { Random } from '../../protocols/kit/index.ts'
+import {
+  COPIES_IN_FLIGHT_MAX, HEDGE_GAIN_MS, IN_FLIGHT_PIECES_MAX, PIPELINE_QUEUE_MS, PIPELINE_QUEUE_URGENT_MS, STALL_MS, URGENT_EXTRA_PIECES
+} from './constants.ts'
+import { PickerPeer } from './picker-peer.ts'
+import type { Asked } from './picker-peer.ts'
+import type { PieceSet } from './piece-set.ts'
+import { Rarest } from './rarest.ts'
+
+/** Pieces of `order` looked at for one peer; those further on wait until the first are asked for. */
+const ORDER_AHEAD = 256
+/** Pieces in flight looked at for one that a second peer would bring sooner. */
+const LAST_LOOKED_AT = 64
+/** After the last urgent piece pipelines stay short for so long: a booting machine reads in bursts. */
+const URGENT_KEPT_MS = 3_000
+
+export class Picker {
+  readonly #rarest: Rarest
+  #order: readonly number[] = []
+  #placeInOrder: ReadonlyMap<number, number> = new Map()
+  /** Before this place of the order nothing is wanted. */
+  #orderFrom = 0
+  readonly #urgent = new Set<number>()
+  #urgentAtMs = -Infinity
+  readonly #peers = new Map<string, PickerPeer>()
+  /** Peers that each piece is asked of. Insertion order: the oldest are first. */
+  readonly #inFlight = new Map<number, PickerPeer[]>()
+  /** Pieces that have come whole and are being checked and kept. */
+  readonly #checking = new Set<number>()
+  /** Counts pieces that became wanted, for peers that nothing was found for. */
+  #grown = 0
+
+  constructor (count: number, random: Random) { this.#rarest = new Rarest(count, random) }
+
+  /** Pieces that are asked for now. */
+  get inFlight (): number { return this.#inFlight.size }
+
+  /** Pieces that are wanted and not asked of anyone. */
+  get unasked (): number { return this.#rarest.size }
+
+  /** Pieces that have come and are not kept yet. */
+  get checking (): number { return this.#checking.size }
+
+  peer (id: string): PickerPeer | undefined { return this.#peers.get(id) }
+
+  /** How many peers have this piece, without those that have all. */
+  holders (piece: number): number { return this.#rarest.holders(piece) }
+
+  join (id: string, count: number): PickerPeer {
+    const peer = new PickerPeer(id, count)
+    this.#peers.set(id, peer)
+    return peer
+  }
+
+  /** A peer says all that it has; it says so once. */
+  hasAll (peer: PickerPeer, pieces: PieceSet): void {
+    peer.isSeed = pieces.size === pieces.count
+    for (const piece of pieces) if (peer.gains(piece) && !peer.isSeed) this.#rarest.gained(piece)
+  }
+
+  gains (peer: PickerPeer, piece: number): void {
+    if (peer.gains(piece)) this.#rarest.gained(piece)
+  }
+
+  /** The peer is gone, or not asked any more: what it was asked is wanted again. */
+  leave (peer: PickerPeer): void {
+    this.#peers.delete(peer.id)
+    for (const piece of peer.asked.keys()) this.#unask(peer, piece)
+    if (!peer.isSeed) for (const piece of peer.has) this.#rarest.lost(piece)
+  }
+
+  /** These pieces come before the rarest, in this order (the reads of a recorded boot). */
+  follow (order: readonly number[]): void {
+    this.#order = order
+    this.#placeInOrder = new Map(order.map((piece, place) => [piece, place]))
+    this.#orderFrom = 0
+  }
+
+  /** Nothing is wanted any more; what peers were asked may still come, unasked. */
+  wantNothing (): void {
+    this.#urgent.clear()
+    this.#checking.clear()
+    for (const [piece, peers] of this.#inFlight) for (const peer of peers) peer.settled(piece)
+    this.#inFlight.clear()
+    this.#rarest.clear()
+    this.follow([])
+  }
+
+  want (piece: number): void {
+    if (this.#inFlight.has(piece) || this.#checking.has(piece) || this.#rarest.has(piece)) return
+    this.#rarest.add(piece)
+    this.#grown++
+    this.#orderFrom = Math.min(this.#orderFrom, this.#placeInOrder.get(piece) ?? Infinity)
+  }
+
+  /** A machine waits for this piece. */
+  urgent (piece: number, nowMs: number): void {
+    this.#urgentAtMs = nowMs
+    this.#urgent.add(piece)
+    this.want(piece)
+  }
+
+  /** The next piece to ask of this peer, noted as asked; undefined when it is to be asked nothing now. */
+  next (peer: PickerPeer, nowMs: number): number | undefined {
+    if (peer.choking || this.#inFlight.size >= IN_FLIGHT_PIECES_MAX) return undefined
+    const queueMs = nowMs - this.#urgentAtMs < URGENT_KEPT_MS ? PIPELINE_QUEUE_URGENT_MS : PIPELINE_QUEUE_MS
+    const depth = peer.stalled ? 1 : peer.pipeline.depth(queueMs)
+    const room = peer.asked.size < depth
+    if (!room && (this.#urgent.size === 0 || peer.asked.size >= depth + URGENT_EXTRA_PIECES)) return undefined
+    const piece = this.#nextUrgent(peer, nowMs) ?? (room ? this.#nextOther(peer, nowMs) : undefined)
+    if (piece === undefined) return undefined
+    this.#ask(peer, piece, nowMs)
+    return piece
+  }
+
+  /** A block of a piece has come, or one that nobody asked for any more (`asked` undefined). */
+  received (peer: PickerPeer, asked: Asked | undefined, bytes: number, nowMs: number): void {
+    if (asked !== undefined) {
+      if (asked.blocks === 0 && peer.asked.size === 1) peer.pipeline.answered(nowMs - asked.askedAtMs, nowMs)
+      asked.blocks++
+    }
+    peer.activeAtMs = nowMs
+    peer.pipeline.received(bytes, nowMs)
+    if (!peer.stalled) return
+    peer.stalled = false
+    for (const one of peer.asked.values()) this.#unrelease(one)
+  }
+
+  /** All blocks of a piece have come from this peer, to be checked: nobody is asked for it now. Others that were are returned, to be told. */
+  arrived (peer: PickerPeer, piece: number): PickerPeer[] {
+    const others = (this.#inFlight.get(piece) ?? []).filter((one) => one !== peer)
+    for (const other of others) other.settled(piece)
+    peer.settled(piece)
+    this.#inFlight.delete(piece)
+    this.#rarest.delete(piece)
+    this.#checking.add(piece)
+    return others
+  }
+
+  /** The piece is kept: nobody waits for it any more. */
+  kept (piece: number): void {
+    this.#checking.delete(piece)
+    this.#urgent.delete(piece)
+    this.#rarest.delete(piece)
+  }
+
+  /** What came was not the piece. */
+  wrong (piece: number): void {
+    this.#checking.delete(piece)
+    this.want(piece)
+  }
+
+  /** The peer will not send this piece now. */
+  refused (peer: PickerPeer, piece: number, nowMs: number): void {
+    if (!peer.asked.has(piece)) return
+    peer.refused(piece, nowMs)
+    this.#unask(peer, piece)
+  }
+
+  /** The peer choked us: what it was asked it will not answer. */
+  choked (peer: PickerPeer): void {
+    peer.choking = true
+    for (const piece of peer.asked.keys()) this.#unask(peer, piece)
+  }
+
+  /** Once each TICK_MS: finds who has fallen silent. True when there is something new to ask of others. */
+  tick (nowMs: number): boolean {
+    let any = this.#urgent.size > 0
+    for (const peer of this.#peers.values()) {
+      peer.expireRefusals(nowMs)
+      if (peer.asked.size === 0 || peer.stalled || nowMs - peer.activeAtMs < STALL_MS) continue
+      peer.stalled = true
+      for (const one of peer.asked.values()) any = this.#release(one) || any
+    }
+    return any || this.#rarest.size > 0 || this.#inFlight.size > 0
+  }
+
+  /** Peers in the order in which they would bring an urgent piece. */
+  soonest (nowMs: number): PickerPeer[] {
+    const eta = (peer: PickerPeer): number => peer.pipeline.expectedMs(peer.asked.size, nowMs) + (peer.stalled ? 60_000 : 0)
+    return [...this.#peers.values()].sort((a, b) => eta(a) - eta(b))
+  }
+
+  #nextUrgent (peer: PickerPeer, nowMs: number): number | undefined {
+    if (peer.stalled) return undefined
+    for (const piece of this.#urgent) {
+      if (!peer.has.has(piece) || peer.asked.has(piece)) continue
+      // Refused or not: a seed refuses but once, and whoever waits for this does not wait for its spreading.
+      if (this.#rarest.has(piece)) return piece
+      if (this.#inFlight.has(piece) && this.#wouldHelp(peer, piece, nowMs)) return piece
+    }
+    return undefined
+  }
+
+  #nextOther (peer: PickerPeer, nowMs: number): number | undefined {
+    const seen = this.#grown + peer.gained
+    if (peer.emptyAt !== seen) {
+      const piece = this.#nextInOrder(peer) ?? this.#rarest.pick(peer.askable)
+      if (piece !== undefined) return piece
+      peer.emptyAt = seen
+    }
+    return this.#rarest.size === 0 ? this.#nextOfLast(peer, nowMs) : undefined
+  }
+
+  #nextInOrder (peer: PickerPeer): number | undefined {
+    while (this.#orderFrom < this.#order.length && !this.#rarest.has(this.#order[this.#orderFrom] ?? -1)) this.#orderFrom++
+    for (let place = this.#orderFrom; place < Math.min(this.#order.length, this.#orderFrom + ORDER_AHEAD); place++) {
+      const piece = this.#order[place] ?? -1
+      if (this.#rarest.has(piece) && peer.askable.has(piece)) return piece
+    }
+    return undefined
+  }
+
+  /** Nothing is left that nobody was asked for: one of those in flight that this peer would bring sooner. */
+  #nextOfLast (peer: PickerPeer, nowMs: number): number | undefined {
+    if (peer.stalled) return undefined
+    let looked = 0
+    for (const piece of this.#inFlight.keys()) {
+      if (looked++ >= LAST_LOOKED_AT) return undefined
+      if (peer.askable.has(piece) && this.#wouldHelp(peer, piece, nowMs)) return piece
+    }
+    return undefined
+  }
+
+  #wouldHelp (peer: PickerPeer, piece: number, nowMs: number): boolean {
+    const asked = this.#inFlight.get(piece) ?? []
+    if (asked.length >= COPIES_IN_FLIGHT_MAX) return false
+    const byThemMs = Math.min(...asked.map((one) => dueMs(one, piece, nowMs)))
+    return peer.pipeline.expectedMs(peer.asked.size, nowMs) + HEDGE_GAIN_MS < byThemMs
+  }
+
+  #ask (peer: PickerPeer, piece: number, nowMs: number): void {
+    if (peer.asked.size === 0) {
+      peer.activeAtMs = nowMs
+      peer.pipeline.begun(nowMs)
+    }
+    peer.asked.set(piece, { piece, askedAtMs: nowMs, expectedAtMs: peer.pipeline.expectedMs(peer.asked.size, nowMs), released: false, blocks: 0 })
+    peer.askable.delete(piece)
+    this.#rarest.delete(piece)
+    const others = this.#inFlight.get(piece)
+    if (others === undefined) this.#inFlight.set(piece, [peer])
+    else others.push(peer)
+  }
+
+  #unask (peer: PickerPeer, piece: number): void {
+    peer.settled(piece)
+    const left = (this.#inFlight.get(piece) ?? []).filter((one) => one !== peer)
+    if (left.length > 0) {
+      this.#inFlight.set(piece, left)
+      for (const one of left) if (one.stalled) this.#release(one.asked.get(piece))
+      return
+    }
+    this.#inFlight.delete(piece)
+    this.want(piece)
+  }
+
+  #release (asked: Asked | undefined): boolean {
+    if (asked === undefined || (this.#inFlight.get(asked.piece)?.length ?? 0) >= COPIES_IN_FLIGHT_MAX) return false
+    asked.released = true
+    this.#rarest.add(asked.piece)
+    this.#grown++
+    this.#orderFrom = Math.min(this.#orderFrom, this.#placeInOrder.get(asked.piece) ?? Infinity)
+    return true
+  }
+
+  #unrelease (asked: Asked): void {
+    if (!asked.released) return
+    asked.released = false
+    this.#rarest.delete(asked.piece)
+  }
+}
+
+/** When a peer should bring a piece that it was asked for: never, when it is silent; later than it should have, when it is late. */
+function dueMs (peer: PickerPeer, piece: number, nowMs: number): number {
+  const asked = peer.asked.get(piece)
+  if (asked === undefined || peer.stalled) return Infinity
+  const lateMs = nowMs - asked.expectedAtMs
+  return lateMs > 0 ? nowMs + lateMs : asked.expectedAtMs
+}
