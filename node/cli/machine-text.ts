@@ -7,8 +7,8 @@ import { printable, table } from './output.ts'
 export function machineText (machine: MachineView): string {
   const lines = [`${printable(machine.name === '' ? machine.vmid : machine.name)}  ${machine.state}${machine.provisional === true ? ' (provisional)' : ''}`, `  VMID    ${machine.vmid}`, `  plant   ${machine.plant}`, `  order   ${printable(machine.orderId)}  domain ${printable(machine.domain)}`]
   if (machine.golden !== undefined) {
-    const { name, actionsDone, actionsRun, actionsMended = [] } = machine.golden
-    lines.push(`  golden  ${printable(name)}: ${actionsDone.length} actions were done, ${actionsRun.length} ran${actionsRun.length > 0 ? ` (${printable(actionsRun.join(', '))})` : ''}${mendedText(actionsMended)}`)
+    const { actionsDone, actionsRun, actionsMended = [] } = machine.golden
+    lines.push(`  golden  ${printable(goldenName(machine.golden))}: ${actionsDone.length} actions were done, ${actionsRun.length} ran${actionsRun.length > 0 ? ` (${printable(actionsRun.join(', '))})` : ''}${mendedText(actionsMended)}`)
   }
   if (machine.error !== undefined) lines.push(`  error   ${machine.error.message} (${machine.error.code}) ${printable(JSON.stringify(machine.error.details))}`)
   lines.push('  classad', ...printable(machine.classad).split('\n').map((line) => `    ${line}`))
@@ -17,6 +17,9 @@ export function machineText (machine: MachineView): string {
   if (phases !== '') lines.push('  time', phases)
   return lines.join('\n')
 }
+
+/** The golden machine that was taken, with its version where that is known. */
+export function goldenName ({ name, version }: NonNullable<MachineView['golden']>): string { return version === undefined ? name : `${name}@${version}` }
 
 /** Which actions failed and were mended by their error sub-graphs; nothing when none did. */
 export function mendedText (actionsMended: readonly string[]): string {

@@ -10,6 +10,7 @@ import { meshCommands } from './mesh-commands.ts'
 import { orderCommands } from './order-commands.ts'
 import { printError } from './output.ts'
 import { startCommand } from './start-command.ts'
+import { templateCommands } from './template-commands.ts'
 import { upCommand } from './up-command.ts'
 import { VERSION } from './version.ts'
 
@@ -29,6 +30,7 @@ export function plantmesh (): Command {
   upCommand(program)
   machineCommands(program)
   meshCommands(program)
+  templateCommands(program)
   domainCommands(program)
   orderCommands(program)
   classadCommands(program)

@@ -5,6 +5,7 @@ import { PlantError, keyIdOf, type Log, type PeerId } from '../../protocols/kit/
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
 import { HOLDINGS_TOPIC } from '../../protocols/image/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
+import { TEMPLATE_TOPIC } from '../../protocols/template/index.ts'
 import { lockData } from '../../storage/drivers/data-lock.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import { openWarehouse } from '../../storage/drivers/fs-warehouse.ts'
@@ -88,7 +89,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const base = await openBase(init, signal, undo)
   const { dataDir, clock, random, crypto, key, self, records, warehouse, line, host } = base
   const capacity = init.capacity(host)
-  const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC, HOLDINGS_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
+  const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC, HOLDINGS_TOPIC, TEMPLATE_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
   undo.push(async () => mesh.stop())
   const { transport, pubsub, directory } = mesh
   const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load }, {
@@ -103,6 +104,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const served = await serveApi(api, {
     shop: node.shop,
     golden: { ...goldenShelf({ warehouse, line, clock }), ...goldenMesh(node.images) },
+    templates: node.templates,
     grant: async (signed, until) => node.grant(signed, until),
     self: () => ({ peerId: self, addresses: mesh.addresses(), mesh: init.mesh, version: VERSION, accelerator: line.accelerator, fingerprint: line.fingerprint, capacity }),
     log

@@ -1,7 +1,7 @@
 /** How an order was decided, for people: `plantmesh why`. */
 import { printable, table } from './output.ts'
 import type { MachineView } from '../../protocols/machine/index.ts'
-import { droppedLines, mendedText, phasesText } from './machine-text.ts'
+import { droppedLines, goldenName, mendedText, phasesText } from './machine-text.ts'
 
 interface Decision {
   orderId?: string
@@ -39,7 +39,7 @@ function attemptLines (attempt: Attempt): string[] {
   }
   for (const { plant, outcome, fromMs, toMs } of attempts) lines.push(`  award to ${plant.slice(-8)}: ${printable(outcome ?? 'under way')}${toMs === undefined ? '' : ` in ${round(toMs - fromMs)} ms`}`)
   const golden = attempt.machine?.golden
-  if (golden !== undefined) lines.push(`  plan: golden machine ${printable(golden.name)}, ${golden.actionsDone.length} actions done already, ran ${golden.actionsRun.length === 0 ? 'none' : printable(golden.actionsRun.join(', '))}${mendedText(golden.actionsMended ?? [])}`)
+  if (golden !== undefined) lines.push(`  plan: golden machine ${printable(goldenName(golden))}, ${golden.actionsDone.length} actions done already, ran ${golden.actionsRun.length === 0 ? 'none' : printable(golden.actionsRun.join(', '))}${mendedText(golden.actionsMended ?? [])}`)
   lines.push(...droppedLines(attempt.machine?.outputsDropped))
   if (attempt.machine?.error !== undefined) lines.push(...errorLines(attempt.machine.error))
   if (attempt.machine?.phasesMs !== undefined) lines.push('  time', phasesText(attempt.machine.phasesMs))

@@ -2,13 +2,14 @@
  * One plant, composed from ports: the daemon gives them drivers of the real world (`node/cli/run-plant.ts`), the simulator virtual ones. Everything
  * that a plant decides is in here (ARCHITECTURE.md, "One program, two worlds").
  */
-import { Lifetime, PlantError, fromHex, limiter, withLoopback, type Clock, type Crypto, type Directory, type Log, type PubSub, type Random, type Signer, type Transport, type VmId } from '../../protocols/kit/index.ts'
+import { Lifetime, PlantError, fromHex, limiter, withLoopback, type Clock, type Crypto, type Directory, type Log, type PeerId, type PubSub, type Random, type Signer, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import { bidding, type Bidding, type BiddingInit } from '../../protocols/bid/index.ts'
 import { capacity, type Capacity as CapacityView, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming, type Claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
 import { grants, openCall } from '../../protocols/member/index.ts'
 import { checkOrder, type Order } from '../../protocols/order/index.ts'
+import { marks, type Marks } from '../../protocols/template/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
@@ -21,6 +22,7 @@ import { adOfPlant } from '../plant/plant-ad.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
 import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
+import { TemplateDesk } from '../plant/templates/template-desk.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { shop } from '../shop/shop.ts'
 import { composeImages, type ImageParts } from './images.ts'
@@ -66,6 +68,7 @@ export interface PlantNode {
   readonly plant: Plant
   readonly shop: Shop
   readonly ledger: Ledger
+  readonly templates: TemplateDesk
   /** The mesh's golden machines; absent where nothing is fetched. */
   readonly images: MeshGoldens | undefined
   /** Takes in a grant that a domain's key signed, and tells the mesh. */
@@ -110,11 +113,12 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const meshParts = images === undefined ? {} : { images }
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
+  const templates = await startTemplates({ ...c, ...(images !== undefined && { mesh: images }) }, () => view.plants().flatMap(({ peer }) => peer === self ? [] : peer), lifetime)
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
   const claims = claimsOf(c, transport, view)
-  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
-    self, clock, random, log, line, warehouse, ...meshParts, records, directory, atOnce,
+    self, clock, random, log, line, warehouse, templates, ...meshParts, records, directory, atOnce,
     figures: () => desk.figures(),
     orderOf: (vmId) => orderIn(crypto, vmId, records.signedOrder(vmId)),
     resizer: resizer({ warehouse, line, clock, log }),
@@ -125,7 +129,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     // A failed machine is held until it is forgotten: whoever asks for its order again is told of it until then.
     forgotten: (record) => { if (record.state === 'failed') claims.drop(record.vmId, record.orderDigest) },
     mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
-    onChange: advertise,
+    onChange: () => { advertise(); templates.sweep() },
     learn: (figure, value) => { desk.learn(figure, value) }
   })
   desk.restore()
@@ -149,8 +153,9 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   return {
     plant,
     ledger,
+    templates,
     images,
-    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images?.has(os) === true }),
+    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
     grant: async (signed, until) => membership.publish(signed, until),
     onHost (loadNow, freeBytes) {
       freeDiskBytes = freeBytes
@@ -162,6 +167,16 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     closeDoors: async () => bids.stop(),
     stop: async () => lifetime.end()
   }
+}
+
+/** Marks are read from the records before anybody orders by them. */
+async function startTemplates (c: PlantNodeComponents & { mesh?: MeshGoldens }, peers: () => PeerId[], lifetime: Lifetime): Promise<TemplateDesk> {
+  const tagged: Marks = marks()({ ...c, uses: (goldenIds) => templates.usesOf(goldenIds) })
+  const templates = new TemplateDesk({ ...c, marks: tagged, peers })
+  lifetime.own(async () => tagged.stop())
+  await tagged.start()
+  lifetime.own(templates.start())
+  return templates
 }
 
 function claimsOf ({ clock, random, log, crypto, records }: PlantNodeComponents, transport: Transport, view: CapacityView): Claiming {

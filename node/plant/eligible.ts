@@ -5,6 +5,7 @@
 import type { KeyId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import type { Order } from '../../protocols/order/order.ts'
+import { whose } from '../../protocols/order/versions.ts'
 
 /** Families that plants build themselves; others are those of golden machines that an administrator made. */
 export const BUILT_IN_FAMILIES: readonly string[] = ['tiny', 'debian']
@@ -35,9 +36,4 @@ export function eligible (order: Order, all: readonly Choice[], domainKey?: KeyI
   const own = named.filter(({ golden: { publishedBy: by } }) => by !== undefined && by.domainKey === domainKey && by.domain === order.domain)
   if (own.length > 0) return { kind: 'choices', choices: choices.filter((choice) => choice.golden.name !== os || own.includes(choice)) }
   return new Set(named.map(({ golden }) => whose(golden))).size > 1 ? { kind: 'ambiguous', choices: named } : { kind: 'choices', choices }
-}
-
-/** Golden machines of one name are one person's when this is the same. */
-export function whose ({ publishedBy: by, publisher }: Golden): string {
-  return by === undefined ? `plant ${publisher ?? ''}` : `domain ${by.domain} (${by.domainKey})`
 }

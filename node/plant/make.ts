@@ -18,6 +18,7 @@ import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planPatiently } from './images/plan-in-mesh.ts'
 import type { Production } from './planner.ts'
 import type { Resizer } from './resizer.ts'
+import type { TemplateDesk } from './templates/template-desk.ts'
 
 export interface MakeComponents {
   clock: Clock
@@ -25,6 +26,7 @@ export interface MakeComponents {
   log: Log
   line: ProductionLine
   warehouse: Warehouse
+  templates: Pick<TemplateDesk, 'facts' | 'used' | 'named' | 'removedVersion'>
   /** What other plants have; absent where nothing is fetched. */
   images?: Pick<MeshGoldens, 'choices' | 'confirmed' | 'isYoung' | 'fetch' | 'used' | 'isFamily'>
   /** How long things take here. */
@@ -50,7 +52,7 @@ export interface MakeHooks {
 }
 
 /** What is to be made, and for whom. */
-export interface MachineOrder { vmId: VmId, order: Order, domainKey: KeyId }
+export interface MachineOrder { vmId: VmId, order: Order, owner: KeyId, domainKey: KeyId }
 
 /** A machine that was made. */
 export interface Made {
@@ -70,14 +72,14 @@ const FETCHES_MAX = 3
 
 /** Throws GOLDEN_*, IMAGE_INVALID, FETCH_STALLED, VM_*, IDENTITY_FAILED, ACTION_*, DISK_FULL, or the signal's reason. */
 export async function makeMachine (machine: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
-  const { order, domainKey } = machine
+  const { order, owner, domainKey } = machine
   const { time } = hooks
   hooks.onProgress('waiting for a free core', 0.01)
   for (let fetches = 0; ; fetches++) {
     // Nobody waits for a core behind a fetch, which needs none.
     const step = await c.atOnce.run(async () => {
       time.begin('plan')
-      const chosen = await planPatiently(order, domainKey, { ...c, figures: c.figures() }, signal)
+      const chosen = await planPatiently(order, { owner, domainKey }, { ...c, figures: c.figures() }, signal)
       if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
       return chosen.here ? { made: await makeFrom(chosen, machine, c, hooks, signal) } : { fetch: chosen }
     }, signal)
@@ -102,6 +104,7 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
   try {
     hooks.onPlanned({ golden, plan: chosen })
     c.images?.used(golden.goldenId)
+    c.templates.used(golden.goldenId)
     const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
     time.begin('clone')
     const identity = identityOf(vmId, order.metadata.name ?? '', c.random)

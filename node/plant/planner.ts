@@ -2,15 +2,17 @@
  * The production process planner (VMPlants 3.2, P8): of all golden machines that match an order - those here and those that the mesh has - the one
  * from which it takes the least time to the machine that was ordered, and what is left of the configuration DAG.
  */
-import { PlantError, type ActionDigest, type KeyId } from '../../protocols/kit/index.ts'
+import { PlantError, type ActionDigest } from '../../protocols/kit/index.ts'
 import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
 import { matchActions, orderGraph, type Match, type MatchClause, type OrderGraph } from '../../protocols/order/matching.ts'
 import { digestPrefixes, QuickMatcher } from '../../protocols/order/quick-match.ts'
 import { isOutputName } from '../../protocols/order/outputs.ts'
 import type { Action, Order } from '../../protocols/order/order.ts'
+import { whose } from '../../protocols/order/versions.ts'
 import { bytesOf } from '../../storage/warehouse/warehouse.ts'
 import { FIGURES_AT_FIRST, type Figures } from './cost/learned.ts'
-import { eligible, whose, type Choice } from './eligible.ts'
+import type { Choice } from './eligible.ts'
+import { resolve, type Asker, type TemplateFacts } from './resolve.ts'
 
 /** An action of the order that the golden machine has done already. */
 export interface SkippedAction { id: string, digest: ActionDigest, outputs: Record<string, string> }
@@ -39,11 +41,11 @@ type NearClause = 'OS' | 'ISA' | 'DISK' | MatchClause
 export type PlanClause = 'AMBIGUOUS' | NearClause
 
 /** What the planner goes by besides the order and the plant's own golden machines. */
-export interface PlanMore {
+export interface PlanMore extends Asker {
   /** The plant's instruction set, for orders that name none. */
   hostIsa?: string
-  /** Speaks for the order's domain. */
-  domainKey?: KeyId
+  /** Labels, removals and uses, as this plant knows them. */
+  templates?: TemplateFacts
   /** What the mesh has; those that are here too are passed over. */
   remote?: readonly Choice[]
   /** How long things take here; what they took before anything was measured, by default. */
@@ -74,7 +76,7 @@ const CLAUSES: readonly NearClause[] = ['OS', 'ISA', 'DISK', 'SUBSET', 'PREFIX',
  */
 export function plan (order: Order, goldens: readonly Golden[], fingerprint: string, more: PlanMore = {}): Plan {
   const all = choicesOf(goldens, more.remote ?? [])
-  const may = eligible(order, all, more.domainKey)
+  const may = resolve(order, all, more, more.templates)
   if (may.kind === 'ambiguous') return { fits: false, refusal: ambiguity(order, may.choices) }
   const graph = orderGraph(order.software.actions)
   const quick = new QuickMatcher(graph)
@@ -83,14 +85,14 @@ export function plan (order: Order, goldens: readonly Golden[], fingerprint: str
   let best: Candidate | undefined
   let near: Near | undefined
   for (const { golden, missingBytes, here } of may.choices) {
-    const clause = unfit(order, golden, isa)
+    const clause = unfit(order, golden, isa, may.exact)
     if (clause !== undefined) {
       near = nearer(near, golden, clause, 0)
       continue
     }
     const { cpus, memoryMiB } = golden.hardware
     const resize = cpus !== order.hardware.cpus || memoryMiB !== order.hardware.memoryMiB || golden.lineFingerprint !== fingerprint
-    const named = isNamed(order, golden)
+    const named = may.exact || isNamed(order, golden)
     const candidateOf = (nodes: Candidate['nodes'], left: number): Candidate => ({
       golden, here: here === true, resize, nodes, left, missingBytes, bytes: bytesOf(golden.files), distanceMs: left * figures.actionMs + missingBytes / figures.fetchBytesPerMs + (resize ? figures.bootMs : 0)
     })
@@ -144,16 +146,17 @@ interface Candidate {
 }
 interface Near { golden: Golden, clause: NearClause, at: number }
 
-function unfit (order: Order, golden: Golden, isa: string | undefined): NearClause | undefined {
+/** `exact`: the order's `software.os` was resolved to this very one. */
+function unfit (order: Order, golden: Golden, isa: string | undefined, exact: boolean): NearClause | undefined {
   const { os } = order.software
-  if (os !== golden.name && os !== golden.os && os !== golden.goldenId) return 'OS'
+  if (!exact && os !== golden.name && os !== golden.os) return 'OS'
   if (isa !== undefined && golden.hardware.isa !== isa) return 'ISA'
   return golden.hardware.diskMiB > order.hardware.diskMiB ? 'DISK' : undefined
 }
 
-/** The order asks for a published machine by its own name or id, not for its family: with it for all that was done on it. */
+/** The order asks for a published machine by its own name, not for its family: with it for all that was done on it. */
 function isNamed (order: Order, golden: Golden): boolean {
-  return order.software.os === golden.goldenId || (order.software.os === golden.name && golden.name !== golden.os)
+  return order.software.os === golden.name && golden.name !== golden.os
 }
 
 /**

@@ -20,6 +20,7 @@ import type { Ledger } from './ledger.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planInMesh } from './images/plan-in-mesh.ts'
 import { rankNumberOf, requirementReasons } from './requirements.ts'
+import type { TemplateDesk } from './templates/template-desk.ts'
 
 export interface PlantSideComponents {
   self: PeerId
@@ -30,6 +31,7 @@ export interface PlantSideComponents {
   ledger: Ledger
   line: Pick<ProductionLine, 'isa' | 'fingerprint'>
   warehouse: Pick<Warehouse, 'list'>
+  templates: Pick<TemplateDesk, 'facts'>
   /** What other plants have; absent where nothing is fetched. */
   images?: Pick<MeshGoldens, 'choices' | 'confirmed' | 'isYoung' | 'hasRoom'>
   records: Records
@@ -72,7 +74,7 @@ export class OrderDesk implements PlantSide {
     const decision = decideBid({
       order,
       domainId: domainIdOf(opened),
-      plan: await this.#plan(order, opened.domainKey, signal),
+      plan: await this.#plan(order, opened, signal),
       requirements: (text) => requirementReasons(text, plantAd, orderAd),
       rank: (text) => rankNumberOf(text, plantAd, orderAd)
     }, { isa: this.#c.line.isa, ledger: this.#c.ledger, cost: this.#cost, load: this.#c.ad().load + this.#c.creating(), learned: this.#learner.figures() })
@@ -137,11 +139,11 @@ export class OrderDesk implements PlantSide {
     return { call, order, vmId: vmIdOfOrder(call), digest: orderDigest(order), ...domainOfOrder(this.#c.crypto, call, this.#c.clock.nowMs()) }
   }
 
-  async #plan (order: Order, domainKey: KeyId, signal: AbortSignal): Promise<PlanFinding> {
+  async #plan (order: Order, { call, domainKey }: OpenedOrder, signal: AbortSignal): Promise<PlanFinding> {
     // Whether the plant has the instruction set that the order asks for is told by itself (ISA_DIFFERS): here it is the plant's, so that it is told once.
     const hardware = { ...order.hardware }
     delete hardware.isa
-    const chosen = await planInMesh({ ...order, hardware }, domainKey, { ...this.#c, figures: this.figures() }, signal)
+    const chosen = await planInMesh({ ...order, hardware }, { owner: call.caller, domainKey }, { ...this.#c, figures: this.figures() }, signal)
     if (!chosen.fits) {
       const { clause, field, found, wanted, change } = chosen.refusal
       const reason: Reason = { code: `GOLDEN_${clause}`, clause: field, have: found, need: wanted, waitHelps: false }

@@ -58,7 +58,7 @@ export class Plant implements MachineHost {
   readonly #live = new Map<VmId, { machine: LiveMachine, unpin: () => void, stats?: MachineStats }>()
   /** Collections under way: who asks again waits for the same. */
   readonly #collecting = new Map<VmId, Promise<void>>()
-  readonly #publishing: Publishing = new Map()
+  readonly #publishing: Publishing = new Set()
   /** Machines of which a copy is being made. */
   readonly #copies = new Map<VmId, Copy>()
   readonly #adopting: Adopting
@@ -161,13 +161,13 @@ export class Plant implements MachineHost {
     let made: Made
     let fetchFailed = false
     try {
-      made = await makeMachine({ vmId, order: this.#c.orderOf(vmId), domainKey: record.domainKey }, this.#c, {
+      made = await makeMachine({ vmId, order: this.#c.orderOf(vmId), owner: record.owner, domainKey: record.domainKey }, this.#c, {
         onProgress,
         onFetchFailed: () => { fetchFailed = true },
         time,
         onPlanned: ({ golden, plan }) => {
           const actionsDone = plan.skipped.map((a) => a.digest)
-          this.#update(vmId, (r) => ({ ...r, plan: { goldenId: golden.goldenId, goldenName: golden.name, actionsDone, actionsRun: [] } }))
+          this.#update(vmId, (r) => ({ ...r, plan: { goldenId: golden.goldenId, goldenName: golden.name, goldenVersion: golden.version ?? 1, actionsDone, actionsRun: [] } }))
         },
         onCloned: (machine) => { this.#live.set(vmId, { machine, unpin: () => {} }) },
         learn: this.#c.learn
@@ -198,7 +198,7 @@ export class Plant implements MachineHost {
 
   #made (current: MachineRecord, made: Made, phasesMs: Record<string, number>): void {
     this.#put(move(current, 'made', this.#c.clock.nowMs(), {
-      plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun, ...(made.actionsMended.length > 0 && { actionsMended: made.actionsMended }) },
+      plan: { goldenId: made.golden.goldenId, goldenName: made.golden.name, goldenVersion: made.golden.version ?? 1, actionsDone: current.plan?.actionsDone ?? [], actionsRun: made.actionsRun, ...(made.actionsMended.length > 0 && { actionsMended: made.actionsMended }) },
       attributes: {
         ...made.outputs,
         Isa: made.golden.hardware.isa,

@@ -1,10 +1,11 @@
 /** Publishes a configured machine as a new golden machine (VMPlants 3.2, P9). */
-import { PlantError, type Clock, type KeyId } from '../../protocols/kit/index.ts'
+import { PlantError, type Clock } from '../../protocols/kit/index.ts'
 import type { ActionDone, Golden } from '../../protocols/order/golden.ts'
 import type { Order } from '../../protocols/order/order.ts'
-import { familiesOf } from './eligible.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { actionsDoneOf } from './planner.ts'
+import { nextVersion, type UnderWay } from './templates/next-version.ts'
+import type { TemplateDesk } from './templates/template-desk.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { LiveMachine, ProductionLine } from '../lines/line.ts'
@@ -16,39 +17,43 @@ const GOLDEN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 export const PUBLISHED_PER_DOMAIN_MAX = 64
 export const PUBLISHED_MAX = 512
 
-/** Names being published by a plant now, and the domain of each: what is to come counts as what is there. */
-export type Publishing = Map<string, KeyId>
+/** What a plant publishes now. */
+export type Publishing = Set<UnderWay>
 
 /**
- * Throws USAGE, GOLDEN_EXISTS, LIMIT, VM_STATE, DISK_FULL, or the signal's reason; whatever can be said without touching the machine is said
+ * Publishes the next version of the name's series. Throws USAGE, GOLDEN_EXISTS when the series is somebody else's, LIMIT, VM_STATE, DISK_FULL, or the signal's reason; whatever can be said without touching the machine is said
  * first. The machine goes on in every case.
  */
 export async function publishMachine (
   what: { record: MachineRecord, order: Order, machine: LiveMachine, name: string },
-  c: { clock: Clock, warehouse: Warehouse, line: ProductionLine, publishing: Publishing, images?: Pick<MeshGoldens, 'isFamily'> },
+  c: { clock: Clock, warehouse: Warehouse, line: ProductionLine, publishing: Publishing, templates: Pick<TemplateDesk, 'named' | 'removedVersion'>, images?: Pick<MeshGoldens, 'isFamily'> },
   onStep: (step: string, share: number) => void,
   signal: AbortSignal
 ): Promise<Golden> {
   const { record, name } = what
   if (!GOLDEN_NAME.test(name)) throw new PlantError('USAGE', { name, allowed: 'letters, digits, dot, dash and underscore; at most 63' })
+  const { domain, domainKey } = record
+  const known = await c.templates.named(name, signal)
+  // From here on nothing is waited for until the version is taken: two at once get two.
+  const version = nextVersion(name, { domain, domainKey }, known, c.publishing, c.templates.removedVersion(name, domainKey))
   const shelf = c.warehouse.list()
-  if (familiesOf(shelf).has(name) || c.images?.isFamily(name) === true) throw new PlantError('GOLDEN_EXISTS', { name, problem: 'it is the name of a family, which orders of everybody ask for' })
-  if (c.publishing.has(name) || shelf.some((g) => g.name === name)) throw new PlantError('GOLDEN_EXISTS', { name })
-  const domains = [...shelf.flatMap(({ publishedBy }) => publishedBy?.domainKey ?? []), ...c.publishing.values()]
+  if (c.images?.isFamily(name) === true) throw new PlantError('GOLDEN_EXISTS', { name, problem: 'it is the name of a family, which orders of everybody ask for' })
+  const domains = [...shelf.flatMap(({ publishedBy }) => publishedBy?.domainKey ?? []), ...[...c.publishing].map((one) => one.domainKey)]
   if (domains.length >= PUBLISHED_MAX) throw new PlantError('LIMIT', { bound: 'PUBLISHED_MAX', max: PUBLISHED_MAX })
   if (domains.filter((key) => key === record.domainKey).length >= PUBLISHED_PER_DOMAIN_MAX) throw new PlantError('LIMIT', { bound: 'PUBLISHED_PER_DOMAIN_MAX', max: PUBLISHED_PER_DOMAIN_MAX, hint: 'remove golden machines that are not needed any more' })
   const source = shelf.find((g) => g.goldenId === record.plan?.goldenId)
   const actionsDone = actionsDoneOf(what.order, source?.actionsDone ?? [], record.plan?.actionsRun ?? [], record.attributes)
-  c.publishing.set(name, record.domainKey)
+  const underWay = { name, version, domain, domainKey }
+  c.publishing.add(underWay)
   try {
-    return await shelved(what, { ...c, source, actionsDone }, onStep, signal)
+    return await shelved({ ...what, version }, { ...c, source, actionsDone }, onStep, signal)
   } finally {
-    c.publishing.delete(name)
+    c.publishing.delete(underWay)
   }
 }
 
 async function shelved (
-  { record, order, machine, name }: { record: MachineRecord, order: Order, machine: LiveMachine, name: string },
+  { record, order, machine, name, version }: { record: MachineRecord, order: Order, machine: LiveMachine, name: string, version: number },
   c: { clock: Clock, warehouse: Warehouse, line: ProductionLine, source: Golden | undefined, actionsDone: ActionDone[] },
   onStep: (step: string, share: number) => void,
   signal: AbortSignal
@@ -67,6 +72,7 @@ async function shelved (
       actionsDone: c.actionsDone,
       createdAtMs: c.clock.nowMs(),
       publishedBy: { domain: record.domain, domainKey: record.domainKey },
+      version,
       ...(source !== undefined && { from: source.goldenId })
     }, signal)
     onStep('on the shelf', 1)

@@ -45,6 +45,7 @@ export function resizer (c: { warehouse: Warehouse, line: ProductionLine, clock:
           actionsDone: golden.actionsDone,
           createdAtMs: c.clock.nowMs(),
           ...(golden.publishedBy !== undefined && { publishedBy: golden.publishedBy }),
+          ...(golden.version !== undefined && { version: golden.version }),
           from: golden.goldenId
         }, signal)
       } catch (error) {

@@ -2,6 +2,7 @@
 import type { PeerId } from '../../protocols/kit/index.ts'
 import type { MachineView } from '../../protocols/machine/index.ts'
 import { adOf, formatAd } from '../../protocols/order/classad.ts'
+import { versionName } from '../../protocols/order/versions.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 import type { MachineStats } from '../lines/line.ts'
 
@@ -19,6 +20,7 @@ export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineSta
     Cpus: record.lease.cpus,
     MemoryMiB: record.lease.memoryMiB,
     DiskMiB: record.lease.diskMiB,
+    ...(record.plan?.goldenVersion !== undefined && { Golden: versionName({ name: record.plan.goldenName, version: record.plan.goldenVersion }) }),
     ...(stats !== undefined && { OverlayBytes: stats.overlayBytes, PrivateMemoryBytes: stats.privateMemoryBytes })
   }
   return {
@@ -33,7 +35,7 @@ export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineSta
     ...(record.provisional && { provisional: true }),
     attributes,
     classad: formatAd(adOf(attributes)),
-    ...(record.plan !== undefined && { golden: { name: record.plan.goldenName, actionsDone: record.plan.actionsDone, actionsRun: record.plan.actionsRun, ...(record.plan.actionsMended !== undefined && { actionsMended: record.plan.actionsMended }) } }),
+    ...(record.plan !== undefined && { golden: { name: record.plan.goldenName, ...(record.plan.goldenVersion !== undefined && { version: record.plan.goldenVersion }), actionsDone: record.plan.actionsDone, actionsRun: record.plan.actionsRun, ...(record.plan.actionsMended !== undefined && { actionsMended: record.plan.actionsMended }) } }),
     ...(record.outputsDropped !== undefined && { outputsDropped: record.outputsDropped }),
     phasesMs: record.phasesMs,
     ...(record.error !== undefined && { error: record.error })

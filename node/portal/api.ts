@@ -9,6 +9,7 @@ import type { MeshGolden } from '../plant/images/mesh-goldens.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { answerInLines } from './ndjson.ts'
 import { consoleRoute } from './console-route.ts'
+import { templateRoutes, type TemplateApi } from './template-routes.ts'
 import { shortPath } from '../drivers/socket-path.ts'
 
 /** A signed order of 1 MiB in base64, with room for its envelope. */
@@ -33,6 +34,7 @@ export interface ApiComponents {
     /** Gets one of the mesh onto the shelf. */
     fetch (name: string, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Golden>
   }
+  templates: TemplateApi
   /** Takes in a grant that a domain's key signed. */
   grant: (signed: Uint8Array, signal: AbortSignal) => Promise<void>
   self: () => Record<string, unknown>
@@ -40,7 +42,7 @@ export interface ApiComponents {
 }
 
 const base64 = { type: 'string', contentEncoding: 'base64', maxLength: BODY_BYTES_MAX } as const
-const HTTP_STATUS: Partial<Record<ErrorCode, number>> = { USAGE: 400, ORDER_INVALID: 400, VM_UNKNOWN: 404, GOLDEN_UNKNOWN: 404, ORDER_UNKNOWN: 404, NOT_AUTHORISED: 403 }
+const HTTP_STATUS: Partial<Record<ErrorCode, number>> = { USAGE: 400, ORDER_INVALID: 400, EXPRESSION_INVALID: 400, VM_UNKNOWN: 404, GOLDEN_UNKNOWN: 404, ORDER_UNKNOWN: 404, NOT_AUTHORISED: 403 }
 
 /** Serves the API on a unix socket that only its owner can open; returns what stops it. */
 export async function serveApi (socketPath: string, c: ApiComponents): Promise<{ stop: () => Promise<void> }> {
@@ -54,6 +56,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: new PlantError('USAGE', { problem: 'the API has no such address', method: request.method, path: request.url.slice(0, 256), see: '/openapi.json' }).report() }))
   orderRoutes(app, c)
   adminRoutes(app, c)
+  templateRoutes(app, c.templates)
   const closeConsoles = consoleRoute(app, c.shop)
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   await app.ready()

@@ -59,6 +59,7 @@ export const ERRORS = {
   IMAGE_INVALID: { exit: 1, message: 'The manifest of a golden machine is not sound, so nothing of it is used.', hint: 'details.problem says what is wrong; fetch it from another plant.' },
   IMAGE_INCOMPLETE: { exit: 1, message: 'Parts of the golden machine are not here.', hint: 'They are fetched from plants that have them; see details for how much is missing.' },
   GOLDEN_EXISTS: { exit: 1, message: 'There is a golden machine of that name.', hint: 'Choose another name, or remove it first.' },
+  TEMPLATE_IN_USE: { exit: 1, message: 'Machines or other templates are made from this template.', hint: 'Collect the machines and remove the children named in details first.' },
   GOLDEN_BUILD_FAILED: { exit: 1, message: 'The golden machine could not be built.', hint: 'details has the end of its log.' },
   RECORDS_BROKEN: { exit: 1, message: 'The records cannot be read or written.', hint: 'Check room and permissions of the data directory named in details.' },
   SETUP_FAILED: { exit: 1, message: 'Set-up did not succeed.', hint: 'details has the command that failed and what it printed.' },

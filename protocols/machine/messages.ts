@@ -31,7 +31,7 @@ export const machineViewSchema = z.object({
   provisional: z.boolean().optional(),
   attributes: z.record(shortText, z.union([z.string(), z.number(), z.boolean()])),
   classad: z.string(),
-  golden: z.object({ name: shortText, actionsDone: z.array(shortText), actionsRun: z.array(shortText), actionsMended: z.array(shortText).optional() }).optional(),
+  golden: z.object({ name: shortText, version: z.number().int().optional(), actionsDone: z.array(shortText), actionsRun: z.array(shortText), actionsMended: z.array(shortText).optional() }).optional(),
   /** Outputs of actions that were left out: how many, and some of them with the reason. */
   outputsDropped: z.object({ count: z.number().int().min(0), some: z.array(shortText).max(DROPPED_TOLD_MAX) }).optional(),
   phasesMs: z.record(shortText, z.number()),

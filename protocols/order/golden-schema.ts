@@ -33,6 +33,7 @@ export const goldenSchema = z.strictObject({
   files: z.array(fileSchema).min(1).max(GOLDEN_FILES_MAX),
   createdAtMs: size,
   publishedBy: z.strictObject({ domain: z.string().max(253), domainKey: keyId }).exactOptional(),
+  version: z.number().int().min(1).max(2 ** 31).exactOptional(),
   from: goldenIdSchema.exactOptional(),
   publisher: keyId.exactOptional()
 }) satisfies z.ZodType<Golden>

@@ -34,6 +34,8 @@ export interface Golden {
    * must not come to others who merely ask for its family. Absent: built by the plant's administrator, for everybody.
    */
   publishedBy?: { domain: string, domainKey: KeyId }
+  /** Its number in the series of its name and owner, from 1; absent: the first. Another size of it has the same. */
+  version?: number
   /** The golden machine that this one was published or resized from. */
   from?: GoldenId
   /** The key of the plant that made it and signs its manifest; absent where files have no roots. */

@@ -2,6 +2,7 @@
 import { asPlantError, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
+import { TEMPLATE_TOPIC } from '../../protocols/template/index.ts'
 import { RandomStream } from '../kernel/index.ts'
 import { SimClock } from './clock.ts'
 import type { PlantNode, PlantNodeComponents, PlantNodeInit } from '../../node/composition/plant-node.ts'
@@ -81,7 +82,7 @@ export class SimPlant {
     this.#tell('plant.started', { life: life.incarnation })
     const process = network.join({
       self: this.peer, life, clock, crypto: ring, log,
-      topics: [CAPACITY_TOPIC, GRANT_TOPIC],
+      topics: [CAPACITY_TOPIC, GRANT_TOPIC, TEMPLATE_TOPIC],
       rules: { [GRANT_SPACE]: grantRules(ring) },
       bootstrap: this.#init.bootstrap
     })

@@ -10,5 +10,7 @@ export const ENDED_PER_OWNER_MAX = 512
 export const NONCES_MAX = 200_000
 /** Calls of one key: 20 a second, a tenth of all, so that no one key keeps others from calling. */
 export const NONCES_PER_CALLER_MAX = 20_000
+/** Golden machines whose use is remembered: eight times what a plant publishes at most. */
+export const TEMPLATE_USES_MAX = 4_096
 /** How long a writer waits for another process that reads the file (a person with sqlite3, a back-up). */
 export const BUSY_TIMEOUT_MS = 5_000

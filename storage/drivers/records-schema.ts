@@ -28,7 +28,10 @@ export const MIGRATIONS: readonly string[] = [
    UPDATE machines SET owner = record ->> 'owner', domain = record ->> 'domain', domain_key = record ->> 'domainKey', record = json_set(record, '$.orderSecret', '');
    CREATE INDEX machines_by_whose ON machines (domain_key, domain, owner, state);
    CREATE INDEX machines_ended ON machines (owner, changed_at_ms) WHERE state IN ('failed', 'collected');
-   DROP TABLE history;`
+   DROP TABLE history;`,
+  `CREATE TABLE marks (mark_key TEXT PRIMARY KEY, signed BLOB NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE template_uses (golden_id TEXT PRIMARY KEY, uses INTEGER NOT NULL, last_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE INDEX template_uses_by_age ON template_uses (last_ms);`
 ]
 
 /** The version that this program writes; older files are migrated, newer ones refused. */

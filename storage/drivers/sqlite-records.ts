@@ -5,9 +5,9 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { PlantError, type Clock, type KeyId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
-import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type Records, type Whose } from '../records/records.ts'
-import { BUSY_TIMEOUT_MS, ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from './records-limits.ts'
+import { PlantError, type Clock, type KeyId, type PeerId, type GoldenId, type VmId } from '../../protocols/kit/index.ts'
+import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type MarkChange, type Records, type TemplateUse, type Whose } from '../records/records.ts'
+import { BUSY_TIMEOUT_MS, ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX, TEMPLATE_USES_MAX } from './records-limits.ts'
 import { ownDatabase } from './own-file.ts'
 import { migrate } from './records-schema.ts'
 
@@ -176,6 +176,31 @@ class SqliteRecords implements Records {
   knownPlants (): KnownPlantsRecord {
     const row = this.#all('SELECT at_ms, peers FROM known_plants')[0]
     return row === undefined ? { peers: [], atMs: 0 } : { peers: JSON.parse(String(row['peers'])) as PeerId[], atMs: Number(row['at_ms']) }
+  }
+
+  saveMarks (changes: MarkChange[]): void {
+    if (changes.length === 0) return
+    guarded(this.#path, () => this.#transaction(() => {
+      for (const { key, signed } of changes) {
+        if (signed === undefined) this.#run('DELETE FROM marks WHERE mark_key = ?', key)
+        else this.#run('INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET signed = excluded.signed', key, signed)
+      }
+    }))
+  }
+
+  marks (): Uint8Array[] {
+    return this.#all('SELECT signed FROM marks').map((row) => bytesOf(row['signed']))
+  }
+
+  noteUse (goldenId: GoldenId, atMs: number): void {
+    guarded(this.#path, () => this.#transaction(() => {
+      this.#run('INSERT INTO template_uses VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET uses = uses + 1, last_ms = max(last_ms, excluded.last_ms)', goldenId, atMs)
+      this.#run('DELETE FROM template_uses WHERE golden_id IN (SELECT golden_id FROM template_uses ORDER BY last_ms DESC LIMIT -1 OFFSET ?)', TEMPLATE_USES_MAX)
+    }))
+  }
+
+  templateUses (): TemplateUse[] {
+    return this.#all('SELECT golden_id, uses, last_ms FROM template_uses').map((row) => ({ goldenId: String(row['golden_id']) as GoldenId, uses: Number(row['uses']), lastMs: Number(row['last_ms']) }))
   }
 
   seenCall ({ caller, nonce }: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {

@@ -2,7 +2,7 @@
  * The information system's port (VMPlants 3.2, P7, P13): what a plant must not forget. Implemented over SQLite in `storage/drivers/`.
  * Every write is durable when the call returns: an acknowledged order survives kill -9.
  */
-import type { KeyId, LeaseId, PeerId, VmId } from '../../protocols/kit/index.ts'
+import type { GoldenId, KeyId, LeaseId, PeerId, VmId } from '../../protocols/kit/index.ts'
 
 /** `bidding` never reaches the records: a machine is recorded from its lease on. */
 export type MachineState = 'creating' | 'running' | 'suspended' | 'migrating' | 'failed' | 'collected'
@@ -32,7 +32,7 @@ export interface MachineRecord {
   provisional: boolean
   lease: { id: LeaseId, awardedAtMs: number, cpus: number, memoryMiB: number, diskMiB: number, /** Of disks that host actions attach, beside the system's. */ attachedMiB?: number, network?: string }
   /** Set once planned. */
-  plan?: { goldenId: string, goldenName: string, actionsDone: string[], actionsRun: string[], /** Failed, and their error sub-graphs went on. */ actionsMended?: string[] }
+  plan?: { goldenId: string, goldenName: string, goldenVersion?: number, actionsDone: string[], actionsRun: string[], /** Failed, and their error sub-graphs went on. */ actionsMended?: string[] }
   attributes: Record<string, string | number | boolean>
   /** Outputs of its actions that were left out. */
   outputsDropped?: { count: number, some: string[] }
@@ -52,6 +52,11 @@ export interface ClaimChange { vmId: VmId, entry: Uint8Array | undefined }
 
 /** The plants of the mesh as this one knew them, at a wall-clock time. */
 export interface KnownPlantsRecord { peers: PeerId[], atMs: number }
+
+/** How often machines were made from a golden machine here, and when last (wall clock). */
+export interface TemplateUse { goldenId: GoldenId, uses: number, lastMs: number }
+
+export interface MarkChange { key: string, signed: Uint8Array | undefined }
 
 export interface Records {
   /** Writes a machine down; a new one with its signed order. The order goes when the machine has ended: nothing needs it any more. */
@@ -83,6 +88,12 @@ export interface Records {
   saveKnownPlants (known: KnownPlantsRecord): void
   /** None, and the time 0, when nothing was kept. */
   knownPlants (): KnownPlantsRecord
+  /** Marks on templates (`protocols/template`), as they were signed: one transaction; an absent mark is removed. */
+  saveMarks (changes: MarkChange[]): void
+  marks (): Uint8Array[]
+  /** A machine was made from this golden machine. A clock that went back takes nothing back. The longest unused are forgotten beyond their bound. */
+  noteUse (goldenId: GoldenId, atMs: number): void
+  templateUses (): TemplateUse[]
   /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when its caller or all have no room. */
   seenCall (call: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean
   close (): void

@@ -36,8 +36,8 @@ const record = (domainKey: string, more: Partial<MachineRecord> = {}): MachineRe
   domain: 'd', domainKey: keyIdOf(createHash('sha256').update(domainKey).digest()), lease: { cpus: 1, memoryMiB: 256, diskMiB: 512 }, plan: { goldenId: 'none', goldenName: 'tiny', actionsDone: [], actionsRun: ['a'] }, attributes: {}, ...more
 } as MachineRecord)
 
-async function publish (name: string, of: MachineRecord, publishing: Publishing = new Map()): Promise<unknown> {
-  return publishMachine({ record: of, order, machine: {} as LiveMachine, name }, { clock, warehouse, line: fakeLine, publishing }, () => {}, never)
+async function publish (name: string, of: MachineRecord, publishing: Publishing = new Set()): Promise<unknown> {
+  return publishMachine({ record: of, order, machine: {} as LiveMachine, name }, { clock, warehouse, line: fakeLine, publishing, templates: { named: async () => warehouse.list(), removedVersion: () => 0 } }, () => {}, never)
 }
 
 beforeEach(async () => {
@@ -56,10 +56,17 @@ test('a domain publishes so many golden machines and no more, another still may'
   expect(warehouse.list()).toHaveLength(PUBLISHED_PER_DOMAIN_MAX + 1)
 })
 
-test('of two that publish under one name at once, one is refused before its machine is touched', async () => {
-  const publishing: Publishing = new Map()
+test('two that a domain publishes under one name at once are two versions', async () => {
+  const publishing: Publishing = new Set()
+  const both = await Promise.all([publish('same', record('d'), publishing), publish('same', record('d'), publishing)])
+  expect(both).toMatchObject([{ name: 'same', version: 1 }, { name: 'same', version: 2 }])
+  expect(publishing.size).toBe(0)
+})
+
+test('of two domains that publish under one name at once, one is refused before its machine is touched', async () => {
+  const publishing: Publishing = new Set()
   const before = published
-  const [one, two] = await Promise.allSettled([publish('same', record('d'), publishing), publish('same', record('d'), publishing)])
+  const [one, two] = await Promise.allSettled([publish('same', record('d'), publishing), publish('same', record('e'), publishing)])
   expect([one.status, two.status].sort()).toEqual(['fulfilled', 'rejected'])
   expect(published).toBe(before + 1)
   expect(publishing.size).toBe(0)

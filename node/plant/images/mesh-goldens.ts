@@ -1,7 +1,7 @@
 /**
  * The mesh's golden machines as one plant uses them: what it has is told and served, what others have is found, planned with and fetched.
  */
-import { Lifetime, asPlantError, type Cancel, type Clock, type GoldenId, type KeyId, type Log, type PeerId } from '../../../protocols/kit/index.ts'
+import { Lifetime, asPlantError, type Cancel, type Clock, type GoldenId, type Log, type PeerId } from '../../../protocols/kit/index.ts'
 import { PIECE_BYTES, holdingOf, piecesOf, type HeldImage, type Holding, type Manifest, type MeshImages } from '../../../protocols/image/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
 import type { Order } from '../../../protocols/order/order.ts'
@@ -9,7 +9,7 @@ import type { ImageStore } from '../../../storage/warehouse/image-store.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { Choice } from '../eligible.ts'
 import { ImageFetcher, type ImageProgress } from './fetcher.ts'
-import { MeshShelf } from './mesh-shelf.ts'
+import { MeshShelf, type Sought } from './mesh-shelf.ts'
 import type { ImageSwarm } from './pack-fetches.ts'
 
 export interface MeshGoldensComponents {
@@ -48,7 +48,10 @@ export interface MeshGoldens {
   /** Whether the name is that of a family that an administrator's golden machine somewhere has. */
   isFamily (name: string): boolean
   /** What others have for an order. Throws the signal's reason only. */
-  choices (order: Order, domainKey: KeyId | undefined, signal: AbortSignal): Promise<Choice[]>
+  choices (order: Order, sought: Sought, signal: AbortSignal): Promise<Choice[]>
+  /** As `MeshImages` has them. */
+  held (os?: string): HeldImage[]
+  describe (goldenIds: readonly GoldenId[], signal: AbortSignal): Promise<Golden[]>
   /** The choice again, with its manifest opened; undefined when nobody has a sound one. Throws the signal's reason only. */
   confirmed (choice: Choice, signal: AbortSignal): Promise<Choice | undefined>
   /** Whether the disk has room for so much more. */
@@ -117,7 +120,11 @@ class MeshGoldensService implements MeshGoldens {
     return this.#c.mesh.held(name).some(({ said }) => [...said.values()].some(({ os, domainKey }) => os === name && domainKey === undefined))
   }
 
-  async choices (order: Order, domainKey: KeyId | undefined, signal: AbortSignal): Promise<Choice[]> { return this.#shelf.choices(order, domainKey, signal) }
+  async choices (order: Order, sought: Sought, signal: AbortSignal): Promise<Choice[]> { return this.#shelf.choices(order, sought, signal) }
+
+  held (os?: string): HeldImage[] { return this.#c.mesh.held(os) }
+
+  async describe (goldenIds: readonly GoldenId[], signal: AbortSignal): Promise<Golden[]> { return this.#c.mesh.describe(goldenIds, signal) }
 
   async confirmed (choice: Choice, signal: AbortSignal): Promise<Choice | undefined> { return this.#shelf.confirmed(choice, signal) }
 

@@ -25,6 +25,12 @@ export const DESCRIBED_MAX = 16
 /** How long a bid waits for a manifest; one that takes longer is bid for by what plants say of it. */
 export const MANIFEST_WAIT_MS = 800
 
+/** What an order is looked for by: names, families or ids that its `software.os` stands for, and the key that speaks for its domain. */
+export interface Sought { names: readonly string[], domainKey: KeyId | undefined }
+
+/** Of these names so many are looked for in the directory. */
+const SEARCHED_MAX = 8
+
 /** See the head of this file. */
 export class MeshShelf {
   readonly #c: MeshShelfComponents
@@ -37,13 +43,15 @@ export class MeshShelf {
   has (os: string): boolean { return this.#c.mesh.held(os).length > 0 }
 
   /** Choices for an order, at most DESCRIBED_MAX: those that seem the least to fetch and to do. Throws the signal's reason only. */
-  async choices (order: Order, domainKey: KeyId | undefined, signal: AbortSignal): Promise<Choice[]> {
+  async choices (order: Order, sought: Sought, signal: AbortSignal): Promise<Choice[]> {
     const { mesh, warehouse } = this.#c
-    const { os } = order.software
+    const { names } = sought
     const here = new Map(warehouse.list().map((golden) => [golden.goldenId, golden]))
-    if (mesh.held(os).length === 0 && ![...here.values()].some((golden) => golden.os === os || golden.name === os || golden.goldenId === os)) await mesh.search(os, signal)
-    const hints = mesh.held(os).filter(({ goldenId }) => !here.has(goldenId)).flatMap((held) => {
-      const hint = this.#hintOf(held, order, domainKey)
+    const heldAll = (): HeldImage[] => [...new Map(names.flatMap((name) => mesh.held(name)).map((held) => [held.goldenId, held])).values()]
+    const isHere = [...here.values()].some((golden) => names.includes(golden.os) || names.includes(golden.name) || names.includes(golden.goldenId))
+    if (heldAll().length === 0 && !isHere) await Promise.all(names.slice(0, SEARCHED_MAX).map(async (name) => mesh.search(name, signal)))
+    const hints = heldAll().filter(({ goldenId }) => !here.has(goldenId)).flatMap((held) => {
+      const hint = this.#hintOf(held, order, sought)
       return hint === undefined ? [] : [{ goldenId: held.goldenId, ...hint }]
     })
     // What is on its way is known by its manifest, whoever is in view.
@@ -104,14 +112,13 @@ export class MeshShelf {
   }
 
   /** What is said of it that might fit; undefined when nobody says anything of the sort. */
-  #hintOf ({ goldenId, said }: HeldImage, order: Order, domainKey: KeyId | undefined): { holding: Holding, named: boolean } | undefined {
-    const { os } = order.software
+  #hintOf ({ goldenId, said }: HeldImage, order: Order, { names, domainKey }: Sought): { holding: Holding, named: boolean } | undefined {
     const isa = order.hardware.isa ?? this.#c.isa
     for (const holding of said.values()) {
       if (holding.isa !== isa || holding.diskMiB > order.hardware.diskMiB) continue
-      const named = os === goldenId || (holding.name === os && holding.name !== holding.os)
+      const named = names.includes(goldenId) || (names.includes(holding.name) && holding.name !== holding.os)
       const mine = holding.domainKey === undefined || (holding.domainKey === domainKey && holding.domain === order.domain)
-      if (named || (holding.os === os && mine)) return { holding, named }
+      if (named || (names.includes(holding.os) && mine)) return { holding, named }
     }
     return undefined
   }

@@ -2,14 +2,15 @@
  * The records of one life of a plant (the port Records) over what lies on its host's disk, with the bounds of `storage/drivers/sqlite-records.ts`. A
  * write is there when the call returns, and nothing of it when the process dies at it.
  */
-import { PlantError, type Clock, type KeyId, type VmId } from '../../../protocols/kit/index.ts'
-import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type Records, type Whose } from '../../../storage/records/records.ts'
+import { PlantError, type Clock, type GoldenId, type KeyId, type VmId } from '../../../protocols/kit/index.ts'
+import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type MarkChange, type Records, type TemplateUse, type Whose } from '../../../storage/records/records.ts'
 import type { Life } from '../life.ts'
 import type { SimHost } from './host.ts'
 import { decisionKey, type RecordStore } from './record-store.ts'
 
 /** As in `storage/drivers/records-limits.ts`. */
 export const ORDERS_KEPT_MAX = 10_000
+export const TEMPLATE_USES_MAX = 4_096
 export const NONCES_MAX = 200_000
 export const NONCES_PER_CALLER_MAX = 20_000
 
@@ -113,6 +114,28 @@ export class SimRecords implements Records {
   saveKnownPlants (known: KnownPlantsRecord): void { if (this.#may()) this.#store.knownPlants = structuredClone(known) }
 
   knownPlants (): KnownPlantsRecord { return structuredClone(this.#store.knownPlants) }
+
+  saveMarks (changes: MarkChange[]): void {
+    if (changes.length === 0 || !this.#may()) return
+    for (const { key, signed } of changes) {
+      if (signed === undefined) this.#store.marks.delete(key)
+      else this.#store.marks.set(key, signed.slice())
+    }
+    this.#host.changed()
+  }
+
+  marks (): Uint8Array[] { return [...this.#store.marks.values()] }
+
+  noteUse (goldenId: GoldenId, atMs: number): void {
+    if (!this.#may()) return
+    const { templateUses } = this.#store
+    const before = templateUses.get(goldenId)
+    templateUses.set(goldenId, { goldenId, uses: (before?.uses ?? 0) + 1, lastMs: Math.max(before?.lastMs ?? 0, atMs) })
+    const oldest = templateUses.size > TEMPLATE_USES_MAX ? [...templateUses.values()].sort((a, b) => a.lastMs - b.lastMs)[0] : undefined
+    if (oldest !== undefined) templateUses.delete(oldest.goldenId)
+  }
+
+  templateUses (): TemplateUse[] { return [...this.#store.templateUses.values()] }
 
   seenCall ({ caller, nonce }: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {
     if (!this.#may()) return true

@@ -56,6 +56,10 @@ export const recordsThatLag: Compose = async (init, c, signal) => {
     owners: () => records.owners(),
     machinesOf: (whose, states) => records.machinesOf(whose, states),
     hasLive: (domain, domainKey) => records.hasLive(domain, domainKey),
+    saveMarks: (changes) => { records.saveMarks(changes) },
+    marks: () => records.marks(),
+    noteUse: (goldenId, atMs) => { records.noteUse(goldenId, atMs) },
+    templateUses: () => records.templateUses(),
     dropMachine: (vmId) => {
       late.delete(vmId)
       records.dropMachine(vmId)

@@ -1,0 +1,44 @@
+/** The API's part on templates: what there is, marks, removal. */
+import type { FastifyInstance } from 'fastify'
+import type { TemplateDesk } from '../plant/templates/template-desk.ts'
+
+/** What is served of a plant's templates. */
+export type TemplateApi = Pick<TemplateDesk, 'list' | 'mark' | 'remove'>
+
+/** A signed mark of 1 KiB in base64. */
+const mark = { type: 'string', contentEncoding: 'base64', maxLength: 1_400 } as const
+const EXPRESSION_CHARS_MAX = 16_384
+const REMOVALS_MAX = 64
+
+/** Adds the routes. */
+export function templateRoutes (app: FastifyInstance, templates: TemplateApi): void {
+  app.get<{ Querystring: { find?: string } }>('/v1/templates', {
+    schema: {
+      summary: 'Templates here and elsewhere',
+      description: 'With find, those for which the ClassAd expression over the template\'s ad holds (storage/templates/README.md has its attributes).',
+      querystring: { type: 'object', additionalProperties: false, properties: { find: { type: 'string', maxLength: EXPRESSION_CHARS_MAX } } }
+    }
+  }, async (request) => ({ templates: await templates.list(request.query.find, AbortSignal.timeout(LIST_TIMEOUT_MS)) }))
+
+  app.post<{ Body: { signed: string } }>('/v1/templates/marks', {
+    schema: {
+      summary: 'Keep and spread a signed mark: a label or a pin, on or off',
+      description: 'protocols/template/README.md has the form of a mark and what is signed.',
+      body: { type: 'object', required: ['signed'], additionalProperties: false, properties: { signed: mark } }
+    }
+  }, async (request) => {
+    templates.mark(Buffer.from(request.body.signed, 'base64'))
+    return { kept: true }
+  })
+
+  app.post<{ Body: { signed: string[] } }>('/v1/templates/remove', {
+    schema: {
+      summary: 'Remove templates everywhere by signed marks of removal',
+      description: 'Refused while machines or other templates are made from them. One mark for each size of a template.',
+      body: { type: 'object', required: ['signed'], additionalProperties: false, properties: { signed: { type: 'array', minItems: 1, maxItems: REMOVALS_MAX, items: mark } } }
+    }
+  }, async (request) => templates.remove(request.body.signed.map((text) => Buffer.from(text, 'base64')), AbortSignal.timeout(LIST_TIMEOUT_MS)))
+}
+
+/** Other plants are asked for descriptions and uses in less. */
+const LIST_TIMEOUT_MS = 10_000
