@@ -1,6 +1,7 @@
 /** What a command prints: answers on stdout, everything else on stderr (CONTRACT.md, Conventions). */
 import cliProgress from 'cli-progress'
 import { asPlantError, type PlantError } from '../../protocols/kit/index.ts'
+import { Eta } from './eta.ts'
 
 export interface Output {
   readonly json: boolean
@@ -8,7 +9,7 @@ export interface Output {
   answer (value: unknown, text: string): void
   /** A line for people while the command works; never on stdout with `--json`, and to stderr when stdout is no terminal. */
   note (text: string): void
-  /** Progress of long work: a bar on a terminal, a line a step elsewhere. `share` is 0 to 1. */
+  /** Progress of long work: a bar on a terminal, a line a step elsewhere, with how long it will still take. `share` is 0 to 1, in proportion to time. */
   progress (step: string, share: number): void
   /** Ends the progress bar, if there is one. */
   settle (): void
@@ -19,6 +20,7 @@ export function output (json: boolean): Output {
   const people = process.stdout.isTTY && !json ? process.stdout : process.stderr
   let bar: cliProgress.SingleBar | undefined
   let lastStep = ''
+  const eta = new Eta()
   const settle = (): void => {
     bar?.stop()
     bar = undefined
@@ -34,14 +36,15 @@ export function output (json: boolean): Output {
       people.write(text + '\n')
     },
     progress (step, share) {
+      const left = eta.at(share, performance.now())
       if (!process.stderr.isTTY) {
-        if (step !== lastStep && !json) process.stderr.write(`  ${step}\n`)
+        if (step !== lastStep && !json) process.stderr.write(`  ${step}${left === '' ? '' : ` (${Math.round(share * 100)} %, ${left})`}\n`)
       } else {
         if (bar === undefined) {
-          bar = new cliProgress.SingleBar({ format: '  {bar} {percentage}%  {step}', stream: process.stderr, clearOnComplete: true, hideCursor: true }, cliProgress.Presets.shades_classic)
-          bar.start(100, 0, { step })
+          bar = new cliProgress.SingleBar({ format: '  {bar} {percentage}%  {step}  {left}', stream: process.stderr, clearOnComplete: true, hideCursor: true }, cliProgress.Presets.shades_classic)
+          bar.start(100, 0, { step, left })
         }
-        bar.update(Math.round(share * 100), { step })
+        bar.update(Math.round(share * 100), { step, left })
       }
       lastStep = step
     },

@@ -6,6 +6,7 @@ import { completionScript } from './completion.ts'
 import { doctorCommand } from './doctor-command.ts'
 import { domainCommands } from './domain-commands.ts'
 import { machineCommands } from './machine-commands.ts'
+import { goldenCommands } from './golden-commands.ts'
 import { meshCommands } from './mesh-commands.ts'
 import { orderCommands } from './order-commands.ts'
 import { printError } from './output.ts'
@@ -30,6 +31,7 @@ export function plantmesh (): Command {
   upCommand(program)
   machineCommands(program)
   meshCommands(program)
+  goldenCommands(program)
   templateCommands(program)
   domainCommands(program)
   orderCommands(program)

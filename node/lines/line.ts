@@ -8,6 +8,7 @@ import type { Golden } from '../../protocols/order/golden.ts'
 import type { DroppedOutputs } from '../../protocols/order/index.ts'
 import type { ChannelKind } from '../../protocols/order/order.ts'
 import type { VmId } from '../../protocols/kit/index.ts'
+import type { ImageMaker } from './image-maker.ts'
 
 export interface ScriptRun {
   script: string
@@ -140,4 +141,6 @@ export interface ProductionLine {
   resize (golden: Golden, goldenDir: string, hardware: { cpus: number, memoryMiB: number }, dir: string, signal?: AbortSignal): Promise<void>
   /** Builds the family `tiny` from Debian's packages into `dir`: fetch, root file system, boot, suspend. Reports each step. */
   buildTiny (dir: string, hardware: { cpus: number, memoryMiB: number, diskMiB: number }, onStep: (step: string, share: number) => void, signal?: AbortSignal): Promise<void>
+  /** What else it can make golden machines from; absent where it cannot. */
+  readonly images?: ImageMaker
 }

@@ -70,7 +70,7 @@ export interface Made {
 /** Golden machines that are fetched for one order: what was fetched may be removed, or something better be told of, before its turn comes. */
 const FETCHES_MAX = 3
 
-/** Throws GOLDEN_*, IMAGE_INVALID, FETCH_STALLED, VM_*, IDENTITY_FAILED, ACTION_*, DISK_FULL, or the signal's reason. */
+/** Throws GOLDEN_*, MANIFEST_INVALID, FETCH_STALLED, VM_*, IDENTITY_FAILED, ACTION_*, DISK_FULL, or the signal's reason. */
 export async function makeMachine (machine: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
   const { order, owner, domainKey } = machine
   const { time } = hooks

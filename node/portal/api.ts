@@ -4,9 +4,8 @@ import swagger from '@fastify/swagger'
 import fastify, { type FastifyInstance } from 'fastify'
 import { PlantError, asPlantError, type ErrorCode, type Log } from '../../protocols/kit/index.ts'
 import type { CallEvent } from '../../protocols/machine/index.ts'
-import type { Golden } from '../../protocols/order/golden.ts'
-import type { MeshGolden } from '../plant/images/mesh-goldens.ts'
 import type { Shop } from '../shop/shop-face.ts'
+import { goldenRoutes, type GoldenApi } from './golden-api.ts'
 import { answerInLines } from './ndjson.ts'
 import { consoleRoute } from './console-route.ts'
 import { templateRoutes, type TemplateApi } from './template-routes.ts'
@@ -25,15 +24,7 @@ exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {} or why 
 /** What the API serves: the shop, and what the plant's own administrator may do. */
 export interface ApiComponents {
   shop: Shop
-  golden: {
-    list (): Golden[]
-    build (name: string, hardware: { cpus: number, memoryMiB: number, diskMiB: number }, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Golden>
-    remove (name: string): Promise<void>
-    /** What the mesh has. */
-    mesh (): MeshGolden[]
-    /** Gets one of the mesh onto the shelf. */
-    fetch (name: string, onStep: (step: string, share: number) => void, signal: AbortSignal): Promise<Golden>
-  }
+  golden: GoldenApi
   templates: TemplateApi
   /** Takes in a grant that a domain's key signed. */
   grant: (signed: Uint8Array, signal: AbortSignal) => Promise<void>
@@ -114,39 +105,7 @@ function orderRoutes (app: FastifyInstance, c: ApiComponents): void {
 function adminRoutes (app: FastifyInstance, c: ApiComponents): void {
   app.get('/v1/self', { schema: { summary: 'This plant: peer id, addresses, mesh, version' } }, async () => c.self())
   app.get('/v1/plants', { schema: { summary: 'The mesh as this plant sees it' } }, async () => ({ plants: c.shop.plants() }))
-  app.get('/v1/golden', { schema: { summary: 'Golden machines of this plant, and those of the mesh: where they are, and what of them is not here' } }, async () => ({ golden: c.golden.list(), mesh: c.golden.mesh() }))
-  app.post<{ Body: { name: string } }>('/v1/golden/fetch', {
-    schema: {
-      summary: 'Fetch a golden machine of the mesh by name or id, ahead of an order',
-      description: 'Answers in lines: {"event":"progress",…}…, then {"answer":golden} or {"error":…}. Asked again after an end it goes on where it stopped.',
-      body: { type: 'object', required: ['name'], additionalProperties: false, properties: { name: { type: 'string', minLength: 1, maxLength: 253 } } }
-    }
-  }, async (request, reply) => answerInLines(reply, async (lines) => c.golden.fetch(request.body.name, (step, share) => { void lines.event({ event: 'progress', step, share }) }, lines.signal)))
-  app.post<{ Body: { name: string, cpus?: number, memoryMiB?: number, diskMiB?: number } }>('/v1/golden', {
-    schema: {
-      summary: 'Build a golden machine (family tiny)',
-      body: {
-        type: 'object',
-        required: ['name'],
-        additionalProperties: false,
-        properties: {
-          name: { type: 'string', maxLength: 64 },
-          cpus: { type: 'integer', minimum: 1, maximum: 64 },
-          memoryMiB: { type: 'integer', minimum: 64, maximum: 1_048_576 },
-          diskMiB: { type: 'integer', minimum: 64, maximum: 16_777_216 }
-        }
-      }
-    }
-  }, async (request, reply) => answerInLines(reply, async (lines) => c.golden.build(
-    request.body.name,
-    { cpus: request.body.cpus ?? 1, memoryMiB: request.body.memoryMiB ?? 256, diskMiB: request.body.diskMiB ?? 512 },
-    (step, share) => { void lines.event({ event: 'progress', step, share }) },
-    lines.signal
-  )))
-  app.delete<{ Params: { name: string } }>('/v1/golden/:name', { schema: { summary: 'Remove a golden machine' } }, async (request) => {
-    await c.golden.remove(request.params.name)
-    return { removed: request.params.name }
-  })
+  goldenRoutes(app, c.golden)
 }
 
 function jsonEvent (event: CallEvent): unknown {

@@ -32,7 +32,7 @@ export function signManifest (crypto: Pick<Crypto, 'sha256'>, signer: Signer, ma
 /** What a publisher's signature is over. */
 export function signedBytes (crypto: Pick<Crypto, 'sha256'>, body: Uint8Array): Uint8Array { return encode([IMAGE_CONTEXT, crypto.sha256(body)]) }
 
-/** Throws IMAGE_INVALID. The length is looked at before anything is allocated for it, and so is every count. */
+/** Throws MANIFEST_INVALID. The length is looked at before anything is allocated for it, and so is every count. */
 export function readManifest (signed: Uint8Array): ReadManifest {
   if (signed.length > MANIFEST_BYTES_MAX) throw invalid('too long', { bytes: signed.length, max: MANIFEST_BYTES_MAX })
   try {
@@ -41,12 +41,12 @@ export function readManifest (signed: Uint8Array): ReadManifest {
     return { body, signature, manifest: { ...rest, places: decodePlaces(places), files: files.map(({ extents, ...file }) => ({ ...file, extents: decodeExtents(extents) })) } }
   } catch (cause) {
     if (!(cause instanceof PlantError) || cause.code !== 'MESSAGE_INVALID') throw cause
-    throw new PlantError('IMAGE_INVALID', { problem: 'not of the expected form', ...cause.details }, { cause })
+    throw new PlantError('MANIFEST_INVALID', { problem: 'not of the expected form', ...cause.details }, { cause })
   }
 }
 
-/** IMAGE_INVALID with what is wrong. */
-export function invalid (problem: string, details: Record<string, unknown> = {}): PlantError { return new PlantError('IMAGE_INVALID', { ...details, problem }) }
+/** MANIFEST_INVALID with what is wrong. */
+export function invalid (problem: string, details: Record<string, unknown> = {}): PlantError { return new PlantError('MANIFEST_INVALID', { ...details, problem }) }
 
 /** As it is in a description: fields that are undefined are absent. */
 function plain (golden: Golden): Record<string, unknown> { return { ...golden } }

@@ -161,7 +161,7 @@ class MeshImagesService implements MeshImages {
         const signed = await askImage(this.#c.transport, peer, goldenId, signal)
         if (signed === undefined) continue
         const manifest = openManifest(this.#c.crypto, signed.manifest)
-        if (manifest.golden.goldenId !== goldenId || manifest.packs[0] === undefined) throw new PlantError('IMAGE_INVALID', { goldenId, problem: 'not the one that was asked for' })
+        if (manifest.golden.goldenId !== goldenId || manifest.packs[0] === undefined) throw new PlantError('MANIFEST_INVALID', { goldenId, problem: 'not the one that was asked for' })
         openInfo(manifest.packs[0], signed.info)
         const opened = { manifest, signed }
         this.#manifests.set(goldenId, opened, signed.manifest.length * 2 + signed.info.length)
@@ -171,7 +171,7 @@ class MeshImagesService implements MeshImages {
         signal.throwIfAborted()
         const { code, details } = asPlantError(error)
         problems.push(code)
-        if (code === 'IMAGE_INVALID' || code === 'MESSAGE_INVALID') this.#blame(peer, goldenId, details)
+        if (code === 'MANIFEST_INVALID' || code === 'MESSAGE_INVALID') this.#blame(peer, goldenId, details)
       }
     }
     throw new PlantError('GOLDEN_UNKNOWN', { goldenId, problem: 'no plant that can be reached gives a manifest of it that is sound', ...(problems.length > 0 && { failures: problems.slice(0, 8) }) })

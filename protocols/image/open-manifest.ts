@@ -9,7 +9,7 @@ import { PACKED_PIECES_MAX, POSITIONS_MAX } from './constants.ts'
 import { fileRoot } from './file-root.ts'
 import { piecesOf, positionsOf, type Manifest } from './manifest.ts'
 
-/** The manifest in these bytes, or IMAGE_INVALID with what is wrong. Whether it is the one that was asked for is for the caller to compare. */
+/** The manifest in these bytes, or MANIFEST_INVALID with what is wrong. Whether it is the one that was asked for is for the caller to compare. */
 export function openManifest (crypto: Crypto, signed: Uint8Array): Manifest {
   const read = readManifest(signed)
   const { manifest } = read

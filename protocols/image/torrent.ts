@@ -23,12 +23,12 @@ export function encodeInfo (goldenId: GoldenId, sha1s: Uint8Array): Uint8Array {
 /** 40 hex digits. */
 export function infoHashOf (info: Uint8Array): string { return toHex(sha1(info)) }
 
-/** The SHA-1 digests of an info dictionary that is this pack's and no other's; throws IMAGE_INVALID. */
+/** The SHA-1 digests of an info dictionary that is this pack's and no other's; throws MANIFEST_INVALID. */
 export function openInfo (pack: PackRef, info: Uint8Array): Uint8Array {
   const head = headOf(pack.goldenId, pack.pieces)
   const sound = pack.pieces <= PIECES_MAX && info.length <= INFO_BYTES_MAX && info.length === head.length + pack.pieces * SHA1_BYTES + 1 &&
     head.every((byte, i) => info[i] === byte) && info.at(-1) === 0x65 && infoHashOf(info) === pack.infoHash
-  if (!sound) throw new PlantError('IMAGE_INVALID', { problem: 'the info dictionary is not that of the pack', infoHash: pack.infoHash })
+  if (!sound) throw new PlantError('MANIFEST_INVALID', { problem: 'the info dictionary is not that of the pack', infoHash: pack.infoHash })
   return info.subarray(head.length, -1)
 }
 

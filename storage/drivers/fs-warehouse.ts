@@ -240,7 +240,7 @@ class FsShelf implements FsWarehouse {
         made.push(dir)
         return this.#shelf.packs.get(infoHash)?.whole !== true
       }, this.#init.crypto)
-      if (image.manifest.golden.goldenId !== golden.goldenId) throw new PlantError('IMAGE_INVALID', { problem: 'the manifest is another\'s' })
+      if (image.manifest.golden.goldenId !== golden.goldenId) throw new PlantError('MANIFEST_INVALID', { problem: 'the manifest is another\'s' })
       return (await this.#shelf.place({ root, golden: image.manifest.golden, sound: new Map(), image })).golden
     } catch (error) {
       for (const path of made) await rm(path, { recursive: true, force: true })

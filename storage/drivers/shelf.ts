@@ -114,7 +114,7 @@ export class Shelf {
         return known
       }
       if (known !== undefined) throw new PlantError('GOLDEN_EXISTS', { goldenId: golden.goldenId, problem: known.off === 'incoming' ? 'it is being fetched' : 'it was taken off the shelf and clones still use it' })
-      if (image !== undefined && !agreeing(image.manifest, (infoHash) => this.packs.get(infoHash))) throw new PlantError('IMAGE_INVALID', { goldenId: golden.goldenId, problem: 'it says of a pack what that pack\'s own manifest, or another image, does not' })
+      if (image !== undefined && !agreeing(image.manifest, (infoHash) => this.packs.get(infoHash))) throw new PlantError('MANIFEST_INVALID', { goldenId: golden.goldenId, problem: 'it says of a pack what that pack\'s own manifest, or another image, does not' })
       const spare = new Map<string, string>()
       for (const [number, from] of image?.packDirs ?? []) {
         const ref = image?.manifest.packs[number]

@@ -8,13 +8,13 @@ import { HAVE_FILE, INFO_FILE, PACK_FILE } from './fs-pack.ts'
 import { syncPath, takeOver, writeDescription, writeDurably } from './golden-files.ts'
 import { sparseCopy } from './sparse-copy.ts'
 
-/** The signed manifest in a golden machine's directory; undefined when it has none. Throws IMAGE_INVALID for one that is too long. */
+/** The signed manifest in a golden machine's directory; undefined when it has none. Throws MANIFEST_INVALID for one that is too long. */
 export async function readSigned (dir: string): Promise<Uint8Array | undefined> {
   const file = await open(join(dir, MANIFEST_FILE), 'r').catch(orMissing)
   if (file === undefined) return undefined
   try {
     const { size } = await file.stat()
-    if (size > MANIFEST_BYTES_MAX) throw new PlantError('IMAGE_INVALID', { problem: 'too long', bytes: size, max: MANIFEST_BYTES_MAX })
+    if (size > MANIFEST_BYTES_MAX) throw new PlantError('MANIFEST_INVALID', { problem: 'too long', bytes: size, max: MANIFEST_BYTES_MAX })
     return new Uint8Array(await file.readFile())
   } finally {
     await file.close()
@@ -24,7 +24,7 @@ export async function readSigned (dir: string): Promise<Uint8Array | undefined> 
 /** Puts manifest, description and what is rendered into `root`, and packs that `wanted` names into directories beside it. */
 export async function takeImage (from: { golden: string, packs: string }, root: string, wanted: (infoHash: string, dir: string) => boolean, crypto: Crypto): Promise<{ manifest: Manifest, packDirs: Map<number, string> }> {
   const signed = await readSigned(from.golden)
-  if (signed === undefined) throw new PlantError('IMAGE_INVALID', { problem: 'there is none' })
+  if (signed === undefined) throw new PlantError('MANIFEST_INVALID', { problem: 'there is none' })
   const manifest = openManifest(crypto, signed)
   const packDirs = new Map<number, string>()
   for (const [number, { infoHash, pieces }] of manifest.packs.entries()) {

@@ -44,7 +44,7 @@ export interface ImageStore {
   /** What is handed to other plants: the manifest as it was signed, and the info dictionary of its own pack. */
   signedManifest (id: GoldenId): Promise<{ manifest: Uint8Array, info: Uint8Array } | undefined>
   /**
-   * Begins, or goes on with, an image: on disk at once, with what is here already of its packs. Throws IMAGE_INVALID (nothing is kept),
+   * Begins, or goes on with, an image: on disk at once, with what is here already of its packs. Throws MANIFEST_INVALID (nothing is kept),
    * GOLDEN_EXISTS when it is on the shelf, LIMIT or DISK_FULL.
    */
   receive (manifest: Uint8Array, info: Uint8Array): Promise<Incoming>

@@ -44,7 +44,7 @@ describe('the API', () => {
 
 describe('the command line', () => {
   test('has help with an example for every command', async () => {
-    for (const command of ['up', 'create', 'query', 'list', 'collect', 'exec', 'console', 'why', 'plants', 'validate', 'convert', 'doctor', 'key', 'golden list', 'golden show', 'golden build', 'golden publish', 'golden remove', 'domain create', 'domain grant', 'start']) {
+    for (const command of ['up', 'create', 'query', 'list', 'collect', 'exec', 'console', 'why', 'plants', 'validate', 'convert', 'doctor', 'key', 'golden list', 'golden show', 'golden build', 'golden import', 'golden publish', 'golden remove', 'domain create', 'domain grant', 'start']) {
       const help = await cli([...command.split(' '), '--help'])
       expect(help.status, command).toBe(0)
       expect(help.stdout, command).toContain('Example:')

@@ -66,13 +66,13 @@ describe('a manifest', () => {
     fc.assert(fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
       const altered = Uint8Array.from(bytes)
       altered[at] = (altered[at] ?? 0) ^ flip
-      expect(() => openManifest(crypto, altered)).toThrow('IMAGE_INVALID')
+      expect(() => openManifest(crypto, altered)).toThrow('MANIFEST_INVALID')
     }), { numRuns: 500 })
   })
 
   test('is refused when it is rubbish', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
-      expect(() => openManifest(crypto, bytes)).toThrow('IMAGE_INVALID')
+      expect(() => openManifest(crypto, bytes)).toThrow('MANIFEST_INVALID')
     }))
   })
 })
@@ -146,11 +146,11 @@ describe('a forged manifest, signed by whom its description names,', () => {
     for (const claim of claims) {
       const bytes = signed(claim(sound()), signer)
       const before = process.memoryUsage().arrayBuffers
-      expect(() => openManifest(crypto, bytes)).toThrow('IMAGE_INVALID')
+      expect(() => openManifest(crypto, bytes)).toThrow('MANIFEST_INVALID')
       expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000)
     }
-    expect(() => openManifest(crypto, new Uint8Array(MANIFEST_BYTES_MAX + 1))).toThrow('IMAGE_INVALID')
-    expect(() => openManifest(crypto, encode({ body: encode({ ...sound(), hashes: new Uint8Array((PIECES_MAX + 1) * 32) }), signature: new Uint8Array(64) }))).toThrow('IMAGE_INVALID')
+    expect(() => openManifest(crypto, new Uint8Array(MANIFEST_BYTES_MAX + 1))).toThrow('MANIFEST_INVALID')
+    expect(() => openManifest(crypto, encode({ body: encode({ ...sound(), hashes: new Uint8Array((PIECES_MAX + 1) * 32) }), signature: new Uint8Array(64) }))).toThrow('MANIFEST_INVALID')
   })
 })
 
@@ -178,7 +178,7 @@ describe('a pack\'s info dictionary', () => {
   })
 
   test('is refused when it is another\'s, cut, longer or altered', () => {
-    const refused = (how: Uint8Array, of = pack): void => { expect(() => openInfo(of, how)).toThrow('IMAGE_INVALID') }
+    const refused = (how: Uint8Array, of = pack): void => { expect(() => openInfo(of, how)).toThrow('MANIFEST_INVALID') }
     refused(info.subarray(0, -1))
     refused(new Uint8Array([...info, 0x65]))
     refused(info, { ...pack, pieces: 4 })

@@ -133,7 +133,7 @@ test('a manifest that is not sound is refused, its sender not asked for it again
   const { info } = imageOf(manifest)
   liar.put(manifest, { manifest: signManifest(crypto, makeKey(), manifest), info })
   await commons.clock.advance(2_000)
-  await expect(b.images.manifest(goldenId, signal)).rejects.toMatchObject({ code: 'GOLDEN_UNKNOWN', details: { failures: ['IMAGE_INVALID'] } })
+  await expect(b.images.manifest(goldenId, signal)).rejects.toMatchObject({ code: 'GOLDEN_UNKNOWN', details: { failures: ['MANIFEST_INVALID'] } })
   await expect(b.images.manifest(goldenId, signal)).rejects.toMatchObject({ code: 'GOLDEN_UNKNOWN' })
   expect(liar.asked).toHaveLength(1)
   honest.put(manifest)

@@ -231,8 +231,8 @@ describe('an image on its way', () => {
   test('is refused, and leaves nothing, when its manifest or info is not sound', async () => {
     const golden = await shelved(there, 'far', { disk: randomPieces(3) })
     const { manifest, info } = await offered(there, golden.goldenId)
-    await expect(here.receive(manifest.map((byte, i) => i === 200 ? byte ^ 1 : byte), info)).rejects.toThrow('IMAGE_INVALID')
-    await expect(here.receive(manifest, info.subarray(1))).rejects.toThrow('IMAGE_INVALID')
+    await expect(here.receive(manifest.map((byte, i) => i === 200 ? byte ^ 1 : byte), info)).rejects.toThrow('MANIFEST_INVALID')
+    await expect(here.receive(manifest, info.subarray(1))).rejects.toThrow('MANIFEST_INVALID')
     expect([here.incoming(), await packsOf(dir), await readdir(join(dir, 'golden')), await readdir(join(dir, 'drafts'))]).toEqual([[], [], [], []])
   })
 
@@ -249,7 +249,7 @@ describe('an image on its way', () => {
     const info = encodeInfo(golden.goldenId, new Uint8Array(0))
     const lie = signManifest(keys.crypto, keys.signer, { golden, hashes, files, places: [{ first: 0, count: 1, pack: 1, index: 2 }], packs: [{ goldenId: golden.goldenId, infoHash: infoHashOf(info), pieces: 0 }, ofBase] })
     expect(openManifest(keys.crypto, lie).golden).toEqual(golden)
-    await expect(there.receive(lie, info)).rejects.toThrow('IMAGE_INVALID')
+    await expect(there.receive(lie, info)).rejects.toThrow('MANIFEST_INVALID')
     await here.receive(lie, info)
     const truth = await offered(there, base.goldenId)
     const image = await here.receive(truth.manifest, truth.info)

@@ -34,8 +34,9 @@ export interface MachineLine {
   cpus: number
   memoryMiB: number
   mac: string
-  kernel: string
-  initrd: string
+  /** Absent: the disk's own loader is started by the firmware. */
+  kernel?: string
+  initrd?: string
   /** The machine's own disk, and the read-only one behind it. */
   disk: string
   backingDisk?: string
@@ -67,7 +68,7 @@ export function qemuArgs (line: MachineLine): string[] {
     '-M', 'q35,memory-backend=ram,usb=off,graphics=off', '-accel', line.accelerator, '-cpu', line.cpuModel,
     '-smp', String(line.cpus), '-m', `${line.memoryMiB}M`,
     '-object', JSON.stringify(ramObject(line)),
-    '-kernel', line.kernel, '-initrd', line.initrd, '-append', KERNEL_ARGS,
+    ...(line.kernel === undefined ? [] : ['-kernel', line.kernel, '-append', KERNEL_ARGS]), ...(line.initrd === undefined ? [] : ['-initrd', line.initrd]),
     '-blockdev', JSON.stringify(diskNode(line)),
     // A full host disk must not freeze a guest in silence: it sees the error, and QEMU tells us (BLOCK_IO_ERROR).
     '-device', `virtio-blk-pci,drive=${DISK_NODE},werror=report,rerror=report`,

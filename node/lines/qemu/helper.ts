@@ -27,6 +27,8 @@ const HELPER_MAC = '02:00:00:00:00:00'
 export type HelperShape = Pick<MachineLine, 'cpus' | 'memoryMiB' | 'kernel' | 'initrd' | 'disk' | 'ram'> & {
   /** It is to take in another machine, and stays stopped then. */
   incoming?: boolean
+  /** Comes up stopped. */
+  paused?: boolean
   /** Called with its directory before it is started. */
   makeDisk?: (helperDir: string) => Promise<void>
 }
@@ -41,7 +43,7 @@ export async function withHelper<T> (c: HelperComponents, shape: HelperShape, wo
     await makeDisk?.(dir)
     const vmm = await startVmm(c.qemu, dir, {
       name, ...machine, accelerator: c.accelerator.accel, cpuModel: c.accelerator.cpu, sandbox: c.accelerator.sandbox, firmwareArgs: c.qemu.args,
-      mac: HELPER_MAC, ramReadOnly: false, paused: machine.incoming === true
+      mac: HELPER_MAC, ramReadOnly: false, paused: machine.incoming === true || machine.paused === true
     }, { signal })
     try {
       return await work(vmm)

@@ -14,6 +14,10 @@ export const CLONE_ANSWERS_WITHIN_MS = 60_000
 export const DISC_DAEMON_WITHIN_MS = 20_000
 /** How long a cold boot may take to its agent: 2 s alone under emulation. */
 export const BOOT_ANSWERS_WITHIN_MS = 180_000
+/** A foreign system boots by its own loader and runs cloud-init before the agent is there: two minutes under emulation, more on a busy host. */
+export const FOREIGN_ANSWERS_WITHIN_MS = 900_000
+/** From the agent's answer until systemd has started all else: 20 s under emulation, more on a busy host. */
+export const SYSTEM_UP_WITHIN_MS = 600_000
 /** An adopted machine has been running; its agent answers as soon as its guest lets it, and is reached later when it does not. */
 export const ADOPT_ANSWERS_WITHIN_MS = 5_000
 /** A machine that was told to end by SIGTERM flushes its disk, within this; then SIGKILL, after which only the kernel can delay. */

@@ -12,7 +12,7 @@ import type { HelperComponents } from './helper.ts'
 import { OVERLAY, cloneFile, needRoom } from './machine-dir.ts'
 import type { QemuMachine } from './machine.ts'
 import { migrate, takeIn, takenIn, writeState } from './migration.ts'
-import { GOLDEN_FILES, startFiles } from './suspend.ts'
+import { GOLDEN_FILES, hasFile, startFiles } from './suspend.ts'
 
 /** The helper listens here, in its own directory. */
 const INCOMING_SOCKET = 'in.sock'
@@ -30,7 +30,7 @@ async function copyOf (c: HelperComponents, machine: QemuMachine, dir: string, s
   const { cpus, memoryMiB, diskMiB, goldenDir } = machine.description
   if (machine.drives.count > 0) throw new PlantError('VM_STATE', { vmId: machine.vmId, problem: 'drives were added to it, and no clone would have them' })
   await needRoom(dir, memoryMiB * 1024 * 1024 + ROOM_BESIDES_BYTES)
-  for (const name of [GOLDEN_FILES.kernel, GOLDEN_FILES.initrd]) await cloneFile(join(goldenDir, name), join(dir, name))
+  for (const name of ['kernel', 'initrd'] as const) if (hasFile(goldenDir, name)) await cloneFile(join(goldenDir, GOLDEN_FILES[name]), join(dir, GOLDEN_FILES[name]))
   if (!machine.description.held) await machine.agent.sync(signal)
   // An empty disk of the same size stands in for the real one, which is still being written when the helper needs it.
   const shape = { cpus, memoryMiB, ...startFiles(dir), disk: STAND_IN, ram: { path: join(dir, GOLDEN_FILES.ram), share: true }, incoming: true }

@@ -9,7 +9,9 @@ import type { CloneRequest, LiveMachine, ProductionLine } from '../line.ts'
 import type { Accelerator } from './accelerator.ts'
 import { DISK_NODE, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
+import { filled } from './filled.ts'
 import type { HelperComponents } from './helper.ts'
+import { QemuImages } from './images.ts'
 import type { AgentClient } from './channel/agent-client.ts'
 import { buildTinyDisk } from './image/build-disk.ts'
 import { unpackKernel } from './kernel-image.ts'
@@ -22,7 +24,7 @@ import { cancelMigration, runState, takeIn, takenIn } from './migration.ts'
 import { Overlays } from './overlays.ts'
 import { endProcess, isAlive, processesIn } from './processes.ts'
 import { publishMachine } from './publish.ts'
-import { GOLDEN_FILES, answering, bootAndSuspend, startFiles } from './suspend.ts'
+import { GOLDEN_FILES, answering, bootAndSuspend, hasFile, startFiles } from './suspend.ts'
 import { attachVmm, startFailure, startVmm } from './vmm.ts'
 import type { Vmm } from './vmm.ts'
 
@@ -46,6 +48,7 @@ export class QemuLine implements ProductionLine {
   readonly kind = 'qemu'
   /** Of the guests, whatever the host's is. */
   readonly isa = 'x86_64'
+  readonly images: QemuImages
   readonly #parts: QemuLineParts
   readonly #machinesDir: string
   readonly #overlays: Overlays
@@ -54,6 +57,7 @@ export class QemuLine implements ProductionLine {
     this.#parts = parts
     this.#machinesDir = join(parts.dataDir, 'machines')
     this.#overlays = new Overlays(parts.qemu)
+    this.images = new QemuImages({ helpers: this.#helpers, cacheDir: parts.cacheDir })
   }
 
   get accelerator (): 'kvm' | 'tcg' { return this.#parts.accelerator.name }
@@ -137,9 +141,12 @@ export class QemuLine implements ProductionLine {
 
   async resize (_golden: Golden, goldenDir: string, hardware: { cpus: number, memoryMiB: number }, dir: string, signal?: AbortSignal): Promise<void> {
     await filled(dir, async () => {
-      // The disk is a copy: the boot writes to it.
-      for (const name of [GOLDEN_FILES.kernel, GOLDEN_FILES.initrd, GOLDEN_FILES.disk]) await cloneWritable(join(goldenDir, name), join(dir, name))
+      // The disk is a copy: the boot writes to it, and takes the agent from the seed that it may still need.
+      for (const name of ['kernel', 'initrd', 'disk', 'seed'] as const) {
+        if (hasFile(goldenDir, name)) await cloneWritable(join(goldenDir, GOLDEN_FILES[name]), join(dir, GOLDEN_FILES[name]))
+      }
       await bootAndSuspend(this.#helpers, dir, hardware, () => {}, signal)
+      await removeDir(join(dir, GOLDEN_FILES.seed))
     }, signal)
   }
 
@@ -161,10 +168,10 @@ export class QemuLine implements ProductionLine {
 
   #lineOf ({ vmId, cpus, memoryMiB, mac, goldenDir }: MachineDescription): MachineLine {
     const { qemu, accelerator, version } = this.#parts
-    const { kernel, initrd, disk } = startFiles(goldenDir)
+    const { disk, ...boots } = startFiles(goldenDir)
     return {
       name: vmId, accelerator: accelerator.accel, cpuModel: accelerator.cpu, sandbox: accelerator.sandbox, firmwareArgs: qemu.args,
-      cpus, memoryMiB, mac, kernel, initrd, disk: OVERLAY, backingDisk: disk, ram: { path: join(goldenDir, GOLDEN_FILES.ram), share: false },
+      cpus, memoryMiB, mac, ...boots, disk: OVERLAY, backingDisk: disk, ram: { path: join(goldenDir, GOLDEN_FILES.ram), share: false },
       ramReadOnly: opensRamReadOnly(version), incoming: true
     }
   }
@@ -188,18 +195,6 @@ async function adoptedAgent (vmm: Vmm, { held }: MachineDescription, signal?: Ab
   }
 }
 
-/** Runs what fills a directory with a golden machine; whatever it had made is removed when it fails. */
-async function filled<T> (dir: string, fill: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  await makeDir(dir)
-  try {
-    return await onDisk(dir, fill)
-  } catch (error) {
-    for (const name of Object.values(GOLDEN_FILES)) await removeDir(join(dir, name))
-    signal?.throwIfAborted()
-    throw isNoRoom(error) ? new PlantError('DISK_FULL', { path: dir }, { cause: error }) : error
-  }
-}
-
 async function cloneWritable (from: string, to: string): Promise<void> {
   await cloneFile(from, to)
   await onDisk(to, async () => { await chmod(to, OWNER_WRITES) })
@@ -209,11 +204,6 @@ async function cloneWritable (from: string, to: string): Promise<void> {
 function opensRamReadOnly (version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   return major > 8 || (major === 8 && minor >= 2)
-}
-
-/** A tool's own words for a full disk. */
-function isNoRoom (error: unknown): boolean {
-  return error instanceof PlantError && error.code === 'GOLDEN_BUILD_FAILED' && /No space left on device|Disk quota exceeded|File too large/.test(JSON.stringify(error.details))
 }
 
 function codeOf (error: unknown): string | undefined {

@@ -1,4 +1,5 @@
 /** Suspending: a machine is booted at a size, left to settle and stopped; its memory is a file already, its devices' state becomes one. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PlantError } from '../../../protocols/kit/index.ts'
@@ -8,14 +9,15 @@ import type { AgentClient } from './channel/agent-client.ts'
 import { SOCKETS } from './command-line.ts'
 import { withHelper } from './helper.ts'
 import type { HelperComponents } from './helper.ts'
-import { BOOT_ANSWERS_WITHIN_MS, SETTLED_SHARE, SETTLE_WINDOW_MS, SETTLE_WITHIN_MS } from './limits.ts'
+import { Drives } from './drives.ts'
+import { BOOT_ANSWERS_WITHIN_MS, FOREIGN_ANSWERS_WITHIN_MS, SETTLED_SHARE, SETTLE_WINDOW_MS, SETTLE_WITHIN_MS, SYSTEM_UP_WITHIN_MS } from './limits.ts'
 import { needRoom } from './machine-dir.ts'
 import { writeState } from './migration.ts'
 import { cpuMsOf } from './processes.ts'
 import type { Vmm } from './vmm.ts'
 
-/** A golden machine's files, by name. */
-export const GOLDEN_FILES = { kernel: 'kernel', initrd: 'initrd', disk: 'disk.qcow2', ram: 'ram', state: 'state' } as const
+/** A golden machine's files, by name. Kernel and initrd are not there when the disk has its own loader, the seed only while its agent is not in it. */
+export const GOLDEN_FILES = { kernel: 'kernel', initrd: 'initrd', disk: 'disk.qcow2', ram: 'ram', state: 'state', seed: 'seed.iso' } as const
 
 /** Device state besides memory is 0.6 MB; the disk grows by what the boot writes. */
 const ROOM_BESIDES_RAM_BYTES = 16 * 1024 * 1024
@@ -26,12 +28,14 @@ const ROOM_BESIDES_RAM_BYTES = 16 * 1024 * 1024
  */
 export async function bootAndSuspend (c: HelperComponents, dir: string, hardware: { cpus: number, memoryMiB: number }, onStep: (step: string, share: number) => void, signal?: AbortSignal): Promise<void> {
   await needRoom(dir, hardware.memoryMiB * 1024 * 1024 + ROOM_BESIDES_RAM_BYTES)
+  const seedPath = hasFile(dir, 'seed') ? join(dir, GOLDEN_FILES.seed) : undefined
   const shape = { ...hardware, ...startFiles(dir), ram: { path: join(dir, GOLDEN_FILES.ram), share: true } }
   onStep('booting it once', 0)
-  await withHelper(c, shape, async (vmm) => {
-    const agent = await answering(vmm, BOOT_ANSWERS_WITHIN_MS, signal)
+  await withHelper(c, { ...shape, paused: seedPath !== undefined }, async (vmm) => {
+    const agent = await (seedPath === undefined ? answering(vmm, BOOT_ANSWERS_WITHIN_MS, signal) : seeded(vmm, c, seedPath, onStep, signal))
     try {
       onStep('letting it settle', 0.6)
+      await systemUp(agent, signal)
       await settled(vmm, signal)
       await agent.sync(signal)
     } finally {
@@ -46,9 +50,34 @@ export async function bootAndSuspend (c: HelperComponents, dir: string, hardware
   onStep('suspended', 1)
 }
 
-/** What a machine is started from, in a golden machine's directory. */
-export function startFiles (dir: string): { kernel: string, initrd: string, disk: string } {
-  return { kernel: join(dir, GOLDEN_FILES.kernel), initrd: join(dir, GOLDEN_FILES.initrd), disk: join(dir, GOLDEN_FILES.disk) }
+/** Whether a golden machine's directory has this file. */
+export function hasFile (dir: string, name: keyof typeof GOLDEN_FILES): boolean {
+  return existsSync(join(dir, GOLDEN_FILES[name]))
+}
+
+/** What a machine is started from, in a golden machine's directory: a foreign disk has no kernel beside it, and is booted by its own loader. */
+export function startFiles (dir: string): { kernel?: string, initrd?: string, disk: string } {
+  const disk = join(dir, GOLDEN_FILES.disk)
+  if (!hasFile(dir, 'kernel')) return { disk }
+  return { kernel: join(dir, GOLDEN_FILES.kernel), initrd: join(dir, GOLDEN_FILES.initrd), disk }
+}
+
+/** Starts a foreign machine with a seed in its drive; once its agent answers, the seed is taken out, for the suspended state would name the drive. */
+async function seeded (vmm: Vmm, { qemu }: HelperComponents, seedPath: string, onStep: (step: string, share: number) => void, signal?: AbortSignal): Promise<AgentClient> {
+  const drives = new Drives(vmm.qmp, vmm.dir, qemu)
+  const takeOut = await drives.attachIso(seedPath, signal)
+  await vmm.qmp.execute('cont', {}, { signal })
+  onStep('waiting for its agent (cloud-init starts it)', 0.1)
+  const agent = await answering(vmm, FOREIGN_ANSWERS_WITHIN_MS, signal)
+  await systemUp(agent, signal)
+  await takeOut()
+  return agent
+}
+
+/** The agent answers early in a boot: waits until systemd, where there is one, has started everything else too. */
+async function systemUp (agent: AgentClient, signal?: AbortSignal): Promise<void> {
+  const script = '[ ! -d /run/systemd/system ] || systemctl is-system-running --wait > /dev/null; true'
+  await agent.run({ script, parameters: {}, files: {}, timeoutMs: SYSTEM_UP_WITHIN_MS }, signal)
 }
 
 /** The agent in the guest once it answers; throws VM_DIED when the machine ends before, AGENT_SILENT when it takes too long. */

@@ -63,7 +63,7 @@ export class ImageFetcher {
   /** Whether there is room for so much more; true when nobody knows. */
   hasRoom (bytes: number): boolean { return this.#freeBytes() >= bytes }
 
-  /** Resolves with the golden machine on the shelf. Throws GOLDEN_UNKNOWN, IMAGE_INVALID, DISK_FULL, FETCH_STALLED, LIMIT, or the signal's reason. */
+  /** Resolves with the golden machine on the shelf. Throws GOLDEN_UNKNOWN, MANIFEST_INVALID, DISK_FULL, FETCH_STALLED, LIMIT, or the signal's reason. */
   async fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<Golden> {
     signal.throwIfAborted()
     const there = this.#shelved(goldenId)

@@ -24,7 +24,7 @@ sub boot_chores {
   my $mac = read_file(STATE . '/mac', 64) =~ s/\s+//gr;
   return if !length $mac;
   set_mac($mac);
-  interface_up('eth0');
+  interface_up(card());
   my $seed = read_file(STATE . '/seed', 64);
   mix($seed, 0) if length $seed;
   keep_seed();
@@ -44,8 +44,8 @@ sub identify {
     write_file('/proc/sys/kernel/hostname', $want{hostName});
     push @done, 'hostName=' . (read_file('/proc/sys/kernel/hostname', 256) =~ s/\n//r);
   }
-  if (defined $want{mac} && set_mac($want{mac}) && write_file(STATE . '/mac', "$want{mac}\n") && interface_up('eth0')) {
-    push @done, 'mac=' . (read_file('/sys/class/net/eth0/address', 64) =~ s/\n//r);
+  if (defined $want{mac} && set_mac($want{mac}) && write_file(STATE . '/mac', "$want{mac}\n") && interface_up(card())) {
+    push @done, 'mac=' . (read_file('/sys/class/net/' . card() . '/address', 64) =~ s/\n//r);
   }
   if (defined $want{timeMs}) {
     my $s = int($want{timeMs} / 1000);
@@ -84,13 +84,30 @@ sub net_ioctl {
   return $text;
 }
 
-sub interface_up {
-  my $name = shift;
+sub interface_up { return set_flags($_[0], sub { $_[0] | 1 }) }
+
+sub interface_down { return set_flags($_[0], sub { $_[0] & ~1 }) }
+
+sub set_flags {
+  my ($name, $change) = @_;
   my $flags = net_ioctl(SIOCGIFFLAGS, pack('a16 s x22', $name, 0)) or return 0;
-  return defined net_ioctl(SIOCSIFFLAGS, pack('a16 s x22', $name, unpack('x16 s', $flags) | 1));
+  return defined net_ioctl(SIOCSIFFLAGS, pack('a16 s x22', $name, $change->(unpack('x16 s', $flags))));
 }
 
-sub set_mac { my $mac = shift; return defined net_ioctl(SIOCSIFHWADDR, pack('a16 S H12 x16', 'eth0', 1, $mac =~ s/://gr)) }
+# The machine's one network card, whatever the system has named it. A card that is up may refuse another address.
+sub card {
+  return 'eth0' if -e '/sys/class/net/eth0';
+  opendir(my $dir, '/sys/class/net') or return 'eth0';
+  my @cards = sort grep { -e "/sys/class/net/$_/device" } readdir $dir;
+  return @cards ? $cards[0] : 'eth0';
+}
+
+sub set_mac {
+  my $address = pack('a16 S H12 x16', card(), 1, $_[0] =~ s/://gr);
+  return 1 if defined net_ioctl(SIOCSIFHWADDR, $address);
+  interface_down(card());
+  return defined net_ioctl(SIOCSIFHWADDR, $address);
+}
 
 # New host keys where there is an ssh server. RSA keys take seconds under emulation, and nobody needs them.
 sub host_keys {
@@ -115,6 +132,13 @@ sub grow_now {
     my ($link, $id, $wantBytes) = @$_;
     my $diskBytes = 512 * read_file('/sys/class/block/vda/size', 32);
     if ($diskBytes < $wantBytes) { push @later, $_ if @later < 16; next }
+    my $part = root_partition();
+    if ($part) {
+      # A foreign disk has partitions: its own tools know them, where it has such.
+      my $grown = system("(growpart /dev/vda $part || [ \$? = 1 ]) && resize2fs /dev/vda$part") == 0;
+      post($link, main::REPLY(), $id, $grown ? "diskBytes=$diskBytes\n" : "problem=growpart or resize2fs failed or is missing\n");
+      next;
+    }
     sysopen(my $disk, '/dev/vda', 0);
     sysseek($disk, 1024, 0);
     sysread($disk, my $super, 64);
@@ -124,6 +148,12 @@ sub grow_now {
     post($link, main::REPLY(), $id, $grown ? "diskBytes=$diskBytes\n" : "problem=$!\n");
   }
   @growing = @later;
+}
+
+# The number of the partition of /dev/vda that is the root file system, 0 when it is the whole disk.
+sub root_partition {
+  my ($major, $minor) = read_file('/proc/self/mountinfo', 65536) =~ /^\d+ \d+ (\d+):(\d+) \/ \/ /m or return 0;
+  return 0 + read_file("/sys/dev/block/$major:$minor/partition", 16);
 }
 
 1;

@@ -10,8 +10,9 @@ import { buildInitrd } from './initrd.ts'
 import { layOutRoot } from './root-files.ts'
 
 /** Of everything these depend on, only what tiny is made of is fetched. */
-const GUEST_PACKAGES = ['linux-image-cloud-amd64', 'busybox-static', 'perl-base']
-const GUEST_WANTED = /^(linux-image-\d.*|busybox-static|perl-base|libc6|libcrypt1)$/
+export const GUEST_PACKAGES = ['linux-image-cloud-amd64', 'busybox-static', 'perl-base']
+/** See GUEST_PACKAGES. */
+export const GUEST_WANTED = /^(linux-image-\d.*|busybox-static|perl-base|libc6|libcrypt1)$/
 const FILE_SYSTEM_PACKAGES = ['e2fsprogs', 'libext2fs2', 'libcom-err2', 'libss2', 'libblkid1', 'libuuid1']
 
 export interface TinyDiskRequest {
@@ -59,7 +60,8 @@ export async function buildTinyDisk (request: TinyDiskRequest): Promise<{ kernel
   }
 }
 
-async function fileSystemTools (debsDir: string, cacheDir: string, work: string, signal?: AbortSignal): Promise<FileSystemTools> {
+/** The host's tools, or unpacked ones in `work`. */
+export async function fileSystemTools (debsDir: string, cacheDir: string, work: string, signal?: AbortSignal): Promise<FileSystemTools> {
   const there = await hostFileSystemTools()
   if (there !== undefined) return there
   const dir = join(work, 'e2fsprogs')
@@ -67,7 +69,8 @@ async function fileSystemTools (debsDir: string, cacheDir: string, work: string,
   return unpackedFileSystemTools(dir)
 }
 
-async function kernelOf (bootDir: string): Promise<string> {
+/** The kernel in a package's `boot` directory. */
+export async function kernelOf (bootDir: string): Promise<string> {
   const name = (await readdir(bootDir)).find((file) => file.startsWith('vmlinuz-'))
   if (name === undefined) throw new PlantError('GOLDEN_BUILD_FAILED', { problem: 'the kernel package has no kernel' })
   return join(bootDir, name)

@@ -27,6 +27,23 @@ export function unpackedFileSystemTools (dir: string): FileSystemTools {
 
 /** Makes `image`, a raw ext4 file system of `diskMiB` with the files of `root`, all owned by root. */
 export async function makeFileSystem (tools: FileSystemTools, root: string, image: string, diskMiB: number, signal?: AbortSignal): Promise<void> {
+  const lines: string[] = []
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name).slice(root.length)
+    lines.push(`sif "${path}" uid 0`, `sif "${path}" gid 0`)
+  }
+  await fillFileSystem(tools, root, image, { diskMiB, label: 'tiny', commands: [...lines, 'sif / uid 0', 'sif / gid 0'] }, signal)
+}
+
+export interface FileSystemShape {
+  diskMiB: number
+  label: string
+  /** What debugfs is told afterwards: mke2fs keeps the owner of each file, whoever builds. */
+  commands: string[]
+}
+
+/** Makes `image`, a raw ext4 file system with the files of `root`. Throws GOLDEN_BUILD_FAILED when they do not fit. */
+export async function fillFileSystem (tools: FileSystemTools, root: string, image: string, { diskMiB, label, commands }: FileSystemShape, signal?: AbortSignal): Promise<void> {
   const options = { env: tools.env, signal, failure: 'GOLDEN_BUILD_FAILED' } as const
   await rm(image, { force: true })
   await writeFile(image, '')
@@ -36,12 +53,6 @@ export async function makeFileSystem (tools: FileSystemTools, root: string, imag
   // Features are named because the tools' defaults differ between configurations, and some have none.
   const features = 'none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum'
   const extended = 'lazy_itable_init=0,lazy_journal_init=0,nodiscard'
-  await runTool(tools.mke2fs, ['-q', '-F', '-t', 'ext4', '-b', '4096', '-I', '256', '-O', features, '-m', '1', '-J', 'size=8', '-E', extended, '-L', 'tiny', '-d', root, image], options)
-  // mke2fs keeps the owner of each file: whoever builds.
-  const lines: string[] = []
-  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name).slice(root.length)
-    lines.push(`sif "${path}" uid 0`, `sif "${path}" gid 0`)
-  }
-  await runTool(tools.debugfs, ['-w', '-f', '-', image], { ...options, input: `${lines.join('\n')}\nsif / uid 0\nsif / gid 0\n` })
+  await runTool(tools.mke2fs, ['-q', '-F', '-t', 'ext4', '-b', '4096', '-I', '256', '-O', features, '-m', '1', '-J', 'size=8', '-E', extended, '-L', label, '-d', root, image], options)
+  await runTool(tools.debugfs, ['-w', '-f', '-', image], { ...options, input: `${commands.join('\n')}\n` })
 }

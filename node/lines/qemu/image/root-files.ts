@@ -6,7 +6,7 @@ import { runTool } from '../../../setup/run-tool.ts'
 const GUEST_FILES = join(import.meta.dirname, '..', 'guest')
 const LIBRARY_DIR = 'lib/x86_64-linux-gnu'
 /** What /usr/bin/perl is linked against, and what glibc loads for look-ups of users by programs that are not static. */
-const LIBRARIES = ['libc.so.6', 'libm.so.6', 'libcrypt.so.1', 'libdl.so.2', 'libpthread.so.0']
+export const LIBRARIES = ['libc.so.6', 'libm.so.6', 'libcrypt.so.1', 'libdl.so.2', 'libpthread.so.0']
 const DIRECTORIES = ['bin', 'sbin', 'usr/bin', 'usr/sbin', 'usr/local/bin', 'usr/local/sbin', 'usr/lib/plant', 'etc', 'root', 'home', 'tmp', 'run', 'var/log',
   'var/lib', 'mnt', 'proc', 'sys', 'dev', LIBRARY_DIR, 'lib64', 'etc/plant']
 
@@ -40,6 +40,8 @@ const ETC: Record<string, string> = {
   'os-release': 'NAME="plantmesh tiny"\nID=plantmesh-tiny\nID_LIKE=debian\nPRETTY_NAME="plantmesh tiny (Debian kernel and busybox)"\n',
   'motd': ''
 }
+/** What loads and links programs. */
+export const LOADER = 'ld-linux-x86-64.so.2'
 /** Commands that Debian's static busybox lacks. */
 const COMMANDS = ['adduser', 'addgroup', 'deluser']
 
@@ -59,7 +61,7 @@ export async function layOutRoot (unpacked: string, root: string, signal?: Abort
   await copyFile(join(unpacked, 'usr/bin/perl'), join(root, 'usr/bin/perl'))
   await cp(join(unpacked, 'usr/lib/x86_64-linux-gnu/perl-base'), join(root, 'usr/lib/x86_64-linux-gnu/perl-base'), { recursive: true })
   for (const library of LIBRARIES) await copyFile(await libraryPath(unpacked, library), join(root, LIBRARY_DIR, library))
-  await copyFile(await libraryPath(unpacked, 'ld-linux-x86-64.so.2'), join(root, 'lib64/ld-linux-x86-64.so.2'))
+  await copyFile(await libraryPath(unpacked, LOADER), join(root, 'lib64', LOADER))
   for (const [name, text] of Object.entries(ETC)) await writeFile(join(root, 'etc', name), text)
   await chmod(join(root, 'etc/shadow'), 0o600)
   await chmod(join(root, 'etc/gshadow'), 0o600)
@@ -72,7 +74,7 @@ export async function layOutRoot (unpacked: string, root: string, signal?: Abort
 }
 
 /** Libraries are where Debian's packages of before and after the merged /usr put them. */
-async function libraryPath (unpacked: string, name: string): Promise<string> {
+export async function libraryPath (unpacked: string, name: string): Promise<string> {
   for (const dir of [LIBRARY_DIR, `usr/${LIBRARY_DIR}`, 'lib64', 'usr/lib64']) {
     const found = await readdir(join(unpacked, dir)).catch((): string[] => [])
     if (found.includes(name)) return join(unpacked, dir, name)
