@@ -93,6 +93,15 @@ export interface LiveMachine {
   attachIso (imagePath: string, signal?: AbortSignal): Promise<() => Promise<void>>
   /** Makes an empty disk of this size in the machine's directory and hot-plugs it; it goes when it is unplugged, or with the machine. Called off, nothing is left. */
   attachDisk (sizeMiB: number, signal?: AbortSignal): Promise<() => Promise<void>>
+  /** Where the plant must serve the disk of its golden machine (`CloneRequest.disk`); undefined once all that it needs is in local files. */
+  readonly diskSocket: string | undefined
+  /**
+   * The golden machine's disk is here whole, as this file, which stays for as long as the machine does: the machine is switched to it while it runs. Until
+   * this resolves the disk is served; from then on nobody needs to. Done at once when it was before, so that it may be asked again after a failure.
+   */
+  arrived (diskPath: string): Promise<void>
+  /** Pieces of the golden machine's memory file that it has looked at so far, in ascending order: what its next clone wants first. None when it was booted. */
+  memoryTouched (pieceBytes: number): Promise<number[]>
   pause (): Promise<void>
   resume (): Promise<void>
   /** Ends the machine and removes all that it left: process, sockets, overlay, directory. Idempotent. */
@@ -104,8 +113,13 @@ export interface LiveMachine {
 export interface CloneRequest {
   vmId: VmId
   golden: Golden
-  /** Verified directory of the golden machine's files. */
+  /** Verified directory of the golden machine's files; all of them but its disk, when that has not arrived. */
   goldenDir: string
+  /**
+   * The disk has not arrived: it is served over NBD (storage/nbd) at this socket, from before the machine is made until it is told that it has (`arrived`). A
+   * machine whose server has gone waits where it reads, for days; the plant serves the same bytes there again before it adopts it (`diskSocketOf`).
+   */
+  disk?: { socketPath: string }
   mac: string
   /** At least the golden machine's; more grows the overlay and the guest's file system. */
   diskMiB: number
@@ -117,13 +131,21 @@ export interface ProductionLine {
   readonly accelerator: 'kvm' | 'tcg' | 'uml' | 'v86'
   /** Suspended state resumes only where this is equal. */
   readonly fingerprint: string
-  /** Clones a suspended golden machine: returns when the guest runs and its agent answers. On failure nothing is left over. */
+  /**
+   * Clones a suspended golden machine, or boots one that is only a disk (no `state` among its files; its own boot loader's, without a `kernel`): returns
+   * when the guest runs and its agent answers. On failure nothing is left over.
+   */
   clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine>
   /**
    * A machine that an earlier run of the plant made and that is still there, attached again (QMP, agent, network card). Undefined when it has no
    * process any more, or was never made whole: only sweeping is left. Throws when it has one that does not answer: to be asked again.
    */
   adopt (vmId: VmId, signal?: AbortSignal): Promise<LiveMachine | undefined>
+  /**
+   * Where the disk of a machine that an earlier run of the plant made must be served before it is adopted; undefined when nobody needs to. One that waits for
+   * its disk may not even answer (a plant that ended in the middle of a switch leaves it so); whether it still needs it is known once it is adopted.
+   */
+  diskSocketOf (vmId: VmId): Promise<string | undefined>
   /** Every machine directory or process of this plant's that exists, whatever its state: to be compared with the records. */
   leftovers (): Promise<VmId[]>
   /** Removes whatever is left of a machine that has no record: process, sockets, overlay, directory. */
@@ -135,7 +157,7 @@ export interface ProductionLine {
    */
   publish (machine: LiveMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }>
   /**
-   * Boots a golden machine's disk at another size, waits until its agent answers, suspends that into `dir` (with the golden machine's
+   * Boots a golden machine's disk, which must be there whole, at another size, waits until its agent answers, suspends that into `dir` (with the golden machine's
    * kernel, initrd and disk linked or copied there).
    */
   resize (golden: Golden, goldenDir: string, hardware: { cpus: number, memoryMiB: number }, dir: string, signal?: AbortSignal): Promise<void>

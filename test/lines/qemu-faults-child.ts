@@ -20,6 +20,7 @@ const codeOf = (error: unknown): string => String((error as { code?: unknown }).
 
 const machine = await clone()
 say(`cloned ${await sh(machine, 'echo true') === 'true\n'}`)
+if (what === 'plain') say(`sees what of the memory file it looked at ${(await machine.memoryTouched(65_536)).length > 50}`)
 if (what === 'full') {
   const copyDir = join(dataDir, 'copy')
   await mkdir(copyDir)

@@ -88,7 +88,7 @@ test('a plain user clones golden machines of his own, and they stay as they were
     if (plain !== undefined) for (const path of [base, goldenDir, ...(await readdir(goldenDir)).map((file) => join(goldenDir, file))]) await chown(path, plain, plain)
     const before = await digests(goldenDir)
     const { status, said } = await child([process.execPath, CHILD, join(base, 'data'), goldenDir, 'plain'], plain)
-    expect({ status, said }).toEqual({ status: 0, said: ['cloned true', 'clean'] })
+    expect({ status, said }).toEqual({ status: 0, said: ['cloned true', 'sees what of the memory file it looked at true', 'clean'] })
     expect(await digests(goldenDir)).toEqual(before)
   } finally {
     await rm(base, { recursive: true, force: true })

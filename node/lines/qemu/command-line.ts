@@ -22,9 +22,23 @@ export const SOCKETS = { qmp: 'qmp.sock', agent: 'agent.sock', iso: 'iso.sock', 
 /** The backend of the network card. */
 export const NETDEV = 'net0'
 
-/** The node of the machine's disk, and the bus that virtual CD-ROM drives are added to. */
+/** The node of the machine's disk and that of its file, and the bus that virtual CD-ROM drives are added to. */
 export const DISK_NODE = 'disk'
+export const DISK_FILE_NODE = 'disk-file'
 export const SCSI_BUS = 'scsi0.0'
+
+/** What is behind the machine's own disk, by node: a file, or a disk that is served. A machine that was switched has the former. */
+export const LOCAL_BASE_NODE = 'base-local'
+export const SERVED_BASE_NODE = 'base-served'
+
+/** In the machine's directory, a link to where its golden disk is served. */
+export const BASE_SOCKET = 'base.sock'
+
+/** A plant that is away for longer has been given up; a guest that still reads then gets an error. */
+const BASE_AWAY_MAX_S = 30 * 24 * 3600
+
+/** The read-only disk behind a machine's own: a file, or an NBD export at a socket's path. */
+export type BaseDisk = { path: string } | { socketPath: string }
 
 export interface MachineLine {
   /** 32 hex digits: a VmId, or the name of a helper machine. */
@@ -34,14 +48,14 @@ export interface MachineLine {
   cpus: number
   memoryMiB: number
   mac: string
-  /** Absent: the disk's own loader is started by the firmware. */
+  /** Without one the firmware boots the disk. */
   kernel?: string
   initrd?: string
-  /** The machine's own disk, and the read-only one behind it. */
+  /** The machine's own disk, and what is behind it. */
   disk: string
-  backingDisk?: string
-  /** RAM lives in this file: as it is (shared), or copied page by page when written to. */
-  ram: { path: string, share: boolean }
+  base?: BaseDisk
+  /** RAM lives in this file: as it is (shared), or copied page by page when written to. Without one it is nobody's but the machine's. */
+  ram?: { path: string, share: boolean }
   /** QEMU 8.2 and later can open the file of a private RAM for reading only. */
   ramReadOnly: boolean
   /** Waits to be told where its suspended state comes from (`takeIn`), and is stopped once it has it. */
@@ -89,16 +103,31 @@ function port (id: 'agent' | 'iso', name: string, nr: number): string[] {
 }
 
 function ramObject ({ ram, memoryMiB, ramReadOnly }: MachineLine): Record<string, unknown> {
+  const size = memoryMiB * 1024 * 1024
+  if (ram === undefined) return { 'qom-type': 'memory-backend-ram', 'id': 'ram', size }
   return {
-    'qom-type': 'memory-backend-file', 'id': 'ram', 'size': memoryMiB * 1024 * 1024, 'mem-path': ram.path, 'share': ram.share,
+    'qom-type': 'memory-backend-file', 'id': 'ram', size, 'mem-path': ram.path, 'share': ram.share,
     ...(ramReadOnly && !ram.share && { readonly: true, rom: 'off' })
   }
 }
 
 /** The disk as a block graph; also what qemu-img takes behind `json:`. */
-export function diskNode ({ disk, backingDisk }: Pick<MachineLine, 'disk' | 'backingDisk'>): Record<string, unknown> {
+export function diskNode ({ disk, base }: Pick<MachineLine, 'disk' | 'base'>): Record<string, unknown> {
   return {
-    'node-name': DISK_NODE, 'driver': 'qcow2', 'discard': 'unmap', 'file': { driver: 'file', filename: disk, discard: 'unmap' },
-    ...(backingDisk !== undefined && { backing: { 'driver': 'qcow2', 'read-only': true, 'file': { 'driver': 'file', 'filename': backingDisk, 'read-only': true } } })
+    'node-name': DISK_NODE, 'driver': 'qcow2', 'discard': 'unmap', 'file': { 'node-name': DISK_FILE_NODE, 'driver': 'file', 'filename': disk, 'discard': 'unmap' },
+    ...(base !== undefined && { backing: baseNode(base) })
   }
+}
+
+/** What is behind a machine's disk, as a block graph. */
+export function baseNode (base: BaseDisk): Record<string, unknown> {
+  const file = 'path' in base
+    ? { 'driver': 'file', 'filename': base.path, 'read-only': true }
+    : { 'driver': 'nbd', 'server': { type: 'unix', path: base.socketPath }, 'read-only': true, 'reconnect-delay': BASE_AWAY_MAX_S }
+  return { 'node-name': 'path' in base ? LOCAL_BASE_NODE : SERVED_BASE_NODE, 'driver': 'qcow2', 'read-only': true, file }
+}
+
+/** What `blockdev-reopen` is told so that a machine's disk has the node LOCAL_BASE_NODE behind it: all of its options, the others as they were. */
+export function diskOnLocalBase (): Record<string, unknown> {
+  return { 'node-name': DISK_NODE, 'driver': 'qcow2', 'discard': 'unmap', 'file': DISK_FILE_NODE, 'backing': LOCAL_BASE_NODE }
 }

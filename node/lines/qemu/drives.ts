@@ -6,6 +6,7 @@ import type { QemuCommands } from '../../setup/qemu-find.ts'
 import { runTool } from '../../setup/run-tool.ts'
 import { SCSI_BUS } from './command-line.ts'
 import { DETACH_WITHIN_MS } from './limits.ts'
+import { blockNodes } from './base-disk.ts'
 import { bytesOf } from './machine-dir.ts'
 import type { Qmp } from './qmp.ts'
 
@@ -29,9 +30,7 @@ export class Drives {
 
   /** Learns of the drives that an earlier run of the plant added. */
   async recall (): Promise<void> {
-    const nodes = await this.#qmp.execute('query-named-block-nodes', { flat: true })
-    for (const node of Array.isArray(nodes) ? nodes as Array<Record<string, unknown>> : []) {
-      const name = String(node['node-name'])
+    for (const name of await blockNodes(this.#qmp)) {
       if (name.startsWith(NODE_PREFIX)) this.#taken.add(Number(name.slice(NODE_PREFIX.length)))
     }
   }

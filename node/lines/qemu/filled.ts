@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { PlantError } from '../../../protocols/kit/index.ts'
 import { makeDir, onDisk, removeDir } from './machine-dir.ts'
-import { GOLDEN_FILES } from './suspend.ts'
+import { GOLDEN_FILES } from './parts.ts'
 
 /** Runs what fills a directory with a golden machine; whatever it had made is removed when it fails. */
 export async function filled<T> (dir: string, fill: () => Promise<T>, signal?: AbortSignal): Promise<T> {

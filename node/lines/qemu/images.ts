@@ -8,7 +8,8 @@ import type { HelperComponents } from './helper.ts'
 import { buildDebianDisk } from './image/build-debian.ts'
 import { importDisk } from './image/import-image.ts'
 import { unpackKernel } from './kernel-image.ts'
-import { GOLDEN_FILES, bootAndSuspend, hasFile } from './suspend.ts'
+import { GOLDEN_FILES, hasFile } from './parts.ts'
+import { bootAndSuspend } from './suspend.ts'
 
 /** Of building Debian: a minute for its disk, 20 s for the boot. Of an import: the copy is quick, the boot with cloud-init is not. */
 const DEBIAN_DISK_SHARE = 0.75

@@ -10,6 +10,8 @@ export const SOCKET_POLL_MS = 3
 export const MONITOR_WITHIN_MS = 30_000
 /** How long a clone's agent may take: 0.2 s alone, 2 s when sixteen start at once on two cores; the rest is for loaded hosts. */
 export const CLONE_ANSWERS_WITHIN_MS = 60_000
+/** A switch waits for the guest's reads under way, and these for a client that looks for its server again each 16 s (QEMU's nbd/client-connection.c). */
+export const SWITCH_WITHIN_MS = 60_000
 /** The daemon that waits for discs runs already; a guest under load takes its time. */
 export const DISC_DAEMON_WITHIN_MS = 20_000
 /** How long a cold boot may take to its agent: 2 s alone under emulation. */

@@ -9,12 +9,19 @@ import { z } from 'zod'
 import { PlantError, isVmId } from '../../../protocols/kit/index.ts'
 import type { VmId } from '../../../protocols/kit/index.ts'
 import { LOG_BYTES_MAX, LOG_TAIL_BYTES } from './limits.ts'
+import { WHOLE } from './parts.ts'
 
 const DESCRIPTION = z.object({
   version: z.literal(1),
   vmId: z.string(),
   goldenId: z.string(),
   goldenDir: z.string(),
+  /** Which of the files that a golden machine may lack it has; all of them when nothing is said. */
+  parts: z.object({ kernel: z.boolean(), initrd: z.boolean(), suspended: z.boolean() }).default(WHOLE),
+  /** The golden machine's disk is, or is about to be, read from this file and not from the one in its directory. */
+  diskPath: z.string().optional(),
+  /** It is read from what is served here, unless a switch to `diskPath` has been made that was not noted any more. */
+  diskSocket: z.string().optional(),
   fingerprint: z.string(),
   cpus: z.number(),
   memoryMiB: z.number(),

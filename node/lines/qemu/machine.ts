@@ -8,6 +8,7 @@ import type { ChannelKind } from '../../../protocols/order/order.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
 import type { GuestChannel, Identity, IdentityTaken, LiveMachine, MachineStats } from '../line.ts'
 import type { AgentClient } from './channel/agent-client.ts'
+import { needsServer, switchToFile } from './base-disk.ts'
 import { SOCKETS } from './command-line.ts'
 import { Drives } from './drives.ts'
 import { LazyIso } from './lazy-iso.ts'
@@ -16,8 +17,10 @@ import { OVERLAY, bytesOf, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
 import { runState } from './migration.ts'
 import { NetworkPort } from './network-port.ts'
+import { GOLDEN_FILES } from './parts.ts'
 import { cpuMsOf, endProcess, privateBytesOf } from './processes.ts'
 import { TakenSocket } from './sockets.ts'
+import { touchedPieces } from './touched.ts'
 import type { Vmm } from './vmm.ts'
 
 export interface QemuMachineInit {
@@ -44,7 +47,9 @@ export class QemuMachine implements LiveMachine {
   readonly #log: Log
   #description: MachineDescription
   #destroyed: Promise<void> | undefined
-  #copied = false
+  #copying: Promise<unknown> | undefined
+  #arriving: Promise<void> | undefined
+  #written: Promise<void> = Promise.resolve()
   /** It is stopped for a while, whatever its owner wants. */
   #still = false
   #looking = false
@@ -70,6 +75,7 @@ export class QemuMachine implements LiveMachine {
   get pid (): number { return this.vmm.process.pid }
   get mac (): string { return this.#description.mac }
   get died (): Promise<{ reason: string }> { return this.vmm.died }
+  get diskSocket (): string | undefined { return this.#description.diskSocket }
   /** What it was made with. */
   get description (): MachineDescription { return this.#description }
 
@@ -98,13 +104,30 @@ export class QemuMachine implements LiveMachine {
 
   /** Runs what makes a copy of it, one at a time. Throws VM_STATE when another is being made. */
   async copied<T> (copy: () => Promise<T>): Promise<T> {
-    if (this.#copied) throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'it is being published' })
-    this.#copied = true
+    if (this.#copying !== undefined) throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'it is being published' })
+    // A switch that is under way first: a copy is read from where the disk is when it begins.
+    const copying = Promise.resolve(this.#arriving).catch(() => {}).then(copy)
+    this.#copying = copying.catch(() => {})
     try {
-      return await copy()
+      return await copying
     } finally {
-      this.#copied = false
+      this.#copying = undefined
     }
+  }
+
+  /** See `LiveMachine.arrived`. One switch at a time; it waits for a copy, which reads what is served until it is made. */
+  async arrived (diskPath: string): Promise<void> {
+    await (this.#arriving ??= this.#switch(diskPath).finally(() => { this.#arriving = undefined }))
+  }
+
+  /** A switch that an earlier run of the plant made, and did not note any more. */
+  async recallDisk (): Promise<void> {
+    if (this.diskSocket !== undefined && !await needsServer(this.vmm.qmp)) await this.#note({ diskSocket: undefined })
+  }
+
+  async memoryTouched (pieceBytes: number): Promise<number[]> {
+    const { goldenDir, parts } = this.#description
+    return parts.suspended ? await touchedPieces(this.pid, join(goldenDir, GOLDEN_FILES.ram), pieceBytes) : []
   }
 
   /** Stops it for this work; afterwards it goes on, unless its owner holds it: what he said meanwhile counts from then on. */
@@ -142,9 +165,22 @@ export class QemuMachine implements LiveMachine {
   }
 
   /** Remembered on disk: an adopted machine that was paused by its owner stays so. */
-  async #hold (held: boolean): Promise<void> {
-    this.#description = { ...this.#description, held }
-    await writeDescription(this.vmm.dir, this.#description)
+  async #hold (held: boolean): Promise<void> { await this.#note({ held }) }
+
+  async #switch (diskPath: string): Promise<void> {
+    await this.#copying
+    if (this.diskSocket === undefined) return
+    await this.#note({ diskPath })
+    await switchToFile(this.vmm.qmp, diskPath)
+    await this.#note({ diskSocket: undefined })
+  }
+
+  /** Writes what changed of its description; one writer after the other. */
+  async #note (change: Partial<MachineDescription>): Promise<void> {
+    this.#description = { ...this.#description, ...change }
+    const written = this.#written.then(async () => { await writeDescription(this.vmm.dir, this.#description) })
+    this.#written = written.catch(() => {}) // Told to whom it concerns; the next one writes all of it again.
+    await written
   }
 
   get #mayGo (): boolean { return !this.#description.held && !this.#still }

@@ -3,16 +3,16 @@
  * is streamed into a helper of the same size whose memory is a shared file, and the helper is suspended. Meanwhile the disk is flattened. The
  * machine is stopped for both, and goes on whether they succeed or not.
  */
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { PlantError } from '../../../protocols/kit/index.ts'
 import { runTool } from '../../setup/run-tool.ts'
-import { diskNode } from './command-line.ts'
+import { BASE_SOCKET, diskNode } from './command-line.ts'
 import { withHelper } from './helper.ts'
 import type { HelperComponents } from './helper.ts'
 import { OVERLAY, cloneFile, needRoom } from './machine-dir.ts'
 import type { QemuMachine } from './machine.ts'
 import { migrate, takeIn, takenIn, writeState } from './migration.ts'
-import { GOLDEN_FILES, hasFile, startFiles } from './suspend.ts'
+import { GOLDEN_FILES, startFiles } from './parts.ts'
 
 /** The helper listens here, in its own directory. */
 const INCOMING_SOCKET = 'in.sock'
@@ -27,13 +27,13 @@ export async function publishMachine (c: HelperComponents, machine: QemuMachine,
 
 async function copyOf (c: HelperComponents, machine: QemuMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }> {
   const { qmp } = machine.vmm
-  const { cpus, memoryMiB, diskMiB, goldenDir } = machine.description
+  const { cpus, memoryMiB, diskMiB, goldenDir, parts } = machine.description
   if (machine.drives.count > 0) throw new PlantError('VM_STATE', { vmId: machine.vmId, problem: 'drives were added to it, and no clone would have them' })
   await needRoom(dir, memoryMiB * 1024 * 1024 + ROOM_BESIDES_BYTES)
-  for (const name of ['kernel', 'initrd'] as const) if (hasFile(goldenDir, name)) await cloneFile(join(goldenDir, GOLDEN_FILES[name]), join(dir, GOLDEN_FILES[name]))
+  for (const name of ['kernel', 'initrd'] as const) if (parts[name]) await cloneFile(join(goldenDir, name), join(dir, name))
   if (!machine.description.held) await machine.agent.sync(signal)
   // An empty disk of the same size stands in for the real one, which is still being written when the helper needs it.
-  const shape = { cpus, memoryMiB, ...startFiles(dir), disk: STAND_IN, ram: { path: join(dir, GOLDEN_FILES.ram), share: true }, incoming: true }
+  const shape = { cpus, memoryMiB, ...startFiles(dir, parts), disk: STAND_IN, ram: { path: join(dir, GOLDEN_FILES.ram), share: true }, incoming: true }
   const makeDisk = async (helperDir: string): Promise<void> => {
     await runTool(c.qemu.img, ['create', '-q', '-f', 'qcow2', STAND_IN, `${diskMiB}M`], { cwd: helperDir, env: c.qemu.env, signal, failure: 'GOLDEN_BUILD_FAILED' })
   }
@@ -59,6 +59,8 @@ async function bothEnded (works: Array<(stop: AbortSignal) => Promise<void>>, si
 }
 
 async function flatten (c: HelperComponents, machine: QemuMachine, dir: string, signal: AbortSignal): Promise<void> {
-  const source = diskNode({ disk: join(machine.vmm.dir, OVERLAY), backingDisk: join(machine.description.goldenDir, GOLDEN_FILES.disk) })
-  await runTool(c.qemu.img, ['convert', '-U', '-O', 'qcow2', `json:${JSON.stringify(source)}`, join(dir, GOLDEN_FILES.disk)], { env: c.qemu.env, signal, failure: 'GOLDEN_BUILD_FAILED' })
+  // In the machine's directory, where also a served disk has a short name.
+  const { diskSocket, diskPath, goldenDir } = machine.description
+  const source = diskNode({ disk: OVERLAY, base: diskSocket === undefined ? { path: resolve(diskPath ?? join(goldenDir, GOLDEN_FILES.disk)) } : { socketPath: BASE_SOCKET } })
+  await runTool(c.qemu.img, ['convert', '-U', '-O', 'qcow2', `json:${JSON.stringify(source)}`, resolve(dir, GOLDEN_FILES.disk)], { cwd: machine.vmm.dir, env: c.qemu.env, signal, failure: 'GOLDEN_BUILD_FAILED' })
 }

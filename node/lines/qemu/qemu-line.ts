@@ -1,13 +1,13 @@
 /** See `index.ts`. What exists on disk and as processes is the only state (`machine-dir.ts`). */
-import { chmod, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, symlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { PlantError, isVmId } from '../../../protocols/kit/index.ts'
 import type { Log, VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
 import type { CloneRequest, LiveMachine, ProductionLine } from '../line.ts'
 import type { Accelerator } from './accelerator.ts'
-import { DISK_NODE, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
+import { BASE_SOCKET, DISK_NODE, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import { filled } from './filled.ts'
 import type { HelperComponents } from './helper.ts'
@@ -15,16 +15,17 @@ import { QemuImages } from './images.ts'
 import type { AgentClient } from './channel/agent-client.ts'
 import { buildTinyDisk } from './image/build-disk.ts'
 import { unpackKernel } from './kernel-image.ts'
-import { ADOPT_ANSWERS_WITHIN_MS, CLONE_ANSWERS_WITHIN_MS } from './limits.ts'
+import { ADOPT_ANSWERS_WITHIN_MS, BOOT_ANSWERS_WITHIN_MS, CLONE_ANSWERS_WITHIN_MS } from './limits.ts'
 import { OVERLAY, cloneFile, machineDirs, makeDir, onDisk, readDescription, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
 import { QemuMachine } from './machine.ts'
 import { PatientAgent } from './patient-agent.ts'
 import { cancelMigration, runState, takeIn, takenIn } from './migration.ts'
 import { Overlays } from './overlays.ts'
+import { GOLDEN_FILES, partsOf, startFiles } from './parts.ts'
 import { endProcess, isAlive, processesIn } from './processes.ts'
 import { publishMachine } from './publish.ts'
-import { GOLDEN_FILES, answering, bootAndSuspend, hasFile, startFiles } from './suspend.ts'
+import { answering, bootAndSuspend } from './suspend.ts'
 import { attachVmm, startFailure, startVmm } from './vmm.ts'
 import type { Vmm } from './vmm.ts'
 
@@ -74,21 +75,17 @@ export class QemuLine implements ProductionLine {
     })
     let vmm: Vmm | undefined
     try {
-      const { cpus, memoryMiB } = golden.hardware
-      const description: MachineDescription = {
-        version: 1, vmId, goldenId: golden.goldenId, goldenDir: request.goldenDir, fingerprint: this.fingerprint, cpus, memoryMiB,
-        diskMiB: Math.max(request.diskMiB, golden.hardware.diskMiB), mac: request.mac, made: false, held: false
-      }
+      const description = this.#describe(request)
+      const { suspended } = description.parts
       await writeDescription(dir, description)
+      if (request.disk !== undefined) await symlink(resolve(request.disk.socketPath), join(dir, BASE_SOCKET))
       await this.#overlays.make(golden.hardware.diskMiB, join(dir, OVERLAY))
       vmm = await startVmm(this.#parts.qemu, dir, this.#lineOf(description), {
-        statePath: join(request.goldenDir, GOLDEN_FILES.state), signal,
+        ...(suspended && { statePath: join(request.goldenDir, GOLDEN_FILES.state) }), signal,
         onProcess: async (process) => { await writeDescription(dir, Object.assign(description, { process })) }
       })
-      await takeIn(vmm.qmp, `fd:${STATE_FD}`, 'by-file', signal)
-      await takenIn(vmm.qmp, signal)
-      await vmm.qmp.execute('cont', {}, { signal })
-      const agent = await answering(vmm, CLONE_ANSWERS_WITHIN_MS, signal)
+      if (suspended) await resumed(vmm, signal)
+      const agent = await answering(vmm, suspended ? CLONE_ANSWERS_WITHIN_MS : BOOT_ANSWERS_WITHIN_MS, signal)
       if (description.diskMiB > golden.hardware.diskMiB) {
         const bytes = description.diskMiB * MIB_BYTES
         await vmm.qmp.execute('block_resize', { 'node-name': DISK_NODE, 'size': bytes }, { signal })
@@ -115,12 +112,15 @@ export class QemuLine implements ProductionLine {
       await goOn(vmm, description)
       const machine = new QemuMachine({ ...this.#parts, vmId, description, vmm, agent: await adoptedAgent(vmm, description, signal) })
       await machine.drives.recall()
+      await machine.recallDisk()
       return machine
     } catch (error) {
       vmm.letGo()
       throw error
     }
   }
+
+  async diskSocketOf (vmId: VmId): Promise<string | undefined> { return (await readDescription(this.#dirOf(vmId)))?.diskSocket }
 
   async leftovers (): Promise<VmId[]> {
     const processes = await processesIn(this.#machinesDir, NAME_MARK)
@@ -139,11 +139,12 @@ export class QemuLine implements ProductionLine {
     return await filled(dir, async () => await publishMachine(this.#helpers, machine, dir, signal), signal)
   }
 
-  async resize (_golden: Golden, goldenDir: string, hardware: { cpus: number, memoryMiB: number }, dir: string, signal?: AbortSignal): Promise<void> {
+  async resize (golden: Golden, goldenDir: string, hardware: { cpus: number, memoryMiB: number }, dir: string, signal?: AbortSignal): Promise<void> {
     await filled(dir, async () => {
       // The disk is a copy: the boot writes to it, and takes the agent from the seed that it may still need.
+      const parts = partsOf(golden)
       for (const name of ['kernel', 'initrd', 'disk', 'seed'] as const) {
-        if (hasFile(goldenDir, name)) await cloneWritable(join(goldenDir, GOLDEN_FILES[name]), join(dir, GOLDEN_FILES[name]))
+        if (name === 'disk' || parts[name]) await cloneWritable(join(goldenDir, GOLDEN_FILES[name]), join(dir, GOLDEN_FILES[name]))
       }
       await bootAndSuspend(this.#helpers, dir, hardware, () => {}, signal)
       await removeDir(join(dir, GOLDEN_FILES.seed))
@@ -166,15 +167,30 @@ export class QemuLine implements ProductionLine {
 
   #dirOf (vmId: VmId): string { return join(this.#machinesDir, vmId) }
 
-  #lineOf ({ vmId, cpus, memoryMiB, mac, goldenDir }: MachineDescription): MachineLine {
-    const { qemu, accelerator, version } = this.#parts
-    const { disk, ...boots } = startFiles(goldenDir)
+  #describe ({ vmId, golden, goldenDir, diskMiB, mac, disk }: CloneRequest): MachineDescription {
+    const { cpus, memoryMiB } = golden.hardware
     return {
-      name: vmId, accelerator: accelerator.accel, cpuModel: accelerator.cpu, sandbox: accelerator.sandbox, firmwareArgs: qemu.args,
-      cpus, memoryMiB, mac, ...boots, disk: OVERLAY, backingDisk: disk, ram: { path: join(goldenDir, GOLDEN_FILES.ram), share: false },
-      ramReadOnly: opensRamReadOnly(version), incoming: true
+      version: 1, vmId, goldenId: golden.goldenId, goldenDir, parts: partsOf(golden), fingerprint: this.fingerprint, cpus, memoryMiB,
+      diskMiB: Math.max(diskMiB, golden.hardware.diskMiB), mac, made: false, held: false, ...(disk !== undefined && { diskSocket: disk.socketPath })
     }
   }
+
+  #lineOf ({ vmId, cpus, memoryMiB, mac, goldenDir, parts, diskSocket }: MachineDescription): MachineLine {
+    const { qemu, accelerator, version } = this.#parts
+    const { disk, ...boot } = startFiles(goldenDir, parts)
+    return {
+      name: vmId, accelerator: accelerator.accel, cpuModel: accelerator.cpu, sandbox: accelerator.sandbox, firmwareArgs: qemu.args,
+      cpus, memoryMiB, mac, ...boot, disk: OVERLAY, base: diskSocket === undefined ? { path: disk } : { socketPath: BASE_SOCKET },
+      ...(parts.suspended && { ram: { path: join(goldenDir, GOLDEN_FILES.ram), share: false } }), ramReadOnly: opensRamReadOnly(version), incoming: parts.suspended
+    }
+  }
+}
+
+/** Has a started machine take in its suspended state, and go on from it. */
+async function resumed ({ qmp }: Vmm, signal?: AbortSignal): Promise<void> {
+  await takeIn(qmp, `fd:${STATE_FD}`, 'by-file', signal)
+  await takenIn(qmp, signal)
+  await qmp.execute('cont', {}, { signal })
 }
 
 /** Lets an adopted machine go on that was stopped for a copy when its plant died; one that its owner paused stays so. */

@@ -1,5 +1,4 @@
 /** Suspending: a machine is booted at a size, left to settle and stopped; its memory is a file already, its devices' state becomes one. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PlantError } from '../../../protocols/kit/index.ts'
@@ -13,11 +12,9 @@ import { Drives } from './drives.ts'
 import { BOOT_ANSWERS_WITHIN_MS, FOREIGN_ANSWERS_WITHIN_MS, SETTLED_SHARE, SETTLE_WINDOW_MS, SETTLE_WITHIN_MS, SYSTEM_UP_WITHIN_MS } from './limits.ts'
 import { needRoom } from './machine-dir.ts'
 import { writeState } from './migration.ts'
+import { GOLDEN_FILES, hasFile, startFiles } from './parts.ts'
 import { cpuMsOf } from './processes.ts'
 import type { Vmm } from './vmm.ts'
-
-/** A golden machine's files, by name. Kernel and initrd are not there when the disk has its own loader, the seed only while its agent is not in it. */
-export const GOLDEN_FILES = { kernel: 'kernel', initrd: 'initrd', disk: 'disk.qcow2', ram: 'ram', state: 'state', seed: 'seed.iso' } as const
 
 /** Device state besides memory is 0.6 MB; the disk grows by what the boot writes. */
 const ROOM_BESIDES_RAM_BYTES = 16 * 1024 * 1024
@@ -48,18 +45,6 @@ export async function bootAndSuspend (c: HelperComponents, dir: string, hardware
     await writeState(vmm, join(dir, GOLDEN_FILES.state), signal)
   }, signal)
   onStep('suspended', 1)
-}
-
-/** Whether a golden machine's directory has this file. */
-export function hasFile (dir: string, name: keyof typeof GOLDEN_FILES): boolean {
-  return existsSync(join(dir, GOLDEN_FILES[name]))
-}
-
-/** What a machine is started from, in a golden machine's directory: a foreign disk has no kernel beside it, and is booted by its own loader. */
-export function startFiles (dir: string): { kernel?: string, initrd?: string, disk: string } {
-  const disk = join(dir, GOLDEN_FILES.disk)
-  if (!hasFile(dir, 'kernel')) return { disk }
-  return { kernel: join(dir, GOLDEN_FILES.kernel), initrd: join(dir, GOLDEN_FILES.initrd), disk }
 }
 
 /** Starts a foreign machine with a seed in its drive; once its agent answers, the seed is taken out, for the suspended state would name the drive. */

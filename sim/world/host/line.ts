@@ -68,6 +68,8 @@ export class SimLine implements ProductionLine {
     return new SimMachine(machine, this.#host, this.#life, this.#watch)
   }
 
+  async diskSocketOf (): Promise<undefined> {}
+
   async leftovers (): Promise<VmId[]> {
     if (!this.#life.may('line')) return never()
     return [...this.#host.machines.keys()]

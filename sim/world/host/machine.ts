@@ -67,6 +67,11 @@ export class SimMachine implements LiveMachine {
     }
   }
 
+  /** It has its whole disk from the beginning. */
+  readonly diskSocket = undefined
+  async arrived (): Promise<void> {}
+  async memoryTouched (): Promise<number[]> { return [] }
+
   async attachIso (): Promise<() => Promise<void>> { return this.#attach() }
 
   async attachDisk (): Promise<() => Promise<void>> {

@@ -1,0 +1,147 @@
+/**
+ * Starting a machine before its image has arrived (issue: Starting before it has arrived), over a link of 100 Mbit/s: time until the guest answers a
+ * command and bytes fetched by then, for a cold boot from a disk-only template and for a resume, against the image being here and against fetching all
+ * first. `node lazy.bench.ts [--json] [DIR DISK-MIB MEMORY-MIB [ROUNDS]]` takes kernel, initrd and disk.qcow2 (and ram and state) from DIR, else tiny.
+ */
+import { link, mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { BootTrace, traced } from '../../storage/nbd/boot-trace.ts'
+import type { BlockSource } from '../../storage/nbd/block-source.ts'
+import { nbdServer } from '../../storage/drivers/nbd-server.ts'
+import { prefetch } from '../../storage/nbd/prefetch.ts'
+import type { LiveMachine, ProductionLine } from '../../node/lines/line.ts'
+import { sh } from '../contracts/shell.ts'
+import { fakeLog } from '../support/fake-log.ts'
+import { diskOnly, fileSource } from '../support/lazy.ts'
+import { TINY, goldenOf, newMac, newVmId, tinyGolden } from '../support/tiny.ts'
+import { PIECE_BYTES, SlowLink } from './slow-link.ts'
+
+const LINK = { bitsPerS: 100e6, delayMs: 1.5 }
+/** Of what is fetched ahead: the link is never idle, and a miss waits for one piece at most. */
+const AHEAD_PARALLEL = 4
+const MIB = 2 ** 20
+
+const [fromDir, diskMiB = String(TINY.diskMiB), memoryMiB = String(TINY.memoryMiB), rounds = '3'] = process.argv.slice(2).filter((arg) => arg !== '--json')
+const ROUNDS = Number(rounds)
+const asJson = process.argv.includes('--json')
+const hardware = { cpus: 1, memoryMiB: Number(memoryMiB), diskMiB: Number(diskMiB) }
+
+interface Subject { line: ProductionLine, dir: string, lazyDir: string, socketPath: string, disk: BlockSource, suspended: boolean }
+interface Outcome { ms: number, fetchedBytes: number, misses: number, order: number[] }
+
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+/** A golden machine of which only the disk is said to be, or all. */
+async function clone ({ line, socketPath }: Subject, dir: string, how: { booted: boolean, lazy: boolean }): Promise<LiveMachine> {
+  const golden = goldenOf(line, 'bench', hardware)
+  const request = { vmId: newVmId(), golden: how.booted ? diskOnly(golden) : golden, goldenDir: dir, mac: newMac(), diskMiB: hardware.diskMiB }
+  const machine = await line.clone(how.lazy ? { ...request, disk: { socketPath } } : request)
+  await sh(machine, 'true')
+  return machine
+}
+
+/** With the whole image here. */
+async function local (subject: Subject, booted: boolean): Promise<number> {
+  const sinceMs = performance.now()
+  const machine = await clone(subject, subject.dir, { booted, lazy: false })
+  const ms = performance.now() - sinceMs
+  await machine.destroy()
+  return ms
+}
+
+/** With nothing of the disk here; what `order` names is fetched ahead. */
+async function lazily (subject: Subject, booted: boolean, order: number[]): Promise<Outcome> {
+  const wire = new SlowLink({ source: subject.disk, ...LINK })
+  const trace = new BootTrace(PIECE_BYTES)
+  const server = await nbdServer({ socketPath: subject.socketPath, source: traced(wire.source, trace), log: fakeLog() })
+  const stop = new AbortController()
+  const sinceMs = performance.now()
+  const ahead = prefetch({ order, parallel: AHEAD_PARALLEL, fetch: async (index) => await wire.fetch(index, false), signal: stop.signal })
+  const machine = await clone(subject, subject.lazyDir, { booted, lazy: true })
+  const outcome = { ms: performance.now() - sinceMs, fetchedBytes: wire.fetchedBytes, misses: wire.misses, order: trace.order() }
+  stop.abort()
+  await ahead
+  await machine.destroy()
+  await server.stop()
+  return outcome
+}
+
+/** Fetching everything of a file over the link: its bytes and how long they take. */
+async function wholeOf (source: BlockSource): Promise<{ bytes: number, ms: number }> {
+  let bytes = 0
+  for (let offset = 0; offset < source.bytes; offset += PIECE_BYTES) {
+    const piece = await source.read(offset, Math.min(PIECE_BYTES, source.bytes - offset), new AbortController().signal)
+    if (piece.some((byte) => byte !== 0)) bytes += PIECE_BYTES
+  }
+  return { bytes, ms: bytes * 8 * 1000 / LINK.bitsPerS }
+}
+
+async function disks (subject: Subject, booted: boolean): Promise<Record<string, unknown>> {
+  const all = await wholeOf(subject.disk)
+  const locals: number[] = []
+  const bare: Outcome[] = []
+  const ahead: Outcome[] = []
+  let order: number[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    locals.push(await local(subject, booted))
+    bare.push(await lazily(subject, booted, []))
+    order = bare[0]?.order ?? order
+    ahead.push(await lazily(subject, booted, order))
+  }
+  const here = median(locals)
+  const told = (name: string, outcomes: Outcome[]): Record<string, number> => {
+    const [ms, bytes, misses] = [median(outcomes.map((one) => one.ms)), median(outcomes.map((one) => one.fetchedBytes)), median(outcomes.map((one) => one.misses))]
+    if (!asJson) console.log(`  ${name.padEnd(36)} ${ms.toFixed(0).padStart(6)} ms   / local = ${(ms / here).toFixed(2)}${booted ? ' (aim: at most 1.5)' : ''}   fetched ${(bytes / MIB).toFixed(1)} of ${(all.bytes / MIB).toFixed(0)} MiB = ${percent(bytes / all.bytes)}${booted ? ' (aim: under 15 %)' : ''}   misses ${misses}`)
+    return { ms, ratio: ms / here, fetchedBytes: bytes, share: bytes / all.bytes, misses }
+  }
+  if (!asJson) {
+    console.log(`${booted ? 'cold boot from a disk-only template' : 'resume of a suspended machine, memory and state here'} (median of ${ROUNDS}, ${subject.line.accelerator}, link 100 Mbit/s + ${LINK.delayMs} ms)`)
+    console.log(`  ${'image here'.padEnd(36)} ${here.toFixed(0).padStart(6)} ms`)
+    console.log(`  ${'all of the disk fetched first'.padEnd(36)} ${(all.ms + here).toFixed(0).padStart(6)} ms   / local = ${((all.ms + here) / here).toFixed(2)}   (computed: ${all.ms.toFixed(0)} ms on the link)`)
+  }
+  return { localMs: here, allFirstMs: all.ms + here, diskBytes: all.bytes, bare: told('disk served, nothing recorded', bare), recorded: told('disk served, recorded order ahead', ahead) }
+}
+
+/** What a resume looks at of its memory file: it must be here before; this much of it would do. */
+async function memory (subject: Subject): Promise<Record<string, unknown>> {
+  const file = await fileSource(join(subject.dir, 'ram'))
+  const all = await wholeOf(file)
+  await file.close()
+  const machine = await clone(subject, subject.dir, { booted: false, lazy: false })
+  const atAnswer = (await machine.memoryTouched(PIECE_BYTES)).length * PIECE_BYTES
+  await machine.identify({ mac: machine.mac, hostName: 'bench', machineId: machine.vmId, seed: new Uint8Array(32).fill(7) })
+  const identified = (await machine.memoryTouched(PIECE_BYTES)).length * PIECE_BYTES
+  await machine.destroy()
+  if (!asJson) {
+    console.log('memory of a suspended machine')
+    for (const [what, bytes] of [['all pieces that are not zero', all.bytes], ['looked at until the guest answered', atAnswer], ['looked at until it had its identity', identified]] as const) {
+      console.log(`  ${what.padEnd(36)} ${(bytes / MIB).toFixed(1).padStart(6)} MiB = ${percent(bytes / all.bytes)}   ${(bytes * 8 * 1000 / LINK.bitsPerS).toFixed(0)} ms on the link`)
+    }
+  }
+  return { wholeBytes: all.bytes, atAnswerBytes: atAnswer, identifiedBytes: identified }
+}
+
+async function main (): Promise<void> {
+  const tiny = await tinyGolden()
+  const dir = fromDir ?? tiny.goldenDir
+  const disk = await fileSource(join(dir, 'disk.qcow2'))
+  const lazyDir = await mkdtemp(join(fromDir ?? tmpdir(), 'plantmesh-lazy-'))
+  try {
+    const suspended = await stat(join(dir, 'state')).then(() => true, () => false)
+    for (const name of ['kernel', 'initrd', ...(suspended ? ['ram', 'state'] : [])]) await link(join(dir, name), join(lazyDir, name))
+    const subject = { line: tiny.line, dir, lazyDir, socketPath: join(tiny.dataDir, 'disk.sock'), disk, suspended }
+    const startBytes = (await stat(join(dir, 'kernel'))).size + (await stat(join(dir, 'initrd'))).size
+    if (!asJson) console.log(`kernel and initrd are here before: ${(startBytes / MIB).toFixed(1)} MiB, ${(startBytes * 8 * 1000 / LINK.bitsPerS).toFixed(0)} ms on the link where no other image of the plant has them`)
+    const figures = { startBytes, cold: await disks(subject, true), ...(suspended && { resumed: await disks(subject, false), memory: await memory(subject) }) }
+    if (asJson) console.log(JSON.stringify(figures))
+  } finally {
+    await tiny.clean()
+    await disk.close()
+    await rm(lazyDir, { recursive: true, force: true })
+  }
+}
+
+await main()
+process.exit(0) // Watchers of machines that are gone must not hold the process.
