@@ -100,7 +100,6 @@ export async function startPlantNode (init: PlantNodeInit, components: PlantNode
 async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: Lifetime, signal: AbortSignal): Promise<PlantNode> {
   const { clock, random, crypto, log, line, warehouse, records, directory, pubsub } = c
   const transport = withLoopback(c.transport, clock)
-  const { self } = transport
   const ledger = new Ledger(init.capacity)
   const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.hasLive(domain, domainKey) })
   lifetime.own(async () => membership.stop())
@@ -109,16 +108,16 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
 
   let { load } = init
   let freeDiskBytes: number | undefined
-  const images = composeImages({ ...c, isa: line.isa, inView: (peer) => view.get(peer) !== undefined, freeDiskBytes: () => freeDiskBytes, learn: (bytesPerMs) => { desk.learn('fetchBytesPerMs', bytesPerMs) } })
+  const images = composeImages({ ...c, isa: line.isa, inView: (peer) => view.get(peer) !== undefined || c.transport.connected().includes(peer), freeDiskBytes: () => freeDiskBytes, learn: (bytesPerMs) => { desk.learn('fetchBytesPerMs', bytesPerMs) } })
   const meshParts = images === undefined ? {} : { images }
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
-  const templates = await startTemplates({ ...c, ...(images !== undefined && { mesh: images }) }, () => view.plants().flatMap(({ peer }) => peer === self ? [] : peer), lifetime)
+  const templates = await startTemplates({ ...c, ...(images !== undefined && { mesh: images }) }, () => view.plants().flatMap(({ peer }) => peer === transport.self ? [] : peer), lifetime)
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
   const claims = claimsOf(c, transport, view)
-  const desk = new OrderDesk({ self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
-    self, clock, random, log, line, warehouse, templates, ...meshParts, records, directory, atOnce,
+    self: transport.self, clock, random, log, line, warehouse, templates, ...meshParts, records, directory, atOnce,
     figures: () => desk.figures(),
     orderOf: (vmId) => orderIn(crypto, vmId, records.signedOrder(vmId)),
     resizer: resizer({ warehouse, line, clock, log }),

@@ -7,19 +7,19 @@
 /** A handshake: one byte with the length of the protocol's name, the name, 48 bytes (BEP 3). */
 const HANDSHAKE_BYTES = 68
 const LENGTH_BYTES = 4
-/** Room made for a message before its bytes have come. */
-const FIRST_ROOM_BYTES = 32 * 1024
+/** Room for a message that comes in parts; a block's fits. A longer one (a bitfield) gets more while it comes. */
+const ROOM_BYTES = 32 * 1024
 
 export class WireFramer {
   readonly #messageBytesMax: number
   /** A message that has begun: its bytes so far, and how many it has in all (undefined: its length has not come whole). */
-  #held: Uint8Array = new Uint8Array(FIRST_ROOM_BYTES)
+  #held: Uint8Array = new Uint8Array(ROOM_BYTES)
   #heldBytes = 0
   #needed: number | undefined = HANDSHAKE_BYTES
 
   constructor (messageBytesMax: number) { this.#messageBytesMax = messageBytesMax }
 
-  /** Hands on whole messages, as few pieces as may be. False: a length above the bound. */
+  /** Hands on whole messages, as few pieces as may be; they are the taker's until it returns. False: a length above the bound. */
   push (bytes: Uint8Array, take: (whole: Uint8Array) => void): boolean {
     let at = 0
     while (this.#heldBytes > 0 || this.#needed !== undefined) {
@@ -31,7 +31,7 @@ export class WireFramer {
         continue
       }
       take(this.#held.subarray(0, this.#heldBytes))
-      this.#held = new Uint8Array(FIRST_ROOM_BYTES)
+      if (this.#held.length > ROOM_BYTES) this.#held = new Uint8Array(ROOM_BYTES)
       this.#heldBytes = 0
       this.#needed = undefined
     }

@@ -177,8 +177,7 @@ export class Plant implements MachineHost {
       time.end()
       if (this.#stopping) return // The record says `creating`: the next start makes it.
       if (this.#c.records.machine(vmId)?.state !== 'creating') return
-      if (fetchFailed) await this.#giveBack(vmId, asPlantError(error), job)
-      else await this.#fail(vmId, asPlantError(error), { phasesMs: taken() })
+      await (fetchFailed ? this.#giveBack(vmId, asPlantError(error), job) : this.#fail(vmId, asPlantError(error), { phasesMs: taken() }))
       return
     }
     let watched = false
@@ -389,9 +388,7 @@ export class Plant implements MachineHost {
     this.#c.onChange()
   }
 
-  #note (vmId: VmId, event: string, details: Record<string, unknown>): void {
-    this.#c.log.info({ vmId, ...details }, `machine ${event}`)
-  }
+  #note (vmId: VmId, event: string, details: Record<string, unknown>): void { this.#c.log.info({ vmId, ...details }, `machine ${event}`) }
 
   #provide (vmId: VmId): void {
     this.#c.directory.provide(`vm/${vmId}`).catch((error: unknown) => {

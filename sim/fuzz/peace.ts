@@ -3,9 +3,9 @@ import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 /**
  * What a plant has planned at its quietest: the look at its host, the monitor of its machines, the looks at holdings, the wake of its view, the round of the
- * directory, the grants that are put anew, and a dial for each plant that it joins by. Machines need none.
+ * directory, the grants that are put anew, the exchange of marks, and a dial for each plant that it joins by. Machines need none.
  */
-const TIMERS = 6
+const TIMERS = 7
 
 /** In peace a plant has its periodic work planned and nothing else, and its books of what is under way are empty. */
 export function peaceful (): Checker {

@@ -2,6 +2,7 @@
 import { asPlantError, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
+import { HOLDINGS_TOPIC } from '../../protocols/image/index.ts'
 import { TEMPLATE_TOPIC } from '../../protocols/template/index.ts'
 import { RandomStream } from '../kernel/index.ts'
 import { SimClock } from './clock.ts'
@@ -12,6 +13,9 @@ import { SimLine } from './host/line.ts'
 import { SimRecords } from './host/records.ts'
 import { SimWarehouse } from './host/warehouse.ts'
 import type { LineWatch } from './host/work.ts'
+import type { ImageDisk } from './images/image-disk.ts'
+import { SimImageStore } from './images/image-store.ts'
+import { SimSwarm, type Serving } from './images/swarm.ts'
 import { liarParts, type Lie } from './liar.ts'
 import { Life, type Effect } from './life.ts'
 import type { Network, NetProcess } from './network/network.ts'
@@ -31,6 +35,8 @@ export interface SimPlantInit {
   /** Machines that a plant makes at once; as many as its host has processors by default. */
   creationsAtOnce?: number
   bootstrap: readonly PeerId[]
+  /** What the host has of images, and who serves what; absent: plants neither offer nor fetch golden machines. */
+  images?: { disk: ImageDisk, serving: Serving }
   line: LineWatch
   onEvent: (kind: string, plant: string, fields: Record<string, unknown>) => void
   onLog?: (plant: string, level: 'debug' | 'info' | 'warn' | 'error', fields: Record<string, unknown>, message: string) => void
@@ -82,7 +88,7 @@ export class SimPlant {
     this.#tell('plant.started', { life: life.incarnation })
     const process = network.join({
       self: this.peer, life, clock, crypto: ring, log,
-      topics: [CAPACITY_TOPIC, GRANT_TOPIC, TEMPLATE_TOPIC],
+      topics: [CAPACITY_TOPIC, GRANT_TOPIC, TEMPLATE_TOPIC, ...(this.#init.images === undefined ? [] : [HOLDINGS_TOPIC])],
       rules: { [GRANT_SPACE]: grantRules(ring) },
       bootstrap: this.#init.bootstrap
     })
@@ -94,6 +100,7 @@ export class SimPlant {
       transport: process.transport, pubsub: process.pubsub, directory: process.directory,
       records: new SimRecords(host, life, clock),
       line: new SimLine(host, life, line),
+      ...this.#imageParts(life, warehouse, clock),
       media: async () => undefined
     }
     const init = { site: host.site, ...this.#init.policy, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0 }
@@ -110,6 +117,17 @@ export class SimPlant {
     })
   }
 
+  #imageParts (life: Life, warehouse: SimWarehouse, clock: SimClock): Pick<PlantNodeComponents, 'images'> {
+    const { host, network, ring, images } = this.#init
+    if (images === undefined) return {}
+    return {
+      images: {
+        store: new SimImageStore({ host, life, crypto: ring, disk: images.disk, arrived: (golden) => { warehouse.arrived(golden) } }),
+        swarm: new SimSwarm({ self: host.peer, life, clock, serving: images.serving, reaches: (from) => !network.links.isBroken(from, host.peer) })
+      }
+    }
+  }
+
   /** The process ends here and now; its machines go on. */
   crash (): void { this.#life?.die() }
 
@@ -124,7 +142,8 @@ export class SimPlant {
   /** The process gets no processor for so long. */
   standStill (ms: number): void {
     if (this.#life === undefined) return
-    this.#life.stillUntilUs = this.host.timeline.nowUs + usOf(ms)
+    // One that strikes in the middle of a longer one ends with it: what was put off until then stays put off.
+    this.#life.stillUntilUs = Math.max(this.#life.stillUntilUs, this.host.timeline.nowUs + usOf(ms))
     this.#init.network.stoodStill(this.peer)
   }
 

@@ -8,6 +8,9 @@ import { startPlantNode } from '../../node/composition/plant-node.ts'
 import { KeyRing, type SimKey } from './crypto.ts'
 import { SimHost, type EndedKept, type GuestNature } from './host/host.ts'
 import type { LineWatch } from './host/work.ts'
+import { ImageDisk } from './images/image-disk.ts'
+import { imageOf } from './images/make-image.ts'
+import type { Serving } from './images/swarm.ts'
 import { Network, type NetworkWatch } from './network/network.ts'
 import type { Gossip } from './network/pubsub.ts'
 import { goldenOf } from './orders.ts'
@@ -25,6 +28,8 @@ export interface WorldInit {
   quiet: Quiet
   /** The daemon's own composition by default. */
   compose?: Compose
+  /** Plants offer their golden machines to each other and fetch them; off by default (sim/world/images). */
+  images?: boolean
   /** How the next guest of a host behaves; sound by default. */
   nature?: (host: SimHost, random: RandomStream) => GuestNature
   /** Machines that have ended and are remembered by each plant; the daemon's bounds by default. */
@@ -102,6 +107,8 @@ export class World {
   #makePlants (): SimPlant[] {
     const { scenario, seed } = this
     const goldens = scenario.golden.map((spec) => ({ spec, golden: goldenOf(spec, this.ring) }))
+    const publisher = this.#init.images === true ? this.newKey('publisher') : undefined
+    const images = publisher === undefined ? undefined : new Map(goldens.map(({ spec, golden }) => [spec.name, imageOf(golden, this.ring, publisher)]))
     const timings = vmTimings(scenario.timings)
     const trueClock = { monotonicMs: () => this.timeline.nowMs, after: (ms: number, fn: () => void) => this.timeline.after(Math.ceil(ms * 1_000), fn) }
     const store = timings.store === undefined ? undefined : new FairShare(trueClock, { ratePerMs: timings.store.bytesPerMs, eachPerMs: timings.store.clientBytesPerMs })
@@ -112,7 +119,7 @@ export class World {
         key: this.#watched(this.newKey(`plant/${name}`)),
         clock: new HostClock(this.timeline, group.clock),
         timeline: this.timeline,
-        goldens: goldens.filter(({ spec }) => group.golden === undefined || group.golden.includes(spec.name)).map(({ golden }) => golden),
+        goldens: goldens.filter(({ spec }) => group.golden === undefined || group.golden.includes(spec.name)).map(({ spec, golden }) => images?.get(spec.name)?.golden ?? golden),
         ...(store !== undefined && { store }),
         nature: (host) => this.#natureOf(host, random),
         ...(this.#init.endedKept !== undefined && { endedKept: this.#init.endedKept }),
@@ -126,10 +133,17 @@ export class World {
       phases: (vmId, ms) => { this.#init.line?.phases?.(vmId, ms) },
       begun: (host, vmId) => { this.#init.line?.begun?.(host, vmId) }
     }
+    const serving: Serving = new Map()
+    const diskOf = (host: SimHost): ImageDisk => {
+      const disk = new ImageDisk()
+      for (const image of images?.values() ?? []) if (host.shelf.has(image.golden.goldenId)) disk.put(image)
+      return disk
+    }
     return hosts.map((host, at) => new SimPlant({
       host, seed, line,
       network: this.network,
       ring: this.ring,
+      ...(images !== undefined && { images: { disk: diskOf(host), serving } }),
       compose: this.#init.compose ?? startPlantNode,
       policy: policyOf(scenario.policy, this.#init.policies, (peer) => this.nameOf(peer)),
       ...(scenario.policy.creationsAtOnce !== undefined && { creationsAtOnce: scenario.policy.creationsAtOnce }),

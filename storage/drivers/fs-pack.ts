@@ -137,11 +137,11 @@ export class FsPack implements Pack {
     const wanted = this.#own === undefined ? [...this.#said.keys()] : Array.from({ length: this.count }, (_, i) => i)
     const unknown = wanted.filter((index) => !this.has(index))
     if (unknown.length === 0) return
-    // Blocks that the bits do not account for; none in a pack of which nothing is unknown.
+    // Room that the bits do not account for: with less than a piece of it there is none to find, and most of a pack need not be read.
     const { blocks } = await stat(this.path)
     let unaccounted = blocks * 512 - (this.count - this.#missing) * PIECE_BYTES
     for (const index of unknown) {
-      if (unaccounted <= 0) break
+      if (unaccounted < PIECE_BYTES) break
       const bytes = await this.#readPiece(index)
       if (bytes === undefined || bytes.every((byte) => byte === 0)) continue
       unaccounted -= PIECE_BYTES

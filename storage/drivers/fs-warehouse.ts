@@ -15,7 +15,7 @@ import { Shelf } from './shelf.ts'
 import { MARK_FILE, filesDirOf, type Checking, type Item, type Scope } from './shelf-item.ts'
 import { readSigned, takeImage } from './take-image.ts'
 import { readyFiles, verifyHashes } from './verify-files.ts'
-import { INCOMING_MAX, RENDERED_BYTES_MAX } from './warehouse-limits.ts'
+import { BASES_MAX, INCOMING_MAX, RENDERED_BYTES_MAX } from './warehouse-limits.ts'
 
 export interface FsWarehouseInit {
   dir: string
@@ -218,7 +218,7 @@ class FsShelf implements FsWarehouse {
   /** The golden machines that a new one comes from, as far as they are here, nearest first. */
   #bases (from: GoldenId | undefined): Bases {
     const manifests: Manifest[] = []
-    for (let id = from; id !== undefined;) {
+    for (let id = from; id !== undefined && manifests.length < BASES_MAX;) {
       const item: Item | undefined = this.#shelf.items.get(id)
       if (item?.image !== undefined) manifests.push(item.image.manifest)
       id = item?.golden.from

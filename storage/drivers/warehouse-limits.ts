@@ -24,3 +24,8 @@ export const RENDERED_IDLE_MS = 30 * 60_000
 export const RENDERED_BYTES_MAX = 32 * 2 ** 30
 /** How often rendered files are looked at. */
 export const RENDERED_LOOK_MS = 60_000
+/**
+ * Generations in which pieces of a new golden machine are looked for. The nearest names all that it is made of, whichever packs have it; those
+ * before it only add what it no longer had.
+ */
+export const BASES_MAX = 16

@@ -25,7 +25,7 @@ export const WIRES_DIALLED_MAX = 32
 export const WIRE_IDLE_MS = 30_000
 
 /** Bytes unsent on a wire above which nothing more is read for it from the pack. */
-export const WIRE_SEND_BYTES = 256 * 1024
+export const WIRE_SEND_BYTES = 32 * 1024
 /** Bytes unsent (answers to a flood of requests) above which nothing is read from it. */
 export const WIRE_PAUSE_BYTES = 2 * 1024 * 1024
 /** Blocks that one peer may have asked for and not got; more are rejected (BEP 6). 16 MiB, twice what a pipeline holds. */
@@ -42,7 +42,7 @@ export const PIPELINE_PIECES_MAX = 128
 /** A pipeline begins with so many, and doubles while that makes it faster. */
 export const PIPELINE_PIECES_FIRST = 2
 /** Queued at a peer beyond its round trip: enough to hide a busy event loop, little enough to change one's mind. */
-export const PIPELINE_QUEUE_MS = 200
+export const PIPELINE_QUEUE_MS = 120
 /** The same while a machine waits for pieces: what is urgent queues behind it. */
 export const PIPELINE_QUEUE_URGENT_MS = 40
 /** Pieces in flight in all: 64 MiB of buffers at the worst. */
@@ -56,6 +56,8 @@ export const URGENT_EXTRA_PIECES = 8
 
 /** A peer that has been asked and has sent no block for so long is stalled: others are asked. With the tick below, within a second. */
 export const STALL_MS = 800
+/** For a peer that is often silent for long: twice its longest silence of late, up to this. */
+export const STALL_MS_MAX = 5_000
 export const TICK_MS = 100
 /** An urgent piece, or one of the last, is asked of a second peer when that one should bring it this much sooner. */
 export const HEDGE_GAIN_MS = 60
@@ -63,6 +65,8 @@ export const HEDGE_GAIN_MS = 60
 export const COPIES_IN_FLIGHT_MAX = 2
 /** After a peer refused a piece it is asked again only after so long, unless the piece is urgent. */
 export const REFUSED_MS = 3_000
+/** How often a seed tells a peer to ask others for a piece, before it sends it all the same. */
+export const REFUSALS_MAX = 4
 /** A stalled peer is given up after so long in silence. */
 export const SILENT_MS = 15_000
 

@@ -2,6 +2,7 @@
 import { PlantError } from '../../protocols/kit/index.ts'
 import type { Cancel, Clock, PeerId, Random } from '../../protocols/kit/index.ts'
 import { BLOCK_BYTES, FETCH_STALLED_MS, PIECE_BYTES, PIPELINE_PIECES_MAX, SILENT_MS, URGENT_MAX, WRITING_PIECES_MAX } from './constants.ts'
+import { PieceBuffers } from './buffers.ts'
 import { Assembly } from './link.ts'
 import type { Link } from './link.ts'
 import type { Pack } from './pack.ts'
@@ -51,6 +52,7 @@ export class Download {
   readonly #waiters = new Map<number, Array<{ resolve: () => void, reject: (reason: Error) => void }>>()
   readonly #ended = Promise.withResolvers<void>()
   readonly #cancelHave: Cancel
+  readonly #buffers = new PieceBuffers()
   #isEnded = false
   #finishing: boolean
   #wanted = 0
@@ -126,9 +128,11 @@ export class Download {
         this.#pumpLater(bucket.waitMs(nowMs))
         return
       }
-      const piece = picker.next(link.picked, nowMs)
-      if (piece === undefined) return
-      bucket.take(PIECE_BYTES, nowMs)
+      const choice = picker.next(link.picked, nowMs)
+      if (choice === undefined) return
+      const { piece, instead } = choice
+      this.#cancel(piece, instead)
+      if (instead.length === 0) bucket.take(PIECE_BYTES, nowMs)
       for (let offset = 0; offset < PIECE_BYTES; offset += BLOCK_BYTES) link.wire.request(piece, offset, BLOCK_BYTES)
     }
   }
@@ -138,7 +142,7 @@ export class Download {
   /** A block has come. */
   block (link: Link, piece: number, offset: number, bytes: Uint8Array): void {
     const asked = link.picked.asked.get(piece)
-    const assembly = asked === undefined ? undefined : link.assemblies.get(piece) ?? new Assembly()
+    const assembly = asked === undefined ? undefined : link.assemblies.get(piece) ?? new Assembly(this.#buffers.take())
     const isOurs = assembly?.put(offset, bytes) ?? false
     this.#c.picker.received(link.picked, isOurs ? asked : undefined, bytes.length, this.#c.clock.monotonicMs())
     if (!isOurs || assembly === undefined) {
@@ -186,12 +190,7 @@ export class Download {
   async #check (link: Link, piece: number, bytes: Uint8Array): Promise<void> {
     const { pack, picker } = this.#c
     link.assemblies.delete(piece)
-    for (const other of picker.arrived(link.picked, piece)) {
-      const loser = this.#host.linkOf(other.id)
-      if (loser === undefined) continue
-      this.#forget(loser, piece)
-      for (let offset = 0; offset < PIECE_BYTES; offset += BLOCK_BYTES) loser.wire.cancel(piece, offset, BLOCK_BYTES)
-    }
+    this.#cancel(piece, picker.arrived(link.picked, piece))
     let isRight: boolean
     try {
       isRight = await pack.write(piece, bytes)
@@ -199,6 +198,7 @@ export class Download {
       this.fail(error instanceof Error ? error : new Error(String(error)))
       return
     }
+    this.#buffers.give(bytes)
     if (isRight) {
       link.stats.downBytes += PIECE_BYTES
       this.#downBytes += PIECE_BYTES
@@ -210,6 +210,15 @@ export class Download {
     picker.wrong(piece)
     this.#host.wrong(link, piece)
     this.pumpAll()
+  }
+
+  #cancel (piece: number, peers: Iterable<{ id: string }>): void {
+    for (const { id } of peers) {
+      const link = this.#host.linkOf(id)
+      if (link === undefined) continue
+      this.#forget(link, piece)
+      for (let offset = 0; offset < PIECE_BYTES; offset += BLOCK_BYTES) link.wire.cancel(piece, offset, BLOCK_BYTES)
+    }
   }
 
   #kept (piece: number): void {
@@ -228,6 +237,7 @@ export class Download {
     const assembly = link.assemblies.get(piece)
     if (assembly === undefined) return
     link.assemblies.delete(piece)
+    this.#buffers.give(assembly.bytes)
     this.#waste(link, (link.picked.asked.get(piece)?.blocks ?? 0) * BLOCK_BYTES)
   }
 

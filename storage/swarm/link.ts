@@ -7,8 +7,10 @@ import type { UploadPeer } from './uploader.ts'
 
 /** Blocks of a piece, as they come. */
 export class Assembly {
-  readonly bytes = new Uint8Array(PIECE_BYTES)
+  readonly bytes: Uint8Array
   #got = 0
+
+  constructor (bytes: Uint8Array) { this.bytes = bytes }
 
   /** False when it is no block of ours, or has come before. */
   put (offset: number, block: Uint8Array): boolean {

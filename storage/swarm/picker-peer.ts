@@ -1,7 +1,10 @@
 /** What the picker knows of one peer: what it has, what it has been asked, and how fast it answers. */
-import { REFUSED_MS } from './constants.ts'
+import { REFUSED_MS, STALL_MS, STALL_MS_MAX } from './constants.ts'
 import { PieceSet } from './piece-set.ts'
 import { Pipeline } from './pipeline.ts'
+
+/** A long silence is half forgotten after some 35 blocks. */
+const GAP_KEPT = 0.98
 
 /** A piece asked of a peer. */
 export interface Asked {
@@ -30,6 +33,8 @@ export class PickerPeer {
   stalled = false
   /** The last block, or the first request after all had been answered. */
   activeAtMs = 0
+  /** The longest silence of late while it was asked for something: what is usual for a peer on a crowded line or a busy host. */
+  gapMs = 0
   /** Nothing was found for it when so much had happened; looked for again after that only. */
   emptyAt = -1
   /** Counts its new pieces, for `emptyAt`. */
@@ -40,6 +45,15 @@ export class PickerPeer {
     this.id = id
     this.has = new PieceSet(count)
     this.askable = new PieceSet(count)
+  }
+
+  /** How long it may be silent before others are asked. */
+  get patienceMs (): number { return Math.max(STALL_MS, Math.min(STALL_MS_MAX, this.gapMs * 2)) }
+
+  /** A block has come, or a refusal. */
+  active (nowMs: number): void {
+    this.gapMs = Math.max(nowMs - this.activeAtMs, this.gapMs * GAP_KEPT)
+    this.activeAtMs = nowMs
   }
 
   /** It does not want to send this piece just now. Refusals end in the order in which they came. */

@@ -7,12 +7,15 @@
  */
 import type { Random } from '../../protocols/kit/index.ts'
 import {
-  COPIES_IN_FLIGHT_MAX, HEDGE_GAIN_MS, IN_FLIGHT_PIECES_MAX, PIPELINE_QUEUE_MS, PIPELINE_QUEUE_URGENT_MS, STALL_MS, URGENT_EXTRA_PIECES
+  COPIES_IN_FLIGHT_MAX, HEDGE_GAIN_MS, IN_FLIGHT_PIECES_MAX, PIPELINE_PIECES_FIRST, PIPELINE_QUEUE_MS, PIPELINE_QUEUE_URGENT_MS, TICK_MS, URGENT_EXTRA_PIECES
 } from './constants.ts'
 import { PickerPeer } from './picker-peer.ts'
 import type { Asked } from './picker-peer.ts'
 import type { PieceSet } from './piece-set.ts'
 import { Rarest } from './rarest.ts'
+
+/** A piece to ask for, and peers that are to be told that it is not wanted of them any more. */
+export interface Choice { piece: number, instead: PickerPeer[] }
 
 /** Pieces of `order` looked at for one peer; those further on wait until the first are asked for. */
 const ORDER_AHEAD = 256
@@ -21,6 +24,7 @@ const LAST_LOOKED_AT = 64
 /** After the last urgent piece pipelines stay short for so long: a booting machine reads in bursts. */
 const URGENT_KEPT_MS = 3_000
 
+/** Which piece is asked of which peer next. Knows peers by what they told of themselves and by how they answered; to be told of everything that happens. */
 export class Picker {
   readonly #rarest: Rarest
   #order: readonly number[] = []
@@ -29,6 +33,7 @@ export class Picker {
   #orderFrom = 0
   readonly #urgent = new Set<number>()
   #urgentAtMs = -Infinity
+  #tickedAtMs = -Infinity
   readonly #peers = new Map<string, PickerPeer>()
   /** Peers that each piece is asked of. Insertion order: the oldest are first. */
   readonly #inFlight = new Map<number, PickerPeer[]>()
@@ -108,16 +113,15 @@ export class Picker {
   }
 
   /** The next piece to ask of this peer, noted as asked; undefined when it is to be asked nothing now. */
-  next (peer: PickerPeer, nowMs: number): number | undefined {
+  next (peer: PickerPeer, nowMs: number): Choice | undefined {
     if (peer.choking || this.#inFlight.size >= IN_FLIGHT_PIECES_MAX) return undefined
     const queueMs = nowMs - this.#urgentAtMs < URGENT_KEPT_MS ? PIPELINE_QUEUE_URGENT_MS : PIPELINE_QUEUE_MS
-    const depth = peer.stalled ? 1 : peer.pipeline.depth(queueMs)
+    const depth = peer.stalled ? 1 : Math.min(peer.pipeline.depth(queueMs), this.#shareOfRest())
     const room = peer.asked.size < depth
     if (!room && (this.#urgent.size === 0 || peer.asked.size >= depth + URGENT_EXTRA_PIECES)) return undefined
     const piece = this.#nextUrgent(peer, nowMs) ?? (room ? this.#nextOther(peer, nowMs) : undefined)
     if (piece === undefined) return undefined
-    this.#ask(peer, piece, nowMs)
-    return piece
+    return { piece, instead: this.#ask(peer, piece, nowMs) }
   }
 
   /** A block of a piece has come, or one that nobody asked for any more (`asked` undefined). */
@@ -126,7 +130,7 @@ export class Picker {
       if (asked.blocks === 0 && peer.asked.size === 1) peer.pipeline.answered(nowMs - asked.askedAtMs, nowMs)
       asked.blocks++
     }
-    peer.activeAtMs = nowMs
+    peer.active(nowMs)
     peer.pipeline.received(bytes, nowMs)
     if (!peer.stalled) return
     peer.stalled = false
@@ -161,6 +165,7 @@ export class Picker {
   refused (peer: PickerPeer, piece: number, nowMs: number): void {
     if (!peer.asked.has(piece)) return
     peer.refused(piece, nowMs)
+    peer.active(nowMs)
     this.#unask(peer, piece)
   }
 
@@ -173,9 +178,13 @@ export class Picker {
   /** Once each TICK_MS: finds who has fallen silent. True when there is something new to ask of others. */
   tick (nowMs: number): boolean {
     let any = this.#urgent.size > 0
+    // When this plant itself was late, what peers sent meanwhile waits to be read.
+    const lateMs = Math.max(0, nowMs - this.#tickedAtMs - 2 * TICK_MS)
+    this.#tickedAtMs = nowMs
+    if (lateMs > 0 && lateMs < Infinity) for (const peer of this.#peers.values()) peer.activeAtMs = Math.min(nowMs, peer.activeAtMs + lateMs)
     for (const peer of this.#peers.values()) {
       peer.expireRefusals(nowMs)
-      if (peer.asked.size === 0 || peer.stalled || nowMs - peer.activeAtMs < STALL_MS) continue
+      if (peer.asked.size === 0 || peer.stalled || nowMs - peer.activeAtMs < peer.patienceMs) continue
       peer.stalled = true
       for (const one of peer.asked.values()) any = this.#release(one) || any
     }
@@ -186,6 +195,12 @@ export class Picker {
   soonest (nowMs: number): PickerPeer[] {
     const eta = (peer: PickerPeer): number => peer.pipeline.expectedMs(peer.asked.size, nowMs) + (peer.stalled ? 60_000 : 0)
     return [...this.#peers.values()].sort((a, b) => eta(a) - eta(b))
+  }
+
+  /** Towards the end no peer is asked for more than half its share of what is left: who is fast can then take from who is slow. */
+  #shareOfRest (): number {
+    const left = this.#rarest.size + this.#inFlight.size
+    return Math.max(PIPELINE_PIECES_FIRST, Math.ceil(left / (2 * this.#peers.size)))
   }
 
   #nextUrgent (peer: PickerPeer, nowMs: number): number | undefined {
@@ -232,11 +247,18 @@ export class Picker {
   #wouldHelp (peer: PickerPeer, piece: number, nowMs: number): boolean {
     const asked = this.#inFlight.get(piece) ?? []
     if (asked.length >= COPIES_IN_FLIGHT_MAX) return false
+    // What has begun to come is asked for twice only when someone waits for it, or when it has come to a halt.
+    if (!this.#urgent.has(piece) && asked.some((one) => !one.stalled && (one.asked.get(piece)?.blocks ?? 0) > 0)) return false
     const byThemMs = Math.min(...asked.map((one) => dueMs(one, piece, nowMs)))
     return peer.pipeline.expectedMs(peer.asked.size, nowMs) + HEDGE_GAIN_MS < byThemMs
   }
 
-  #ask (peer: PickerPeer, piece: number, nowMs: number): void {
+  /** Notes it as asked; returns peers that were asked before, have not begun to send it and need not any more. */
+  #ask (peer: PickerPeer, piece: number, nowMs: number): PickerPeer[] {
+    const others = this.#inFlight.get(piece) ?? []
+    // Who waits for an urgent piece takes it from whoever is first.
+    const instead = this.#urgent.has(piece) ? [] : others.filter((one) => one.asked.get(piece)?.blocks === 0)
+    for (const one of instead) one.settled(piece)
     if (peer.asked.size === 0) {
       peer.activeAtMs = nowMs
       peer.pipeline.begun(nowMs)
@@ -244,9 +266,8 @@ export class Picker {
     peer.asked.set(piece, { piece, askedAtMs: nowMs, expectedAtMs: peer.pipeline.expectedMs(peer.asked.size, nowMs), released: false, blocks: 0 })
     peer.askable.delete(piece)
     this.#rarest.delete(piece)
-    const others = this.#inFlight.get(piece)
-    if (others === undefined) this.#inFlight.set(piece, [peer])
-    else others.push(peer)
+    this.#inFlight.set(piece, [...others.filter((one) => !instead.includes(one)), peer])
+    return instead
   }
 
   #unask (peer: PickerPeer, piece: number): void {

@@ -86,11 +86,11 @@ export class Session {
   join (wire: PeerWire, dialled: boolean): WireEvents | undefined {
     if (this.#links.size >= WIRES_PER_PACK_MAX) return undefined
     const picked = this.#picker.join(wire.peer, this.pack.count)
-    const upload = new UploadPeer(wire.peer, this.#spread, new PieceSet(this.pack.count))
+    const upload = new UploadPeer(wire.peer, this.#spread, this.pack.count)
     const link = new Link({ wire, dialled, picked, upload, neverAsk: this.#c.policy.isWrong(wire.peer), nowMs: this.#c.clock.monotonicMs() })
     this.#links.set(link.peer, link)
     this.#spread.join()
-    this.#c.pump.join({ link, pack: this.pack, spread: this.#spread })
+    this.#c.pump.join({ link, pack: this.pack })
     wire.bitfield(this.pack.bitfield())
     return this.#eventsOf(link)
   }

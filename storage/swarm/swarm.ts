@@ -120,6 +120,9 @@ export class Swarm {
     return () => { this.#wrongListeners.delete(fn) }
   }
 
+  /** Bytes of pieces sent since the start. */
+  get uploadedBytes (): number { return this.#pump.sentBytes }
+
   /** Each link as it is now. */
   figures (): PeerFigures[] {
     return [...this.#sessions.values()].flatMap((session) => [...session.links.values()].map((link): PeerFigures => ({

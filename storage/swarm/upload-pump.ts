@@ -3,14 +3,13 @@ import type { Cancel, Clock, Log } from '../../protocols/kit/index.ts'
 import { READS_MAX, WIRE_SEND_BYTES } from './constants.ts'
 import type { Link } from './link.ts'
 import type { Pack } from './pack.ts'
-import type { PackSpread } from './spread.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { Uploader } from './uploader.ts'
 import type { BlockRequest, Job, UploadPeer } from './uploader.ts'
 
 export interface UploadPumpComponents { clock: Clock, log: Log }
 
-interface Served { link: Link, pack: Pack, spread: PackSpread }
+interface Served { link: Link, pack: Pack }
 
 /** Sends what was asked for. A piece that cannot be read is refused; nothing here ever rejects. */
 export class UploadPump {
@@ -20,12 +19,16 @@ export class UploadPump {
   readonly #served = new Map<UploadPeer, Served>()
   readonly #stopped = new AbortController()
   #reads = 0
+  #sentBytes = 0
   #timer: Cancel | undefined
 
   constructor (components: UploadPumpComponents, bytesPerS: number) {
     this.#c = components
     this.#bucket = new TokenBucket(bytesPerS)
   }
+
+  /** Bytes of pieces sent, to everyone. */
+  get sentBytes (): number { return this.#sentBytes }
 
   join (served: Served): void { this.#served.set(served.link.upload, served) }
 
@@ -72,14 +75,11 @@ export class UploadPump {
   }
 
   /** Never rejects. */
-  async #answer (job: Job, { link, pack, spread }: Served): Promise<void> {
+  async #answer (job: Job, { link, pack }: Served): Promise<void> {
     const bytes = job.requests.reduce((sum, { length }) => sum + length, 0)
     this.#bucket.take(bytes, this.#c.clock.monotonicMs())
     this.#reads++
     link.readingBytes += bytes
-    // Counted before it is read, so that the next choice knows of it.
-    spread.send(job.piece)
-    this.#uploader.sent(job.peer, job.piece)
     let whole: Uint8Array | undefined
     try {
       whole = await pack.read(job.piece, this.#stopped.signal)
@@ -90,7 +90,10 @@ export class UploadPump {
     link.readingBytes -= bytes
     if (!link.gone) {
       for (const request of job.requests) request.answer(whole?.subarray(request.offset, request.offset + request.length))
-      if (whole !== undefined) link.stats.upBytes += bytes
+      if (whole !== undefined) {
+        link.stats.upBytes += bytes
+        this.#sentBytes += bytes
+      }
     }
     this.pump()
   }

@@ -71,3 +71,10 @@ test('a view of ten thousand plants costs about ten times one of a thousand', ()
   const [small, large] = [timed(1_000), timed(10_000)]
   expect(large / small).toBeLessThan(40) // Quadratic would be a hundred.
 })
+
+test('a plant that can fetch the golden machine fits, behind those that have it unless they are much busier', () => {
+  const plants = [plant('empty', { goldenMachines: [] }), plant('holder', { load: 1 }), plant('swamped', { load: 4 })]
+  expect(shortageOf(adOf({ goldenMachines: [] }), { ...need, fetchable: true })).toBeUndefined()
+  expect(candidates(plants, { ...need, fetchable: true }, 16, seededRandom(1)).map(({ peer, short }) => [peer, short])).toEqual([['holder', undefined], ['empty', undefined], ['swamped', undefined]])
+  expect(candidates(plants, need, 16, seededRandom(1)).map(({ peer, short }) => [peer, short])).toEqual([['holder', undefined], ['swamped', undefined], ['empty', 'golden']])
+})

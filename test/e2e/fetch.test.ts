@@ -36,8 +36,12 @@ interface InMesh { name: string, goldenId: string, plants: string[], totalBytes:
 async function meshList (plant: TestPlant): Promise<InMesh[]> { return (await plant.cli(['golden', 'list', '--mesh', '--json'])).json as InMesh[] }
 
 async function knows (plant: TestPlant, name: string): Promise<InMesh> {
-  await until(async () => (await meshList(plant)).some((one) => one.name === name), WAIT_MS, `${name} is known`)
-  return (await meshList(plant)).find((one) => one.name === name) as InMesh
+  let found: InMesh | undefined
+  await until(async () => {
+    found = (await meshList(plant)).find((one) => one.name === name)
+    return found !== undefined
+  }, WAIT_MS, `${name} is known`)
+  return found as unknown as InMesh
 }
 
 interface Item { item: string, cost: number, why: string }

@@ -115,6 +115,18 @@ test('removal is refused while machines or children are there, and to who may no
   expect((await template(0, ['remove', 'workspace'])).json.removed.toSorted()).toEqual(['workspace@2', 'workspace@3'])
 }, 300_000)
 
+test('a removal asked for at one plant takes the copies of all, and is not fetched again', async () => {
+  const source = (await order('tiny', [MOTD], { requirements: `PeerId == "${plant(0).peerId}"` })).json
+  expect((await plant(0).cli(['golden', 'publish', source.vmid, '--name', 'spread', '--json'])).json).toMatchObject({ version: 1 })
+  await collectAll()
+  await until(async () => namesOf(await template(1, ['tree'])).length > 0 && (await template(1, ['series', 'spread'])).status === 0, 20_000, 'the other plant has heard of it')
+  expect((await plant(1).cli(['golden', 'fetch', 'spread', '--json'])).status).toBe(0)
+  expect((await template(1, ['series', 'spread'])).json).toMatchObject([{ here: true }])
+  expect((await template(1, ['remove', 'spread'])).json).toMatchObject({ removed: ['spread@1'], silent: [] })
+  for (const i of [0, 1]) await until(async () => (await plant(i).cli(['golden', 'show', 'spread'])).status === 4, 10_000, 'it is off the shelf')
+  expect((await order('spread')).status).toBe(3)
+}, 300_000)
+
 test('a label that a plant was killed right after, before any other heard of it, is there when it is back', async () => {
   await plant(1).kill('SIGKILL')
   expect((await template(0, ['label', 'tiny', 'kept'])).status).toBe(0)

@@ -44,11 +44,16 @@ export const randomPieces = (count: number): Buffer => randomFillSync(Buffer.all
 /** A golden machine of these files. A number stands for a hole of so many bytes. */
 export async function shelved (warehouse: FsWarehouse, name: string, files: Record<string, Buffer | number>, from?: GoldenId): Promise<Golden> {
   const draft = await warehouse.draft()
-  for (const [file, content] of Object.entries(files)) {
-    await writeFile(join(draft.dir, file), typeof content === 'number' ? '' : content)
-    if (typeof content === 'number') await truncate(join(draft.dir, file), content)
+  try {
+    for (const [file, content] of Object.entries(files)) {
+      await writeFile(join(draft.dir, file), typeof content === 'number' ? '' : content)
+      if (typeof content === 'number') await truncate(join(draft.dir, file), content)
+    }
+    return await draft.commit(descriptionOf(name, from))
+  } catch (error) {
+    await draft.discard()
+    throw error
   }
-  return draft.commit(descriptionOf(name, from))
 }
 
 /** What another plant is told. */

@@ -10,7 +10,7 @@ import type { Golden } from '../../protocols/order/golden.ts'
 import type { FsWarehouse } from '../../storage/drivers/fs-warehouse.ts'
 import { HAVE_FLUSH_MS, INCOMING_MAX, REMOVED_KEPT_MS, RENDERED_IDLE_MS, RENDERED_LOOK_MS } from '../../storage/drivers/warehouse-limits.ts'
 import { alterByte, carry, closeAll, FakeTurnedClock, offered, openAt, randomPieces, roomOf, shelved } from './image-support.ts'
-import { descriptionOf, keys, tempDir } from './support.ts'
+import { child, descriptionOf, keys, tempDir } from './support.ts'
 
 let [dir, otherDir] = ['', '']
 let clock = new FakeTurnedClock()
@@ -354,4 +354,13 @@ test('a golden machine that is removed while a child of it is made leaves the ch
   await rm(join(dir, 'golden', child.goldenId, 'files'), { recursive: true })
   expect((await stat(join(await here.verified(child.goldenId), 'disk'))).size).toBe(content.length)
   expect((await packsOf(dir)).length).toBe(2)
+})
+
+test('a full disk is told of in the middle of a fetch, a rendering and a publication, and each goes on once there is room', async () => {
+  await shelved(there, 'far', { disk: randomPieces(64) })
+  await there.close()
+  const small = child('warehouse-small.ts', [join(dir, '..', 'small'), otherDir], { disk: { dir: join(dir, '..', 'small'), MiB: 12 } })
+  const lines: string[] = []
+  for await (const line of small.lines) lines.push(line)
+  expect(lines).toEqual(['fetch DISK_FULL true 0', 'fetched 1', 'render DISK_FULL 0', 'commit DISK_FULL 1 1', 'rendered true', 'made new'])
 })

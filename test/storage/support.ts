@@ -21,12 +21,14 @@ export interface Child { process: ChildProcess, lines: AsyncIterableIterator<str
 
 /**
  * Runs a script of this directory in a process of its own. With `fileBlocksMax` no file of it can grow beyond so many blocks (RLIMIT_FSIZE,
- * 512 or 1,024 bytes each, as the shell has it): Node ignores the signal, so writes fail as they do under a quota.
+ * 512 or 1,024 bytes each, as the shell has it): Node ignores the signal, so writes fail as they do under a quota. With `disk` that directory is a
+ * disk of its own, in a mount namespace, which needs no root where user namespaces are allowed.
  */
-export function child (script: string, args: string[], limit: { fileBlocksMax?: number } = {}): Child {
+export function child (script: string, args: string[], limit: { fileBlocksMax?: number, disk?: { dir: string, MiB: number } } = {}): Child {
   const command = [process.execPath, join(import.meta.dirname, script), ...args]
   const shell = ['/bin/sh', '-c', `ulimit -f ${limit.fileBlocksMax ?? 'unlimited'}; exec "$0" "$@"`]
-  const [program = '', ...rest] = limit.fileBlocksMax === undefined ? command : [...shell, ...command]
+  const mounted = ['unshare', '-rm', '/bin/sh', '-c', `mkdir -p ${limit.disk?.dir} && mount -t tmpfs -o size=${limit.disk?.MiB}m none ${limit.disk?.dir} && exec "$0" "$@"`]
+  const [program = '', ...rest] = limit.disk !== undefined ? [...mounted, ...command] : limit.fileBlocksMax === undefined ? command : [...shell, ...command]
   const process_ = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = new Promise<number | null>((resolve) => { process_.once('exit', (status) => { resolve(status) }) })
   undo.push(async () => {

@@ -10,12 +10,13 @@ export class SmallWorld {
   #orders = 0
   #nowMs = 0
 
-  constructor (plants: number) {
+  /** With `holders` plants fetch golden machines of each other, and only the first so many have one. */
+  constructor (plants: number, options: { holders?: number } = {}) {
     const file = scenarioFile.parse({
       apiVersion: 'plantmesh-sim/v1', kind: 'Scenario', name: 'small',
-      plants: Array.from({ length: plants }, (_, at) => ({ name: `p${at + 1}` })), timings: { set: 'measured', vary: false }, golden: [{ name: 'linux', memoryMiB: 64, diskMiB: 64 }]
+      plants: Array.from({ length: plants }, (_, at) => ({ name: `p${at + 1}`, ...(at >= (options.holders ?? plants) && { golden: [] }) })), timings: { set: 'measured', vary: false }, golden: [{ name: 'linux', memoryMiB: 64, diskMiB: 64 }]
     })
-    this.world = new World({ scenario: { ...file, orders: [] } as Scenario, seed: 1, quiet: microtaskQuiet() })
+    this.world = new World({ scenario: { ...file, orders: [] } as Scenario, seed: 1, quiet: microtaskQuiet(), ...(options.holders !== undefined && { images: true }) })
     this.world.start()
   }
 

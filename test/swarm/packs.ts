@@ -1,5 +1,5 @@
 /** Packs for tests: in memory, and in a file with a bitmap beside it that survives kill -9. */
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,13 +18,18 @@ export function pieceOf (seed: number, index: number): Buffer {
 
 /** The names of the pack of this seed: SHA-256 of each piece, and BitTorrent's info dictionary. */
 export function namesOf (seed: number, count: number): PackNames {
-  const pieces = Array.from({ length: count }, (_, i) => pieceOf(seed, i))
-  const sha1 = Buffer.concat(pieces.map((piece) => createHash('sha1').update(piece).digest()))
-  const name = `${seed}.pack`
+  return namesOfBytes(Buffer.concat(Array.from({ length: count }, (_, i) => pieceOf(seed, i))), `${seed}.pack`)
+}
+
+/** Cuts any bytes into the pack of these names. */
+export function namesOfBytes (bytes: Buffer, name: string): PackNames {
+  const count = bytes.length / PIECE_BYTES
+  const pieces = Array.from({ length: count }, (_, i) => bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES))
+  const sha1 = Buffer.concat(pieces.map((piece) => hash('sha1', piece, 'buffer')))
   const info = Buffer.concat([
-    Buffer.from(`d6:lengthi${count * PIECE_BYTES}e4:name${name.length}:${name}12:piece lengthi${PIECE_BYTES}e6:pieces${sha1.length}:`), sha1, Buffer.from('e')
+    Buffer.from(`d6:lengthi${bytes.length}e4:name${name.length}:${name}12:piece lengthi${PIECE_BYTES}e6:pieces${sha1.length}:`), sha1, Buffer.from('e')
   ])
-  return { infoHash: createHash('sha1').update(info).digest('hex'), count, hashes: pieces.map((piece) => createHash('sha256').update(piece).digest()), info }
+  return { infoHash: hash('sha1', info, 'hex'), count, hashes: pieces.map((piece) => hash('sha256', piece, 'buffer')), info }
 }
 
 abstract class TestPack implements Pack {
@@ -54,7 +59,7 @@ abstract class TestPack implements Pack {
 
   async write (index: number, bytes: Uint8Array): Promise<boolean> {
     this.writes++
-    if (this.#hashes[index]?.equals(createHash('sha256').update(bytes).digest()) !== true) return false
+    if (this.#hashes[index]?.equals(hash('sha256', bytes, 'buffer')) !== true) return false
     await this.keep(index, bytes)
     this.bits[index >>> 3] = (this.bits[index >>> 3] ?? 0) | (0x80 >>> (index & 7))
     for (const fn of this.#listeners) fn(index)
@@ -80,13 +85,14 @@ export class MemoryPack extends TestPack {
 
   async read (index: number): Promise<Uint8Array> { return this.#pieces.get(index) ?? this.#source?.(index) ?? new Uint8Array() }
 
-  protected async keep (index: number, bytes: Uint8Array): Promise<void> { this.#pieces.set(index, bytes) }
+  protected async keep (index: number, bytes: Uint8Array): Promise<void> { this.#pieces.set(index, bytes.slice()) }
 }
 
 /** A pack in a file `pack`, with the bitmap in a file `have`. */
 export class FilePack extends TestPack {
   readonly #file: FileHandle
   readonly #have: FileHandle
+  #timer: NodeJS.Timeout | undefined
 
   constructor (names: PackNames, bits: Uint8Array, file: FileHandle, have: FileHandle) {
     super(names, bits)
@@ -100,15 +106,22 @@ export class FilePack extends TestPack {
     return bytes
   }
 
-  async close (): Promise<void> { await Promise.all([this.#file.close(), this.#have.close()]) }
+  async close (): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#flush()
+    await Promise.all([this.#file.close(), this.#have.close()])
+  }
 
   protected async keep (index: number, bytes: Uint8Array): Promise<void> {
     await this.#file.write(bytes, 0, PIECE_BYTES, index * PIECE_BYTES)
-    // The page cache outlives kill -9: one byte of the bitmap after its piece.
-    const byte = (this.bits[index >>> 3] ?? 0) | (0x80 >>> (index & 7))
-    this.bits[index >>> 3] = byte
-    await this.#have.write(Uint8Array.of(byte), 0, 1, index >>> 3)
+    // The page cache outlives kill -9; the bitmap follows the pieces within half a second.
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      void this.#flush()
+    }, 500)
   }
+
+  async #flush (): Promise<void> { await this.#have.write(this.bits, 0, this.bits.length, 0) }
 }
 
 /** Opens the pack in a directory, made empty when it is not there. */

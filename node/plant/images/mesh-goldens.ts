@@ -154,8 +154,10 @@ class MeshGoldensService implements MeshGoldens {
     return described.filter((golden) => golden.goldenId === name || golden.name === name)
   }
 
-  /** Of one that is only told of, as far as that goes. */
+  /** Of one that is on its way, exactly; of one that is only told of, as far as that goes. */
   #missing (goldenId: GoldenId, said: HeldImage['said']): number {
+    const begun = this.#c.store.incoming().find((one) => one.goldenId === goldenId)
+    if (begun !== undefined) return begun.missing() * PIECE_BYTES
     const known = this.#c.mesh.knownManifest(goldenId)
     if (known !== undefined) return this.#shelf.missingBytes(known.manifest.golden)
     const here = new Set(this.#c.warehouse.list().map((golden) => golden.goldenId))

@@ -114,6 +114,14 @@ export class SimWarehouse implements Warehouse {
     return () => { this.#listeners.delete(fn) }
   }
 
+  /** A golden machine of another plant has arrived, each of its pieces verified. */
+  arrived (golden: Golden): void {
+    this.#host.shelf.set(golden.goldenId, { golden, off: false })
+    this.#sound.set(golden.goldenId, Promise.resolve())
+    this.#host.event('golden.arrived', { golden: golden.goldenId, name: golden.name })
+    this.#changed()
+  }
+
   #clear (id: GoldenId): void {
     if (this.#host.shelf.get(id)?.off === true && !this.#pins.has(id) && !this.#life.dead) this.#host.shelf.delete(id)
   }
