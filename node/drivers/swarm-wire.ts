@@ -34,6 +34,9 @@ interface LibraryWire {
 /** Sent in one piece: an encrypted record and a muxer's frame each cost as much as some kilobytes. */
 const BATCH_BYTES = 128 * 1024
 
+/** Extended handshakes (BEP 10) are sent once, or a few times when something changes; we use no extension. */
+const EXTENDED_MAX = 8
+
 const done = (): void => {}
 
 /** A wire over a stream of the mesh; `self` is this plant. */
@@ -46,6 +49,7 @@ export class BittorrentWire implements PeerWire {
   #out: Uint8Array[] = []
   #outBytes = 0
   #flushing = false
+  #extended = 0
   #paused = false
   #gone = false
   #events: WireEvents | undefined
@@ -123,12 +127,19 @@ export class BittorrentWire implements PeerWire {
     })
     on('cancel', (piece: number, offset: number) => { events.cancel(piece >>> 0, offset) })
     on('piece', (piece: number, offset: number, bytes: Uint8Array) => { events.block(piece >>> 0, offset, bytes) })
+    // The library keeps every name that a peer's extended handshakes ever held.
+    on('extended', () => { if (++this.#extended > EXTENDED_MAX) this.abort(new Error('too many extended messages')) })
     on('reject', (piece: number) => { events.refused(piece >>> 0) })
   }
 
   #receive (bytes: Uint8Array): void {
     if (this.#gone) return
-    if (!this.#framer.push(bytes, (whole) => { this.#wire._write(whole, done) })) this.abort(new Error('a message above the bound'))
+    try {
+      if (!this.#framer.push(bytes, (whole) => { this.#wire._write(whole, done) })) this.abort(new Error('a message above the bound'))
+    } catch (error) {
+      // The library trusts what it decodes.
+      this.abort(error instanceof Error ? error : new Error(String(error)))
+    }
   }
 
   #send (bytes: Uint8Array): void {

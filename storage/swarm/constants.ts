@@ -25,7 +25,7 @@ export const WIRES_DIALLED_MAX = 32
 export const WIRE_IDLE_MS = 30_000
 
 /** Bytes unsent on a wire above which nothing more is read for it from the pack. */
-export const WIRE_SEND_BYTES = 32 * 1024
+export const WIRE_SEND_BYTES = 256 * 1024
 /** Bytes unsent (answers to a flood of requests) above which nothing is read from it. */
 export const WIRE_PAUSE_BYTES = 2 * 1024 * 1024
 /** Blocks that one peer may have asked for and not got; more are rejected (BEP 6). 16 MiB, twice what a pipeline holds. */
@@ -59,8 +59,10 @@ export const STALL_MS = 800
 /** For a peer that is often silent for long: twice its longest silence of late, up to this. */
 export const STALL_MS_MAX = 5_000
 export const TICK_MS = 100
-/** An urgent piece, or one of the last, is asked of a second peer when that one should bring it this much sooner. */
+/** An urgent piece is asked of a second peer when that one should bring it this much sooner. */
 export const HEDGE_GAIN_MS = 60
+/** The same for one of the last that nobody waits for: what is under way already is wasted by it, and estimates are rough. */
+export const LAST_GAIN_MS = 1_000
 /** A piece is asked of no more peers at once than these. */
 export const COPIES_IN_FLIGHT_MAX = 2
 /** After a peer refused a piece it is asked again only after so long, unless the piece is urgent. */

@@ -7,7 +7,7 @@
  */
 import type { Random } from '../../protocols/kit/index.ts'
 import {
-  COPIES_IN_FLIGHT_MAX, HEDGE_GAIN_MS, IN_FLIGHT_PIECES_MAX, PIPELINE_PIECES_FIRST, PIPELINE_QUEUE_MS, PIPELINE_QUEUE_URGENT_MS, TICK_MS, URGENT_EXTRA_PIECES
+  COPIES_IN_FLIGHT_MAX, HEDGE_GAIN_MS, IN_FLIGHT_PIECES_MAX, LAST_GAIN_MS, PIPELINE_PIECES_FIRST, PIPELINE_QUEUE_MS, PIPELINE_QUEUE_URGENT_MS, TICK_MS, URGENT_EXTRA_PIECES
 } from './constants.ts'
 import { PickerPeer } from './picker-peer.ts'
 import type { Asked } from './picker-peer.ts'
@@ -250,7 +250,7 @@ export class Picker {
     // What has begun to come is asked for twice only when someone waits for it, or when it has come to a halt.
     if (!this.#urgent.has(piece) && asked.some((one) => !one.stalled && (one.asked.get(piece)?.blocks ?? 0) > 0)) return false
     const byThemMs = Math.min(...asked.map((one) => dueMs(one, piece, nowMs)))
-    return peer.pipeline.expectedMs(peer.asked.size, nowMs) + HEDGE_GAIN_MS < byThemMs
+    return peer.pipeline.expectedMs(peer.asked.size, nowMs) + (this.#urgent.has(piece) ? HEDGE_GAIN_MS : LAST_GAIN_MS) < byThemMs
   }
 
   /** Notes it as asked; returns peers that were asked before, have not begun to send it and need not any more. */
