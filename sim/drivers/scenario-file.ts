@@ -5,8 +5,8 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parquetReadObjects } from 'hyparquet'
 import { PlantError } from '../../protocols/kit/index.ts'
-import { nearest } from '../../protocols/order/problems.ts'
-import { readScenario, scenarioTooLarge, SCENARIO_BYTES_MAX, withTraces, type Point, type ReadInit, type ScenarioSet, type TraceJob } from '../scenario/index.ts'
+import { foundText, nearest } from '../../protocols/order/problems.ts'
+import { readScenario, scenarioTooLarge, SCENARIO_BYTES_MAX, TIME_MS_MAX, withTraces, type Point, type ReadInit, type ScenarioSet, type TraceJob } from '../scenario/index.ts'
 import { constantsOf } from '../timings/index.ts'
 import { cutTrace, jobsOfRows, readOpendcCsv, readSwf } from '../traces/index.ts'
 
@@ -15,6 +15,7 @@ export const SHIPPED_DIR = fileURLToPath(new URL('../scenarios/', import.meta.ur
 
 /** Traces are read whole; the largest logs of the archives have some hundred megabytes. */
 const TRACE_BYTES_MAX = 512 * 2 ** 20
+const DAY_MS = 86_400_000
 
 export interface LoadedScenario extends ScenarioSet {
   path: string
@@ -38,9 +39,9 @@ export async function loadScenario (nameOrPath: string, added: Added = {}): Prom
   const files: Record<string, string> = {}
   const leftOut: Record<string, number> = {}
   const traces = new Map<string, TraceJob[]>()
-  for (const source of set.points.flatMap(({ scenario }) => scenario.orders)) {
+  for (const [index, source] of set.points.flatMap(({ scenario }) => [...scenario.orders.entries()])) {
     if (source.kind !== 'trace' || traces.has(traceKey(source))) continue
-    const bytes = await readNamed(dirname(path), source.file, 'orders[].file')
+    const bytes = await readNamed(dirname(path), source.file, `orders[${index}].file`)
     files[source.file] = createHash('sha256').update(bytes).digest('hex')
     const read = await jobsOf(bytes, source.format, source.file)
     if (read.leftOut > 0) leftOut[source.file] = read.leftOut
@@ -54,7 +55,8 @@ export async function loadScenario (nameOrPath: string, added: Added = {}): Prom
     const jobs = cuts.get(key) ?? cutTrace(traces.get(traceKey(source)) ?? [], source)
     if (jobs.length === 0) throw inFileProblem(path, { path: `orders[${index}].skip`, found: `number ${source.skip}`, allowed: `less than the ${traces.get(traceKey(source))?.length ?? 0} jobs of ${source.file}`, message: 'leaves no job' })
     cuts.set(key, jobs)
-    return { ...source, jobs, skip: 0, intervalScale: 1, runScale: 1 }
+    const inTime = withinRun(jobs, source.fromMs, point.scenario.until.ms, (found) => inFileProblem(path, { path: `orders[${index}]`, found, allowed: `jobs that end within ${TIME_MS_MAX / DAY_MS} days: fewer by take, sooner by intervalScale and runScale; or until.ms`, message: 'takes longer than a run may' }))
+    return { ...source, jobs: inTime, skip: 0, intervalScale: 1, runScale: 1 }
   }))
   for (const file of new Set(points.flatMap(({ scenario }) => scenario.policy.file ?? []))) files[file] = createHash('sha256').update(await readNamed(dirname(path), file, 'policy.file')).digest('hex')
   const policyPaths = points.map(({ scenario: { policy } }) => policy.file === undefined ? undefined : resolve(dirname(path), policy.file))
@@ -126,6 +128,14 @@ async function jobsOf (bytes: Buffer, format: 'swf' | 'opendc', name: string): P
     if (error instanceof PlantError) throw new PlantError(error.code, { file: name, ...error.details }, { cause: error })
     throw new PlantError('TRACE_INVALID', { file: name, problem: (error as Error).message, allowed: 'CSV with a header, or Parquet without compression or with Snappy' }, { cause: error })
   }
+}
+
+/** Jobs with times that a run can count. One that has an end of its own (`untilMs`) reaches no later ones; any other would wait for them. */
+function withinRun (jobs: readonly TraceJob[], fromMs: number, untilMs: number | undefined, problem: (found: string) => PlantError): TraceJob[] {
+  const late = jobs.find(({ submitMs, runMs }) => fromMs + submitMs + runMs > TIME_MS_MAX)
+  if (late === undefined) return [...jobs]
+  if (untilMs === undefined) throw problem(`the job ${foundText(late.id)}, which ends ${Math.ceil((fromMs + late.submitMs + late.runMs) / DAY_MS)} days after the start`)
+  return jobs.map((job) => ({ ...job, submitMs: Math.min(job.submitMs, TIME_MS_MAX), runMs: Math.min(job.runMs, TIME_MS_MAX) }))
 }
 
 /** One problem of a scenario that only its traces show. */

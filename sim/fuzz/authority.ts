@@ -130,13 +130,18 @@ export class Authority {
     this.#grant(shop, signGrant(this.#stranger, terms(this.#stranger)))
     this.#grant(shop, forged)
     other.process?.directory.put(grantKey(world.ring, { domainKey: order.key.id, domain, grantee: liar.id }), forged).catch(() => {}) // Nobody has to take it.
+    // Over bad links the query may be asked again until its grant has been revoked.
+    let revoked = false
     this.#later(GRANT_HEARD_MS, () => {
-      this.#must('the query of one who was granted it', order, () => this.#through(other, this.#signed(guest, other, 'query', order.vmId)), ({ machines }) => machines.includes(order.vmId))
+      this.#must('the query of one who was granted it', order, () => this.#through(other, this.#signed(guest, other, 'query', order.vmId)), ({ machines }) => revoked || machines.includes(order.vmId))
       this.#mustFail('a query after its grant was over', order, other, this.#signed(late, other, 'query', order.vmId))
       this.#mustFail('a query under a forged grant', order, other, this.#signed(liar, other, 'query', order.vmId))
       this.#mustFail('a query under a stranger\'s grant', order, other, this.#signed(this.#stranger, other, 'query', order.vmId))
     })
-    this.#later(GRANT_HEARD_MS + 5_000, () => { this.#grant(other, signGrant(order.key, { ...terms(guest), revoked: true })) })
+    this.#later(GRANT_HEARD_MS + 5_000, () => {
+      revoked = true
+      this.#grant(other, signGrant(order.key, { ...terms(guest), revoked: true }))
+    })
     this.#later(2 * GRANT_HEARD_MS + 5_000, () => { this.#mustFail('a query after its grant was revoked', order, shop, this.#signed(guest, shop, 'query', order.vmId)) })
   }
 

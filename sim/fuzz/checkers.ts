@@ -2,6 +2,7 @@
 import type { VmId } from '../../protocols/kit/index.ts'
 import type { ClientOrder } from '../world/client.ts'
 import { directoryTrue } from './directory-keys.ts'
+import { earlierStays } from './earlier.ts'
 import { recordsForgotten } from './forgotten.ts'
 import { identitiesDiffer } from './identities.ts'
 import { leasesEnd } from './leases.ts'
@@ -210,6 +211,6 @@ export function viewsAgree (): Checker {
 export function allCheckers (): Checker[] {
   return [
     leasesEnd(), peaceful(), directoryTrue(), registered(), recordsForgotten(), oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(),
-    deathsAreKnown(), identitiesDiffer(), viewsAgree()
+    deathsAreKnown(), identitiesDiffer(), viewsAgree(), earlierStays()
   ]
 }

@@ -22,6 +22,7 @@ export function scenarioProblems (file: ScenarioFile, constantsOf: (set: Scenari
     ...file.orders.flatMap((_, index) => orderProblems(file, index, names)),
     ...file.faults.flatMap((fault, index) => faultProblems(fault, ['faults', index], names)),
     ...endProblems(file),
+    ...twice(file.cases.map((one) => one.name), (i) => ['cases', i, 'name'], 'case'),
     ...file.mode === 'arrays' ? arraysProblems(file) : []
   ]
 }
@@ -102,6 +103,7 @@ function orderProblems (file: ScenarioFile, index: number, names: Names): RawPro
   if (source.shop.plant !== undefined) problems.push(...unknownPlant([...path, 'shop', 'plant'], source.shop.plant, names), ...noShopPlant([...path, 'shop', 'plant'], source.shop.plant, file))
   else if (source.shop.site !== undefined) problems.push(...noShopSite([...path, 'shop', 'site'], source.shop.site, file))
   if (!file.plants.some(({ shop }) => shop)) problems.push(wrong(['plants'], 'shop: false everywhere', 'shop: true in at least one group', 'nobody takes orders'))
+  if (source.kind === 'poisson' && source.toMs !== undefined && source.toMs <= source.fromMs) problems.push(wrong([...path, 'toMs'], foundText(source.toMs), `a time after fromMs, which is ${source.fromMs}`, 'is over before it begins'))
   if (source.kind === 'list') {
     for (const [i, { machine, shop }] of source.orders.entries()) {
       if (machine !== undefined) problems.push(...machineProblems(machine, [...path, 'orders', i, 'machine'], names))

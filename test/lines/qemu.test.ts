@@ -11,7 +11,7 @@ import { testLine, tinyGolden } from '../support/tiny.ts'
 const open = async (): Promise<LineUnderTest> => {
   const { line, golden, goldenDir, dataDir, clean } = await tinyGolden()
   return {
-    line, golden, goldenDir, dataDir, clean, published: Object.values(GOLDEN_FILES).sort(),
+    line, golden, goldenDir, dataDir, clean, published: Object.values(GOLDEN_FILES).filter((name) => name !== GOLDEN_FILES.seed).sort(),
     reopen: async () => await testLine(dataDir),
     processes: async () => (await processesIn(dataDir, '')).map(({ pid }) => pid),
     remains: async () => (await Promise.all(['machines', 'helpers'].map(async (room) => (await readdir(join(dataDir, room)).catch((): string[] => [])).map((name) => join(room, name))))).flat()

@@ -16,7 +16,7 @@ export function checkCommand (sim: Command): void {
       const { points, path, file, leftOut } = await loadScenario(name, { set: settings(options.set) })
       tellLeftOut(leftOut)
       if (options.json) process.stdout.write(JSON.stringify({ valid: true, path, points: points.map(({ name, scenario }) => ({ name, scenario })) }) + '\n')
-      else process.stdout.write(`valid: ${points.length} ${points.length === 1 ? 'point' : 'points'} of ${file.runs} ${file.runs === 1 ? 'run' : 'runs'}, mode ${file.mode}\n${points.slice(0, 50).map((point) => `  ${printable(point.name)}: ${plantCount(point.scenario)} plants, ${point.scenario.orders.length} sources of orders, ${point.scenario.faults.length} faults`).join('\n')}\n`)
+      else process.stdout.write(`valid: ${counted(points.length, 'point')} of ${counted(file.runs, 'run')}, mode ${file.mode}\n${points.slice(0, 50).map((point) => `  ${printable(point.name)}: ${counted(plantCount(point.scenario), 'plant')}, ${counted(point.scenario.orders.length, 'source')} of orders, ${counted(point.scenario.faults.length, 'fault')}`).join('\n')}\n`)
     }))
 }
 
@@ -35,3 +35,5 @@ export function listCommand (sim: Command): void {
       process.stdout.write(options.json ? JSON.stringify(scenarios) + '\n' : scenarios.map(({ name, title }) => columns([[`  ${name.padEnd(20)}`, title]])).join('\n') + '\n')
     }))
 }
+
+function counted (count: number, what: string): string { return `${count} ${what}${count === 1 ? '' : 's'}` }

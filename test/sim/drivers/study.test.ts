@@ -140,7 +140,7 @@ metrics`))
 
 test('a trace that is not there, or none, is told with the file', async () => {
   const { dir, path } = await scenarioFile(SMALL.replace(/orders:[\s\S]*?metrics/, 'orders:\n  - { kind: trace, file: log.swf, format: swf, machine: { os: linux } }\nmetrics'))
-  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { problems: [{ found: '"log.swf"' }] } })
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { problems: [{ path: 'orders[0].file', found: '"log.swf"' }] } })
   await writeFile(join(dir, 'log.swf'), '; Version: 2.2\n1 2 3\n')
   await expect(loadScenario(path)).rejects.toMatchObject({ code: 'TRACE_INVALID', details: { file: 'log.swf', line: 2 } })
 })
@@ -155,6 +155,14 @@ test('a trace that orders nothing is told: one without jobs that ran, and one th
   await writeFile(join(dir, 'log.swf'), '1 0 0 5 1 -1 -1 1 -1 -1 1 1 1 1 1 -1 -1 -1\n')
   await writeFile(path, trace(', skip: 1'))
   await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { file: path, problems: [{ path: 'orders[0].skip', found: 'number 1', allowed: 'less than the 1 jobs of log.swf' }] } })
+})
+
+test.each([['2 9 0 1e300 1', 'runScale'], ['2 1e15 0 5 1', 'take'], ['2 7775990 0 11 1', '90 days']])('a job of a trace that ends later than any run is told: %s', async (job, allowed) => {
+  const { dir, path } = await scenarioFile(SMALL.replace(/orders:[\s\S]*?metrics/, 'orders:\n  - { kind: trace, file: log.swf, format: swf, machine: { os: linux } }\nmetrics'))
+  await writeFile(join(dir, 'log.swf'), `1 0 0 5 1 -1 -1 1 -1 -1 1 1 1 1 1 -1 -1 -1\n${job} -1 -1 1 -1 -1 1 1 1 1 1 -1 -1 -1\n`)
+  await expect(loadScenario(path)).rejects.toMatchObject({ code: 'SCENARIO_INVALID', details: { file: path, problems: [{ path: 'orders[0]', found: expect.stringContaining('the job "2"') as string, allowed: expect.stringContaining(allowed) as string }] } })
+  await writeFile(path, (await readFile(path, 'utf8')) + 'until: { ms: 20000 }\n')
+  expect((await study(path, { runs: 1 })).study.points[0]?.runs[0]?.values).toMatchObject({ orders: job.startsWith('2 9') ? 2 : 1 })
 })
 
 test.each([

@@ -60,6 +60,8 @@ test.each<[string, string, Partial<Told>]>([
   ['a plant that is not there', 'until: { ms: 1 }\nplants: [{ count: 3 }]\nfaults: [{ kind: crash, atMs: 1, target: { plants: [plant-4] } }]\n', { path: 'faults[0].target.plants[0]', allowed: 'plant-1, plant-2, plant-3' }],
   ['a target that is nobody', 'until: { ms: 1 }\nfaults: [{ kind: crash, atMs: 1, target: {} }]\n', { path: 'faults[0].target', allowed: 'at least one of plants, sites and groups' }],
   ['a fault that is over before it begins', 'until: { ms: 9 }\nfaults: [{ kind: diskFull, atMs: 5, untilMs: 3, target: { groups: [plant] } }]\n', { path: 'faults[0].untilMs', allowed: 'a time after atMs, which is 5' }],
+  ['orders that are over before they begin', 'orders: [{ kind: poisson, fromMs: 9, toMs: 9, meanIntervalMs: 5, machine: { os: linux } }]\n', { path: 'orders[0].toMs', line: 4, allowed: 'a time after fromMs, which is 9' }],
+  ['two cases of one name', 'until: { ms: 1 }\ncases: [{ name: a, set: {} }, { name: b, set: {} }, { name: a, set: {} }]\n', { path: 'cases[2].name', line: 5, message: expect.stringContaining('the name is there twice') as string }],
   ['a number that the timings do not have', 'until: { ms: 1 }\ntimings: { set: paper, constants: { resumeM: 3 } }\n', { path: 'timings.constants.resumeM', message: expect.stringContaining('did you mean resumeMs?') as string }],
   ['a rate of nothing', 'until: { ms: 1 }\ntimings: { set: paper, constants: { storeBytesPerMs: 0 } }\n', { path: 'timings.constants.storeBytesPerMs', line: 5, allowed: 'more than 0, as it is a rate' }],
   ['a line of another set', 'until: { ms: 1 }\ntimings: { set: paper, line: qemu }\n', { path: 'timings.line', allowed: 'vmware, uml, xen' }],
