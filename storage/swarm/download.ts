@@ -5,7 +5,7 @@ import { BLOCK_BYTES, FETCH_STALLED_MS, PIECE_BYTES, PIPELINE_PIECES_MAX, SILENT
 import { PieceBuffers } from './buffers.ts'
 import { Assembly } from './link.ts'
 import type { Link } from './link.ts'
-import type { Pack } from './pack.ts'
+import type { Pack } from '../warehouse/pack.ts'
 import type { Picker } from './picker.ts'
 import { PieceSet } from './piece-set.ts'
 import type { TokenBucket } from './token-bucket.ts'

@@ -5,7 +5,7 @@ import type { SwarmComponents, SwarmInit } from './swarm.ts'
 export type { ByteEvents, ByteStream, ByteStreamLimits, ByteTransport } from './byte-stream.ts'
 export type { Providers } from './dialler.ts'
 export type { FetchProgress } from './download.ts'
-export type { Pack } from './pack.ts'
+export type { Pack } from '../warehouse/pack.ts'
 export type { PeerWire, WireEvents, WireMaker } from './peer-wire.ts'
 export type { Fetch, FetchInit, PeerFigures, Swarm, SwarmComponents, SwarmInit, WrongPiece } from './swarm.ts'
 

@@ -24,7 +24,7 @@ const LAST_LOOKED_AT = 64
 /** After the last urgent piece pipelines stay short for so long: a booting machine reads in bursts. */
 const URGENT_KEPT_MS = 3_000
 
-/** Which piece is asked of which peer next. Knows peers by what they told of themselves and by how they answered; to be told of everything that happens. */
+/** The picker of one pack. Peers and pieces that it was not told of are bugs, not failures. */
 export class Picker {
   readonly #rarest: Rarest
   #order: readonly number[] = []

@@ -4,7 +4,7 @@ import { BLOCK_BYTES, PIECE_BYTES, WIRES_PER_PACK_MAX, WIRE_IDLE_MS } from './co
 import { Download } from './download.ts'
 import type { DownloadInit } from './download.ts'
 import { Link } from './link.ts'
-import type { Pack } from './pack.ts'
+import type { Pack } from '../warehouse/pack.ts'
 import type { PeerPolicy } from './peer-policy.ts'
 import type { PeerWire, WireEvents } from './peer-wire.ts'
 import { Picker } from './picker.ts'

@@ -2,7 +2,7 @@
 import type { Cancel, Clock, Log } from '../../protocols/kit/index.ts'
 import { READS_MAX, WIRE_SEND_BYTES } from './constants.ts'
 import type { Link } from './link.ts'
-import type { Pack } from './pack.ts'
+import type { Pack } from '../warehouse/pack.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { Uploader } from './uploader.ts'
 import type { BlockRequest, Job, UploadPeer } from './uploader.ts'

@@ -4,7 +4,7 @@ import { open, readFile, writeFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PIECE_BYTES } from '../../storage/swarm/constants.ts'
-import type { Pack } from '../../storage/swarm/pack.ts'
+import type { Pack } from '../../storage/warehouse/pack.ts'
 
 /** What a pack's manifest would say. */
 export interface PackNames { infoHash: string, count: number, hashes: Buffer[], info: Buffer }

@@ -54,6 +54,8 @@ class SocketAgentClient implements AgentClient {
   async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> {
     checkIdentity(identity)
     const sentAtMs = Date.now()
+    // This host's own clock may jump meanwhile: the guest has the time that it was told, and what has passed since.
+    const since = performance.now()
     const want = { machineId: identity.machineId, hostName: identity.hostName, mac: identity.mac, timeMs: String(sentAtMs), seed: Buffer.from(identity.seed).toString('hex') }
     const lines = Object.entries(want).map(([name, value]) => `${name}=${value}\n`).join('')
     const taken = await this.#link.call(MESSAGE.IDENTIFY, Buffer.from(lines), { signal })
@@ -62,7 +64,7 @@ class SocketAgentClient implements AgentClient {
     }
     if (taken['seed'] !== 'mixed') throw new PlantError('IDENTITY_FAILED', { part: 'seed' })
     const guestMs = Number(taken['timeMs'])
-    if (!(guestMs >= sentAtMs - CLOCK_SKEW_MS_MAX && guestMs <= Date.now() + CLOCK_SKEW_MS_MAX)) throw new PlantError('IDENTITY_FAILED', { part: 'clock', wanted: sentAtMs, found: taken['timeMs'] })
+    if (!(guestMs >= sentAtMs - CLOCK_SKEW_MS_MAX && guestMs <= sentAtMs + (performance.now() - since) + CLOCK_SKEW_MS_MAX)) throw new PlantError('IDENTITY_FAILED', { part: 'clock', wanted: sentAtMs, found: taken['timeMs'] })
     const hostKey = taken['hostKey']
     return hostKey === undefined ? {} : { hostKey: hostKey.slice(0, 1024) }
   }
