@@ -26,6 +26,7 @@ import { cacheDirOf } from '../setup/places.ts'
 import { ensureQemu } from '../setup/qemu.ts'
 import { goldenMesh } from './golden-mesh.ts'
 import { goldenShelf } from './golden-shelf.ts'
+import { lateDiskParts } from './late-disk.ts'
 import { VERSION } from './version.ts'
 
 export interface RunPlantInit {
@@ -94,7 +95,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const { transport, pubsub, directory } = mesh
   const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load }, {
     clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
-    images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }) },
+    images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }), lateDisk: lateDiskParts({ dataDir, warehouse, log }) },
     media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())

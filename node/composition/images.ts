@@ -4,11 +4,12 @@ import { meshImages, type MeshImagesComponents } from '../../protocols/image/ind
 import type { Golden } from '../../protocols/order/index.ts'
 import type { ImageStore } from '../../storage/warehouse/image-store.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
+import type { LateDiskParts } from '../plant/images/late-disks.ts'
 import { meshGoldens, type MeshGoldens, type MeshGoldensComponents } from '../plant/images/mesh-goldens.ts'
 import type { ImageSwarm } from '../plant/images/pack-fetches.ts'
 
-/** The warehouse's pieces and the swarm that carries them. */
-export interface ImageParts { store: ImageStore, swarm: ImageSwarm }
+/** The warehouse's pieces, the swarm that carries them, and disks that are served while they come. */
+export interface ImageParts { store: ImageStore, swarm: ImageSwarm, lateDisk?: LateDiskParts }
 
 export interface ComposedImagesComponents extends Omit<MeshImagesComponents, 'own'>, Pick<MeshGoldensComponents, 'isa' | 'freeDiskBytes' | 'learn'> {
   warehouse: Warehouse

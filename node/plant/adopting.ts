@@ -6,12 +6,16 @@ import { asPlantError, type Clock, type GoldenId, type Log, type VmId } from '..
 import type { MachineRecord } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { LiveMachine, ProductionLine } from '../lines/line.ts'
+import type { LateDisks } from './images/late-disks.ts'
+import { LateAgain } from './late-again.ts'
 import { orAborted } from './or-aborted.ts'
 
 export interface AdoptingComponents {
   clock: Clock
   log: Log
-  line: Pick<ProductionLine, 'adopt' | 'sweep'>
+  line: Pick<ProductionLine, 'adopt' | 'sweep' | 'diskSocketOf'>
+  /** Serves disks that had not come whole when the plant ended. */
+  images?: { late: Pick<LateDisks, 'again'> | undefined }
   warehouse: Pick<Warehouse, 'get' | 'pin'>
 }
 
@@ -44,10 +48,15 @@ export class Adopting {
   /** Returns at once; the golden machine that the clone reads from is pinned by then. */
   begin ({ vmId, plan }: MachineRecord): void {
     const goldenId = plan?.goldenId as GoldenId | undefined
-    const unpin = goldenId !== undefined && this.#c.warehouse.get(goldenId) !== undefined ? this.#c.warehouse.pin(goldenId) : () => {}
+    const pinned = goldenId !== undefined && this.#c.warehouse.get(goldenId) !== undefined ? this.#c.warehouse.pin(goldenId) : () => {}
+    const late = new LateAgain(goldenId, this.#c)
+    const unpin = (): void => {
+      late.release()
+      pinned()
+    }
     const stop = new AbortController()
     const tried = Promise.withResolvers<void>()
-    const ended = this.#adopt(vmId, unpin, tried.resolve, stop.signal).catch((error: unknown) => {
+    const ended = this.#adopt(vmId, late, unpin, tried.resolve, stop.signal).catch((error: unknown) => {
       this.#c.log.error({ vmId, error: String(error) }, 'what was left of a machine could not be cleared away')
     }).finally(() => {
       this.#jobs.delete(vmId)
@@ -73,14 +82,16 @@ export class Adopting {
   /** Ends all of them. */
   async stopAll (): Promise<void> { await Promise.all([...this.#jobs.keys()].map(async (vmId) => this.stop(vmId))) }
 
-  async #adopt (vmId: VmId, unpin: () => void, tried: () => void, stop: AbortSignal): Promise<void> {
+  async #adopt (vmId: VmId, late: LateAgain, unpin: () => void, tried: () => void, stop: AbortSignal): Promise<void> {
     const { line, log, clock } = this.#c
     for (let tries = 1; ; tries++) {
       try {
         stop.throwIfAborted()
+        await late.serve(vmId, stop)
         const machine = await line.adopt(vmId, stop)
         if (stop.aborted) await machine?.release()
         else if (machine !== undefined) {
+          late.runs(machine)
           this.#ends.adopted(vmId, machine, unpin)
           log.info({ vmId, tries }, 'adopted a running machine')
           return

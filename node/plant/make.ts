@@ -13,7 +13,9 @@ import { hostNameOf, identityOf } from './identity.ts'
 import { orAborted } from './or-aborted.ts'
 import { PHASE_SHARES, type Phases } from './phases.ts'
 import type { Figures } from './cost/index.ts'
-import { progressText } from './images/fetcher.ts'
+import { cloned } from './clone.ts'
+import { progressText, type ImageProgress } from './images/fetcher.ts'
+import type { LateHold } from './images/late-disks.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planPatiently } from './images/plan-in-mesh.ts'
 import type { Production } from './planner.ts'
@@ -28,7 +30,7 @@ export interface MakeComponents {
   warehouse: Warehouse
   templates: Pick<TemplateDesk, 'facts' | 'used' | 'named' | 'removedVersion'>
   /** What other plants have; absent where nothing is fetched. */
-  images?: Pick<MeshGoldens, 'choices' | 'confirmed' | 'isYoung' | 'fetch' | 'used' | 'isFamily'>
+  images?: Pick<MeshGoldens, 'choices' | 'confirmed' | 'isYoung' | 'fetch' | 'used' | 'isFamily' | 'late'>
   /** How long things take here. */
   figures: () => Figures
   /** Creations at work at once: the host's cores (issue: limited, not serialised). */
@@ -75,23 +77,34 @@ export async function makeMachine (machine: MachineOrder, c: MakeComponents, hoo
   const { order, owner, domainKey } = machine
   const { time } = hooks
   hooks.onProgress('waiting for a free core', 0.01)
-  for (let fetches = 0; ; fetches++) {
-    // Nobody waits for a core behind a fetch, which needs none.
-    const step = await c.atOnce.run(async () => {
-      time.begin('plan')
-      const chosen = await planPatiently(order, { owner, domainKey }, { ...c, figures: c.figures() }, signal)
-      if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
-      return chosen.here ? { made: await makeFrom(chosen, machine, c, hooks, signal) } : { fetch: chosen }
-    }, signal)
-    if (step.made !== undefined) return step.made
-    if (fetches >= FETCHES_MAX) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, problem: 'what was fetched went again before it was used' })
-    time.begin('fetch')
-    await fetched(step.fetch.golden, c, hooks, signal)
+  let late: LateHold | undefined
+  try {
+    for (let fetches = 0; ; fetches++) {
+      // Nobody waits for a core behind a fetch, which needs none.
+      const step = await c.atOnce.run(async () => {
+        time.begin('plan')
+        const chosen = await planPatiently(order, { owner, domainKey }, { ...c, figures: c.figures() }, signal)
+        if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
+        const isStartable = late?.goldenId === chosen.golden.goldenId && !chosen.resize
+        if (chosen.here || !isStartable) return chosen.here ? { made: await makeFrom(chosen, machine, c, hooks, signal) } : { fetch: chosen }
+        const made = await makeFrom(chosen, machine, c, hooks, signal, late)
+        late = undefined // It goes with the machine.
+        return { made }
+      }, signal)
+      if (step.made !== undefined) return step.made
+      if (fetches >= FETCHES_MAX) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, problem: 'what was fetched went again before it was used' })
+      time.begin('fetch')
+      late?.release()
+      late = undefined
+      late = await fetched(step.fetch, c, hooks, signal)
+    }
+  } finally {
+    late?.release()
   }
 }
 
-/** Makes it from a golden machine that is here. */
-async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Made> {
+/** Makes it from a golden machine that is here, all of it or all but its disk; what is held of that goes with the machine. */
+async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal, late?: LateHold): Promise<Made> {
   const { time } = hooks
   let golden = chosen.golden
   if (chosen.resize) {
@@ -99,16 +112,18 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     golden = await c.resizer.resized(golden, order.hardware, signal)
   }
   time.begin('fetch')
-  const unpin = c.warehouse.pin(golden.goldenId)
+  const pinned = c.warehouse.pin(golden.goldenId)
+  const unpin = (): void => {
+    late?.release()
+    pinned()
+  }
   let live: LiveMachine | undefined
   try {
     hooks.onPlanned({ golden, plan: chosen })
     c.images?.used(golden.goldenId)
     c.templates.used(golden.goldenId)
-    const goldenDir = await c.warehouse.verified(golden.goldenId, signal)
-    time.begin('clone')
     const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
-    live = await c.line.clone({ vmId, golden, goldenDir, mac: identity.mac, diskMiB: order.hardware.diskMiB }, signal)
+    live = await cloned({ vmId, golden, mac: identity.mac, diskMiB: order.hardware.diskMiB }, late, c, time, signal)
     hooks.onCloned(live)
     const alive = AbortSignal.any([signal, deathOf(live)])
     time.begin('identity')
@@ -120,7 +135,8 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     outputs.add(chosen.outputs)
     outputs.add(configured.outputs, configured.outputsDropped)
     if (outputs.dropped.count > 0) c.log.warn({ vmId, ...outputs.dropped }, 'outputs of a machine were left out')
-    hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
+    // From a served disk it takes as long as the link.
+    if (late === undefined) hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
     if (chosen.resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
     return {
       live,
@@ -140,13 +156,18 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
   }
 }
 
-/** Resolves once the golden machine is on the shelf here. */
-async function fetched (golden: Golden, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<void> {
+/** Resolves once the golden machine is on the shelf here, or, with what is held of its disk, all that machines start from. */
+async function fetched ({ golden, resize }: Production, { images }: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<LateHold | undefined> {
+  const onProgress = (progress: ImageProgress): void => {
+    const share = progress.totalBytes === 0 ? 1 : progress.bytes / progress.totalBytes
+    hooks.onProgress(progressText(progress), PHASE_SHARES.fetch + FETCH_SHARE * share)
+  }
   try {
-    await c.images?.fetch(golden.goldenId, (progress) => {
-      const share = progress.totalBytes === 0 ? 1 : progress.bytes / progress.totalBytes
-      hooks.onProgress(progressText(progress), PHASE_SHARES.fetch + FETCH_SHARE * share)
-    }, signal)
+    // Another size is booted from the whole disk.
+    const late = resize ? undefined : images?.late
+    if (late !== undefined && golden.files.some(({ name }) => name === late.file)) return await late.startable(golden.goldenId, onProgress, signal)
+    await images?.fetch(golden.goldenId, onProgress, signal)
+    return undefined
   } catch (cause) {
     signal.throwIfAborted()
     hooks.onFetchFailed()

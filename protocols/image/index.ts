@@ -3,7 +3,7 @@
  * warehouse makes and opens manifests; the swarm fetches the pieces that they name; whoever matches orders asks for manifests.
  */
 export { HASH_BYTES, IMAGE_CONTEXT, IMAGE_LIMITS, IMAGE_PROTOCOL, INFO_BYTES_MAX, MANIFEST_BYTES_MAX, PACKED_PIECES_MAX, PACKS_MAX, PIECES_MAX, PIECE_BYTES, POSITIONS_MAX } from './constants.ts'
-export { hashOf, pieceAt, piecesOf, placeOf, positionsOf } from './manifest.ts'
+export { hashOf, pieceAt, piecesOf, placeOf, placesIn, positionsOf } from './manifest.ts'
 export type { Extent, ImageFile, Manifest, PackRef, PlaceRun } from './manifest.ts'
 export { fileRoot } from './file-root.ts'
 export { signManifest } from './codec.ts'

@@ -51,6 +51,14 @@ export function pieceAt (file: Pick<ImageFile, 'extents'>, position: number): nu
   return extent !== undefined && position < extent.at + extent.count ? extent.piece + position - extent.at : undefined
 }
 
+/** Where the pieces of a file are kept, in its order; zeros are nowhere. Of these positions only, in their order, when any are given. */
+export function placesIn (manifest: Pick<Manifest, 'places'>, file: Pick<ImageFile, 'extents'>, positions?: readonly number[]): Array<{ pack: number, index: number }> {
+  const pieces = positions === undefined
+    ? file.extents.flatMap(({ piece, count }) => Array.from({ length: count }, (_, i) => piece + i))
+    : positions.flatMap((position) => pieceAt(file, position) ?? [])
+  return pieces.map((piece) => placeOf(manifest, piece))
+}
+
 /** Where a piece of the table is kept. Every piece of a manifest that was opened has a place. */
 export function placeOf (manifest: Pick<Manifest, 'places'>, piece: number): { pack: number, index: number } {
   const { places } = manifest

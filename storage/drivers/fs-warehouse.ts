@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { PlantError, type Clock, type Crypto, type GoldenId, type Log, type Signer } from '../../protocols/kit/index.ts'
 import { encodeInfo, openInfo, openManifest, type Manifest } from '../../protocols/image/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
-import type { ImageStore, Incoming, LazyImage } from '../warehouse/image-store.ts'
+import type { ArrivingFiles, ImageStore, Incoming, LazyImage } from '../warehouse/image-store.ts'
 import type { Pack } from '../warehouse/pack.ts'
 import type { GoldenDraft, Warehouse } from '../warehouse/warehouse.ts'
 import { FILES_DIR, MANIFEST_FILE, buildImage, ownPackDir, type Bases } from './build-image.ts'
@@ -28,7 +28,7 @@ export interface FsWarehouseInit {
   renderedBytesMax?: number
 }
 
-export interface FsWarehouse extends Warehouse, ImageStore {
+export interface FsWarehouse extends Warehouse, ImageStore, ArrivingFiles {
   /** Takes over, by links, what another warehouse directory has and this one has not; verified at first use. Returns what is new. */
   importFrom (dir: string, signal?: AbortSignal): Promise<Golden[]>
   /** Verifies all files that are on the shelf, so that the first order need not wait for it; altered ones are made again or go off the shelf. */
@@ -72,6 +72,8 @@ class FsShelf implements FsWarehouse {
 
   async verified (id: GoldenId, signal?: AbortSignal): Promise<string> { return this.#verified(id, 'all', signal) }
 
+  async arrivedFiles (id: GoldenId, signal?: AbortSignal): Promise<string> { return this.#verified(id, 'arrived', signal) }
+
   async verifyAll (signal?: AbortSignal): Promise<void> {
     for (const { goldenId } of this.list()) {
       try {
@@ -108,6 +110,8 @@ class FsShelf implements FsWarehouse {
   async remove (id: GoldenId): Promise<void> {
     const item = this.#shelf.items.get(id)
     if (item === undefined || item.off === 'removed' || item.off === 'corrupt') throw new PlantError('GOLDEN_UNKNOWN', { goldenId: id })
+    // Removed, its rest would never come.
+    if (item.off === 'incoming' && item.pins > 0) throw new PlantError('IMAGE_INCOMPLETE', { goldenId: id, problem: 'machines run from it while it comes; it can be removed when it is here, or they have gone' })
     await this.#shelf.takeOff(item, 'removed')
   }
 
@@ -275,8 +279,8 @@ class FsShelf implements FsWarehouse {
     const item = this.#shelf.items.get(id)
     if (item === undefined || item.off === 'removed') throw new PlantError('GOLDEN_UNKNOWN', { goldenId: id })
     signal?.throwIfAborted()
-    const wider = item.checking !== undefined && scope === 'all' && item.checking.scope === 'there'
-    if (wider) await item.checking?.done.catch(() => {}) // Done again at once, and heard of then.
+    const isOther = item.checking !== undefined && scope !== item.checking.scope && item.checking.scope !== 'all' && scope !== 'there'
+    if (isOther) await item.checking?.done.catch(() => {}) // Done again at once, and heard of then.
     if (item.checking === undefined || item.checking.stop.signal.aborted) item.checking = this.#check(item, scope)
     const { checking } = item
     checking.waiting++

@@ -5,8 +5,8 @@ import type { Golden } from '../../protocols/order/golden.ts'
 import { FILES_DIR } from './build-image.ts'
 import type { ShelfImage } from './shelf-image.ts'
 
-/** `there`: only what is rendered already, so that a start renders nothing that no order asks for. */
-export type Scope = 'all' | 'there'
+/** `there`: only what is rendered already, so that a start renders nothing that no order asks for. `arrived`: files whose pieces are all here. */
+export type Scope = 'all' | 'there' | 'arrived'
 
 /** In the directory of a golden machine that is not on the shelf: says why. */
 export const MARK_FILE = 'off-shelf'

@@ -2,7 +2,7 @@
 import { chmod, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlantError, type Crypto, type Log } from '../../protocols/kit/index.ts'
-import { fileRoot } from '../../protocols/image/index.ts'
+import { fileRoot, placesIn, type ImageFile } from '../../protocols/image/index.ts'
 import type { GoldenFile } from '../../protocols/order/golden.ts'
 import { modeOf, signatureOf } from './golden-files.ts'
 import { hashFile } from './hash-file.ts'
@@ -68,10 +68,25 @@ export async function readyFiles (item: Item, image: ShelfImage, c: RenderCompon
       c.log.warn({ goldenId, name, file: file.name, found }, 'a rendered file was altered and is made again')
     }
   }
-  const wanted = unsure.filter((file) => !right.has(file.name) && (scope === 'all' || file.now !== undefined))
+  const wanted = unsure.filter((file) => !right.has(file.name) && isIn(scope, file, image))
   if (wanted.length === 0) return
-  if (image.missing() > 0) throw new PlantError('IMAGE_INCOMPLETE', { goldenId, name, missing: image.missing() })
+  if (!wanted.every((file) => hasArrived(file, image))) throw new PlantError('IMAGE_INCOMPLETE', { goldenId, name, missing: image.missing() })
   await renderInto(dir, item, image, wanted, c, signal)
+}
+
+function isIn (scope: Scope, file: ImageFile & { now: unknown }, image: ShelfImage): boolean {
+  switch (scope) {
+    case 'all': return true
+    case 'there': return file.now !== undefined
+    case 'arrived': return hasArrived(file, image)
+    default: throw new Error(`no such scope: ${String(scope satisfies never)}`)
+  }
+}
+
+/** Whether all its pieces are here. */
+function hasArrived (file: ImageFile, { manifest, packs }: ShelfImage): boolean {
+  if (packs.every((pack) => pack.missing() === 0)) return true
+  return placesIn(manifest, file).every(({ pack, index }) => packs.find(({ number }) => number === pack)?.pack.has(index) === true)
 }
 
 async function renderInto (dir: string, item: Item, image: ShelfImage, wanted: Array<{ number: number, name: string }>, c: RenderComponents, signal: AbortSignal): Promise<void> {

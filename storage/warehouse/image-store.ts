@@ -57,3 +57,9 @@ export interface ImageStore {
   /** Called after a pack came or went. */
   onPacks (fn: () => void): Cancel
 }
+
+/** What is on its way, as files. */
+export interface ArrivingFiles {
+  /** Directory of those of its files whose pieces are all here, on the shelf or arriving: found right, or rendered. Throws as `Warehouse.verified`. */
+  arrivedFiles (id: GoldenId, signal?: AbortSignal): Promise<string>
+}

@@ -18,7 +18,8 @@ function adopting (answers: Answer[]): { adoption: Adopting, said: string[], clo
   const clock = new FakeClock()
   const line = {
     adopt: async () => (answers.length > 1 ? answers.shift() : answers[0])?.(),
-    sweep: async () => { said.push('swept') }
+    sweep: async () => { said.push('swept') },
+    diskSocketOf: async () => undefined
   }
   const warehouse = { get: () => ({}) as never, pin: () => { said.push('pinned'); return () => { said.push('unpinned') } } }
   const adoption = new Adopting({ clock, log: fakeLog(), line, warehouse }, {

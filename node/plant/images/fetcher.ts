@@ -5,10 +5,12 @@
 import { PlantError, asPlantError, type Clock, type GoldenId, type Log, type PeerId } from '../../../protocols/kit/index.ts'
 import { PIECE_BYTES, piecesOf, type MeshImages } from '../../../protocols/image/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
-import type { ImageStore, Incoming } from '../../../storage/warehouse/image-store.ts'
+import type { ImageStore, Incoming, WantedPack } from '../../../storage/warehouse/image-store.ts'
+import type { Pack } from '../../../storage/warehouse/pack.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import { orAborted } from '../or-aborted.ts'
 import { missingByManifest } from './missing-bytes.ts'
+import { bootOrder, withoutFile, type LateFile } from './pieces-first.ts'
 import { PackFetches, type ImageSwarm } from './pack-fetches.ts'
 
 /** How far a fetch is. */
@@ -20,6 +22,13 @@ export interface ImageProgress {
   bytesPerS: number
   /** Undefined until anything has come. */
   leftS: number | undefined
+}
+
+/** A fetch for a machine that starts before all has come. */
+export interface LateFetch {
+  file: LateFile
+  /** All but that file is here, or all of it: once, and before the fetch resolves. */
+  onStartable: () => void
 }
 
 export interface FetcherComponents {
@@ -35,7 +44,7 @@ export interface FetcherComponents {
   learn: (bytesPerMs: number) => void
 }
 
-interface Job { done: Promise<Golden>, waiters: number, stop: AbortController, heldBytes: number, followers: Set<(progress: ImageProgress) => void> }
+interface Job { done: Promise<Golden>, late: LateFetch | undefined, waiters: number, stop: AbortController, heldBytes: number, followers: Set<(progress: ImageProgress) => void> }
 
 /** How often progress is told. */
 const TOLD_EVERY_MS = 500
@@ -64,11 +73,11 @@ export class ImageFetcher {
   hasRoom (bytes: number): boolean { return this.#freeBytes() >= bytes }
 
   /** Resolves with the golden machine on the shelf. Throws GOLDEN_UNKNOWN, MANIFEST_INVALID, DISK_FULL, FETCH_STALLED, LIMIT, or the signal's reason. */
-  async fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<Golden> {
+  async fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal, late?: LateFetch): Promise<Golden> {
     signal.throwIfAborted()
     const there = this.#shelved(goldenId)
     if (there !== undefined) return there
-    const job = this.#jobs.get(goldenId) ?? this.#begin(goldenId)
+    const job = this.#jobs.get(goldenId) ?? this.#begin(goldenId, late)
     job.waiters++
     job.followers.add(onProgress)
     try {
@@ -83,12 +92,15 @@ export class ImageFetcher {
     }
   }
 
+  /** A piece that a machine waits for; see PackFetches. */
+  async urgent (piece: { pack: Pack, index: number }, signal: AbortSignal): Promise<void> { await this.#packs.urgent(piece, signal) }
+
   /** Ends all of them; what has come stays on the disk. */
   stop (): void { for (const job of this.#jobs.values()) job.stop.abort(new PlantError('INTERRUPTED')) }
 
-  #begin (goldenId: GoldenId): Job {
+  #begin (goldenId: GoldenId, late: LateFetch | undefined): Job {
     if (this.#jobs.size >= FETCHES_MAX) throw new PlantError('LIMIT', { bound: 'fetches at once', max: FETCHES_MAX })
-    const job: Job = { stop: new AbortController(), waiters: 0, heldBytes: 0, followers: new Set(), done: Promise.resolve() as never }
+    const job: Job = { stop: new AbortController(), late, waiters: 0, heldBytes: 0, followers: new Set(), done: Promise.resolve() as never }
     job.done = this.#bring(goldenId, job)
     this.#jobs.set(goldenId, job)
     const ended = (): void => { if (this.#jobs.get(goldenId) === job) this.#jobs.delete(goldenId) }
@@ -107,7 +119,7 @@ export class ImageFetcher {
     const stopTelling = this.#tell(goldenId, incoming, job, { totalBytes, sinceMs })
     try {
       // Removed meanwhile, it ends at once rather than when nothing comes any more.
-      await orAborted(Promise.all([this.#fetchPacks(incoming, goldenId, AbortSignal.any([signal, over.signal])), incoming.complete]), signal)
+      await orAborted(Promise.all([this.#fetchAll(incoming, job, AbortSignal.any([signal, over.signal])), incoming.complete]), signal)
     } catch (error) {
       if (signal.aborted) throw signal.reason
       const { code, details } = asPlantError(error)
@@ -149,13 +161,23 @@ export class ImageFetcher {
 
   #freeBytes (): number { return (this.#c.freeDiskBytes() ?? Infinity) - this.heldBytes }
 
-  async #fetchPacks (incoming: Incoming, goldenId: GoldenId, until: AbortSignal): Promise<void> {
+  /** What machines start from comes first, when one is to start before all is here. */
+  async #fetchAll (incoming: Incoming, { late }: Job, signal: AbortSignal): Promise<void> {
+    const { goldenId, packs, manifest } = incoming
+    if (late !== undefined) {
+      await this.#fetchPacks(withoutFile(incoming, late.file.name), goldenId, signal)
+      late.onStartable()
+    }
+    await this.#fetchPacks(packs, goldenId, signal, late && bootOrder(manifest, late.file))
+  }
+
+  async #fetchPacks (packs: WantedPack[], goldenId: GoldenId, until: AbortSignal, order?: Map<string, number[]>): Promise<void> {
     // When one pack cannot be had the others need not come.
     const failed = new AbortController()
     const signal = AbortSignal.any([until, failed.signal])
-    const queue = incoming.packs.filter((wanted) => wanted.missing() > 0).values()
+    const queue = packs.filter((wanted) => wanted.missing() > 0).values()
     const worker = async (): Promise<void> => {
-      for (const wanted of queue) await this.#packs.want(wanted, (lookUp) => this.#providers([goldenId, wanted.goldenId], lookUp), signal)
+      for (const wanted of queue) await this.#packs.want(wanted, (lookUp) => this.#providers([goldenId, wanted.goldenId], lookUp), signal, order?.get(wanted.pack.infoHash))
     }
     const workers = Array.from({ length: PACKS_AT_ONCE }, async () => worker().catch((error: unknown) => {
       if (!failed.signal.aborted) failed.abort(error)

@@ -9,6 +9,7 @@ import type { ImageStore } from '../../../storage/warehouse/image-store.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { Choice } from '../eligible.ts'
 import { ImageFetcher, type ImageProgress } from './fetcher.ts'
+import { LateDisks, type LateDiskParts } from './late-disks.ts'
 import { MeshShelf, type Sought } from './mesh-shelf.ts'
 import type { ImageSwarm } from './pack-fetches.ts'
 
@@ -16,12 +17,14 @@ export interface MeshGoldensComponents {
   clock: Clock
   log: Log
   isa: string
-  warehouse: Pick<Warehouse, 'list' | 'onChange'>
+  warehouse: Pick<Warehouse, 'list' | 'onChange' | 'verified'>
   store: ImageStore
   swarm: ImageSwarm
   mesh: MeshImages
   freeDiskBytes: () => number | undefined
   learn: (bytesPerMs: number) => void
+  /** Absent: machines start only from what has come whole. */
+  lateDisk?: LateDiskParts
 }
 
 /** A golden machine of the mesh, for people. */
@@ -58,6 +61,8 @@ export interface MeshGoldens {
   hasRoom (bytes: number): boolean
   /** Resolves with the golden machine on the shelf; see ImageFetcher. */
   fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<Golden>
+  /** Machines that start before all has come; absent where there are none. */
+  readonly late: LateDisks | undefined
   /** A machine was made from it. */
   used (goldenId: GoldenId): void
   /** What the mesh has, this plant's own that are offered included. */
@@ -78,6 +83,7 @@ class MeshGoldensService implements MeshGoldens {
   readonly #c: MeshGoldensComponents
   readonly #shelf: MeshShelf
   readonly #fetcher: ImageFetcher
+  readonly late: LateDisks | undefined
   readonly #lifetime = new Lifetime()
   readonly #served = new Map<string, Cancel>()
   readonly #sizes = new Map<GoldenId, { ownBytes: number, totalBytes: number }>()
@@ -90,6 +96,7 @@ class MeshGoldensService implements MeshGoldens {
     this.#c = components
     this.#shelf = new MeshShelf(components)
     this.#fetcher = new ImageFetcher(components)
+    this.late = components.lateDisk && new LateDisks({ ...components, fetcher: this.#fetcher, parts: components.lateDisk })
   }
 
   async start (): Promise<void> {
@@ -107,6 +114,7 @@ class MeshGoldensService implements MeshGoldens {
   }
 
   async stop (): Promise<void> {
+    await this.late?.stop()
     this.#fetcher.stop()
     await this.#lifetime.end()
     await this.#telling

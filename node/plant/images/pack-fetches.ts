@@ -17,13 +17,16 @@ export class PackFetches {
   readonly #swarm: Pick<ImageSwarm, 'fetch'>
   readonly #running = new Map<string, Running>()
 
+  /** By pack, pieces that machines wait for, and how many reads do. */
+  readonly #urgent = new Map<string, Map<number, number>>()
+
   constructor (swarm: Pick<ImageSwarm, 'fetch'>) { this.#swarm = swarm }
 
-  /** Resolves when all that is needed of the pack is here. Throws FETCH_STALLED, DISK_FULL, or the signal's reason. */
-  async want (wanted: WantedPack, providers: PackProviders, signal: AbortSignal): Promise<void> {
+  /** Resolves when all that is needed of the pack is here. Throws FETCH_STALLED, DISK_FULL, or the signal's reason. The order is that of whoever begins its fetch. */
+  async want (wanted: WantedPack, providers: PackProviders, signal: AbortSignal, order?: readonly number[]): Promise<void> {
     while (wanted.missing() > 0) {
       signal.throwIfAborted()
-      const running = this.#join(wanted, providers)
+      const running = this.#join(wanted, providers, order)
       running.users++
       try {
         await orAborted(running.fetch.done, signal)
@@ -34,7 +37,30 @@ export class PackFetches {
     }
   }
 
-  #join (wanted: WantedPack, providers: PackProviders): Running {
+  /** Resolves once the piece is here, before all that nobody waits for: by the fetch of its pack that is under way, or the next one. Throws the signal's reason only. */
+  async urgent ({ pack, index }: { pack: WantedPack['pack'], index: number }, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (pack.has(index)) return
+    const { infoHash } = pack
+    const waiting = this.#urgent.get(infoHash) ?? new Map<number, number>()
+    this.#urgent.set(infoHash, waiting)
+    waiting.set(index, (waiting.get(index) ?? 0) + 1)
+    const here = Promise.withResolvers<void>()
+    const cancel = pack.onHave((piece) => { if (piece === index) here.resolve() })
+    try {
+      const running = this.#running.get(infoHash)
+      if (running !== undefined) hurry(running.fetch, index)
+      await orAborted(here.promise, signal)
+    } finally {
+      cancel()
+      const left = (waiting.get(index) ?? 1) - 1
+      if (left > 0) waiting.set(index, left)
+      else waiting.delete(index)
+      if (waiting.size === 0) this.#urgent.delete(infoHash)
+    }
+  }
+
+  #join (wanted: WantedPack, providers: PackProviders, order?: readonly number[]): Running {
     const { infoHash } = wanted.pack
     const there = this.#running.get(infoHash)
     if (there !== undefined) {
@@ -46,11 +72,13 @@ export class PackFetches {
     const all = new Set([providers])
     const fetch = this.#swarm.fetch(wanted.pack, {
       pieces: missingOf(wanted),
+      ...(order !== undefined && { order }),
       providers: async function * (signal) { for (const one of all) yield * one(signal) },
       signal: stop.signal
     })
     const running = { fetch, providers: all, stop, users: 0 }
     this.#running.set(infoHash, running)
+    for (const index of this.#urgent.get(infoHash)?.keys() ?? []) hurry(fetch, index)
     const over = (): void => { if (this.#running.get(infoHash) === running) this.#running.delete(infoHash) }
     fetch.done.then(over, over)
     return running
@@ -61,6 +89,9 @@ export class PackFetches {
     running.stop.abort(signal.reason instanceof Error ? signal.reason : new Error('nobody waits for it'))
   }
 }
+
+/** What a fetch does not bring, as it ends or has too many of these, the next one does, or it comes with the rest. */
+function hurry (fetch: Fetch, index: number): void { fetch.urgent(index).catch(() => {}) }
 
 /** Pieces that are needed and not here. */
 export function * missingOf ({ pack, needed }: Pick<WantedPack, 'pack' | 'needed'>): Generator<number> {
