@@ -54,6 +54,8 @@ export const URGENT_MAX = 4_096
 /** What may be asked of a peer beyond its pipeline when it is urgent. */
 export const URGENT_EXTRA_PIECES = 8
 
+/** Peers are told of new pieces so much later, of several at once: on a fast line a message for each costs more than the piece. */
+export const HAVE_DELAY_MS = 20
 /** A peer that has been asked and has sent no block for so long is stalled: others are asked. With the tick below, within a second. */
 export const STALL_MS = 800
 /** For a peer that is often silent for long: twice its longest silence of late, up to this. */

@@ -31,6 +31,8 @@ export class PickerPeer {
   /** Whether it answers requests at all now. */
   choking = true
   stalled = false
+  /** Its pipeline is being filled: until it is full, or there is nothing to ask for. */
+  filling = true
   /** The last block, or the first request after all had been answered. */
   activeAtMs = 0
   /** The longest silence of late while it was asked for something: what is usual for a peer on a crowded line or a busy host. */

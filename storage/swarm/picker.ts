@@ -19,6 +19,8 @@ export interface Choice { piece: number, instead: PickerPeer[] }
 
 /** Pieces of `order` looked at for one peer; those further on wait until the first are asked for. */
 const ORDER_AHEAD = 256
+/** A full pipeline is filled again when it is down to this share. */
+const REFILL_BELOW = 0.75
 /** Pieces in flight looked at for one that a second peer would bring sooner. */
 const LAST_LOOKED_AT = 64
 /** After the last urgent piece pipelines stay short for so long: a booting machine reads in bursts. */
@@ -117,7 +119,9 @@ export class Picker {
     if (peer.choking || this.#inFlight.size >= IN_FLIGHT_PIECES_MAX) return undefined
     const queueMs = nowMs - this.#urgentAtMs < URGENT_KEPT_MS ? PIPELINE_QUEUE_URGENT_MS : PIPELINE_QUEUE_MS
     const depth = peer.stalled ? 1 : Math.min(peer.pipeline.depth(queueMs), this.#shareOfRest())
-    const room = peer.asked.size < depth
+    // Asked for by the handful: a message for each piece costs both sides more than the piece's bytes.
+    peer.filling = peer.asked.size < (peer.filling ? depth : depth * REFILL_BELOW)
+    const room = peer.filling
     if (!room && (this.#urgent.size === 0 || peer.asked.size >= depth + URGENT_EXTRA_PIECES)) return undefined
     const piece = this.#nextUrgent(peer, nowMs) ?? (room ? this.#nextOther(peer, nowMs) : undefined)
     if (piece === undefined) return undefined

@@ -1,6 +1,6 @@
 /** All conversations about one pack: links, who is served, who is asked. */
 import type { Cancel, Clock, Log, PeerId, Random } from '../../protocols/kit/index.ts'
-import { BLOCK_BYTES, PIECE_BYTES, WIRES_PER_PACK_MAX, WIRE_IDLE_MS } from './constants.ts'
+import { BLOCK_BYTES, HAVE_DELAY_MS, PIECE_BYTES, WIRES_PER_PACK_MAX, WIRE_IDLE_MS } from './constants.ts'
 import { Download } from './download.ts'
 import type { DownloadInit } from './download.ts'
 import { Link } from './link.ts'
@@ -42,6 +42,9 @@ export class Session {
   /** Pieces that the pack holds. */
   #held: number
   #download: Download | undefined
+  /** New pieces that peers have not been told of. */
+  #untold: number[] = []
+  #tellTimer: Cancel | undefined
 
   constructor (components: SessionComponents) {
     this.#c = components
@@ -109,6 +112,7 @@ export class Session {
 
   end (reason: Error): void {
     this.#cancelHave()
+    this.#tellTimer?.()
     this.#download?.fail(reason)
     for (const link of this.#links.values()) link.wire.abort(reason)
   }
@@ -216,7 +220,17 @@ export class Session {
   #onHave (piece: number): void {
     this.#held++
     this.#spread.isSeed = this.#held >= this.pack.count
-    for (const link of this.#links.values()) link.wire.have(piece)
+    this.#untold.push(piece)
+    if (this.#spread.isSeed) this.#tell()
+    else this.#tellTimer ??= this.#c.clock.after(HAVE_DELAY_MS, () => { this.#tell() })
+  }
+
+  #tell (): void {
+    this.#tellTimer?.()
+    this.#tellTimer = undefined
+    const untold = this.#untold
+    this.#untold = []
+    for (const link of this.#links.values()) for (const piece of untold) link.wire.have(piece)
   }
 
   #judgeInterest (link: Link): void {
