@@ -28,6 +28,7 @@ import {
 import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
 import { Redialler } from './mesh-redial.ts'
 import { MeshTransport } from './mesh-transport.ts'
+import { averageByMonotonicTime } from './steady-averages.ts'
 import { SystemRandom } from './system-random.ts'
 
 export interface MeshInit {
@@ -83,6 +84,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     greet: async (connection, signal) => { await node.services.identify.identify(connection, { signal }) },
     forget: async (peer) => { await node.peerStore.delete(peer) }
   })
+  averageByMonotonicTime()
   const node = await createLibp2p({
     ...baseOptions(init, admission),
     services: {
