@@ -101,6 +101,8 @@ test('a machine of which a copy is being made goes on when its plant stops, and 
   qmp.close()
   const again = await host.plant({ dataDir: plant.dataDir })
   const called = await copying(again, 'called-off')
+  // It stands still, so that it cannot be through before it is called off.
+  for (const copy of machinesOf(host.dir)) if (copy !== pid) process.kill(copy, 'SIGSTOP')
   expect((await again.cli(['collect', vmid])).status).toBe(0)
   expect((await called.ended).json.error).toMatchObject({ code: 'VM_STATE' })
   expect(machinesOf(host.dir)).toEqual([])
