@@ -19,6 +19,11 @@ const whole = z.number().int().nonnegative()
 /** A cap on golden machines' bytes to or from other plants, in Mbit/s. */
 const mbitPerS = z.number().min(0.1, 'at least 0.1 Mbit/s').max(1_000_000)
 
+/** From 3.6 s, for trying it out, to a hundred years. */
+const hours = z.number().min(0.001, 'at least 0.001 hours').max(876_000)
+/** Copies of everything beyond that are a mistake. */
+const COPIES_ASKED_MAX = 100
+
 /** What a plant offers; absent parts are taken from the host. */
 const amount = whole.exactOptional()
 /** Amounts of `capacity:` in a configuration file; absent ones are the host's. */
@@ -36,6 +41,10 @@ export const configSchema = z.strictObject({
   costModel: z.enum(COST_MODELS),
   uploadMax: mbitPerS,
   downloadMax: mbitPerS,
+  copies: z.number().int().min(1).max(COPIES_ASKED_MAX),
+  copiesDisk: whole.max(2 ** 30),
+  coolDown: hours,
+  disposeAfter: hours,
   collectOnExit: z.boolean()
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>

@@ -10,6 +10,7 @@ import { lockData } from '../../storage/drivers/data-lock.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
 import { openWarehouse } from '../../storage/drivers/fs-warehouse.ts'
 import { swarm, type SwarmInit } from '../../storage/swarm/index.ts'
+import { LIFE_DEFAULTS, type LifePolicy } from '../../storage/templates/life-policy.ts'
 import { startPlantNode, type PlantNode } from '../composition/plant-node.ts'
 import { loadOrMakeKey } from '../drivers/key-file.ts'
 import { makeDirs } from '../drivers/make-dirs.ts'
@@ -41,6 +42,8 @@ export interface RunPlantInit {
   costModel: string
   /** Caps on golden machines' bytes to and from other plants. */
   swarm: SwarmInit
+  /** How templates are copied and given up; `storage/templates` has the defaults. */
+  life: Partial<LifePolicy>
   /** Warehouse directories of this host whose golden machines are taken over. */
   importFrom: string[]
   log: Log
@@ -56,6 +59,8 @@ export interface RunningPlant {
 
 /** How often the host's load and free disk are looked at anew for the advert. */
 const PROBE_EVERY_MS = 5_000
+/** Of what is free on the disk when the plant starts, copies of others' golden machines take no more than this ahead of use, unless the owner says otherwise. */
+const COPIES_DISK_SHARE = 0.1
 /** What is to be undone, last first, when the plant stops or a later part of its start fails. */
 type Undo = Array<() => Promise<void> | void>
 
@@ -93,7 +98,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC, HOLDINGS_TOPIC, TEMPLATE_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
   undo.push(async () => mesh.stop())
   const { transport, pubsub, directory } = mesh
-  const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load }, {
+  const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
     clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
     images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }), lateDisk: lateDiskParts({ dataDir, warehouse, log }) },
     media: async (name) => mediaFile(join(dataDir, 'media', name))
@@ -106,6 +111,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     shop: node.shop,
     golden: { ...goldenShelf({ warehouse, line, clock }), ...goldenMesh(node.images) },
     templates: node.templates,
+    life: node.life,
     grant: async (signed, until) => node.grant(signed, until),
     self: () => ({ peerId: self, addresses: mesh.addresses(), mesh: init.mesh, version: VERSION, accelerator: line.accelerator, fingerprint: line.fingerprint, capacity }),
     log

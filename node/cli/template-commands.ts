@@ -1,4 +1,4 @@
-/** template tree, find, series, label, unlabel, follow, unfollow, remove: CONTRACT.md, Commands. */
+/** template tree, find, series, why, label, unlabel, pin, unpin, follow, unfollow, remove: CONTRACT.md, Commands. */
 import type { Command } from 'commander'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PlantError, keyIdOf, type Signer } from '../../protocols/kit/index.ts'
@@ -9,6 +9,7 @@ import { domainSigner } from './domain-keys.ts'
 import { FollowFile, labelArgument } from './follows.ts'
 import { printable } from './output.ts'
 import { oneNamed, rootsOf, templatesNamed } from './template-names.ts'
+import { goldenIdQuery, lifeText, whyOf } from './template-life-text.ts'
 import { templatesTable, treeText } from './template-text.ts'
 
 const NAME_ABOUT = 'a series, name@version, or an id'
@@ -37,6 +38,14 @@ function readingCommands (template: Command): void {
       const found = await listed(c, expression)
       c.out.answer(found, templatesTable(found))
     }))
+  clientOptions(template.command('why').description('how it is used, how many copies it has and is to have, and what this plant does about it').argument('[name]', NAME_ABOUT))
+    .addHelpText('after', '\nExample:\n  plantmesh template why workspace')
+    .action(async (name: string | undefined, options) => runCommand(options, async (c) => {
+      const all = await listed(c)
+      const asked = name === undefined ? all : templatesNamed(all, name)
+      const why = whyOf(await c.api.get(`/v1/templates/why${name === undefined ? '' : goldenIdQuery(asked)}`, c.signal), asked)
+      c.out.answer(why, lifeText(why))
+    }))
   clientOptions(template.command('series').description('the versions of a series, the newest first').argument('[name]'))
     .addHelpText('after', '\nExample:\n  plantmesh template series workspace')
     .action(async (name: string | undefined, options) => runCommand(options, async (c) => {
@@ -49,6 +58,12 @@ function readingCommands (template: Command): void {
 }
 
 function markingCommands (template: Command): void {
+  for (const on of [true, false]) {
+    const verb = on ? 'pin' : 'unpin'
+    clientOptions(template.command(verb).description(on ? 'keep it from being disposed of, however long nobody uses it' : 'take your pin off').argument('<name>', NAME_ABOUT))
+      .addHelpText('after', `\nExample:\n  plantmesh template ${verb} workspace@2`)
+      .action(async (name: string, options) => runCommand(options, async (c) => setPin(c, name, on)))
+  }
   clientOptions(template.command('label').description('attach a label, for everybody to see').argument('<name>', NAME_ABOUT).argument('<label>'))
     .addHelpText('after', '\nExample:\n  plantmesh template label workspace@2 physics')
     .action(async (name: string, label: string, options) => runCommand(options, async (c) => setLabel(c, name, label, true)))
@@ -58,6 +73,15 @@ function markingCommands (template: Command): void {
   clientOptions(template.command('remove').description('remove a version, or a whole series, from every plant').argument('<name>', NAME_ABOUT))
     .addHelpText('after', '\nExample:\n  plantmesh template remove workspace@1')
     .action(async (name: string, options) => runCommand(options, async (c) => remove(c, name)))
+}
+
+/** All sizes of the version: each is kept by itself. */
+async function setPin (c: Context, name: string, on: boolean): Promise<void> {
+  const template = oneNamed(await listed(c), name)
+  const signer = await c.signer()
+  const by = keyIdOf(signer.publicKey)
+  for (const { goldenId } of template.sizes) await c.api.post('/v1/templates/marks', { signed: signed(signer, { by, goldenId, kind: 'pin', on, atMs: Date.now() }) }, c.signal)
+  c.out.answer({ template: template.name, goldenId: template.goldenId, pinned: on }, `${printable(template.name)} ${on ? 'is pinned' : 'has no longer your pin'}`)
 }
 
 function followCommands (template: Command): void {

@@ -8,6 +8,7 @@ import { checkConfig, readConfig } from './options.ts'
 import { printError } from './output.ts'
 
 const BYTES_PER_S_OF_MBIT = 125_000
+const MS_PER_HOUR = 3_600_000
 const DEFAULT_LISTEN = '/ip4/0.0.0.0/tcp/0'
 
 interface UpOptions {
@@ -22,6 +23,10 @@ interface UpOptions {
   costModel?: string
   uploadMax?: number
   downloadMax?: number
+  copies?: number
+  copiesDisk?: number
+  coolDown?: number
+  disposeAfter?: number
   collectOnExit?: boolean
   import?: string[]
   withParent?: boolean
@@ -41,6 +46,10 @@ export function upCommand (program: Command): void {
     .option('--cost-model <name>', 'memory, compute+network or time-to-done (default)')
     .option('--upload-max <Mbit/s>', 'cap on what golden machines send to other plants (default: none)', Number)
     .option('--download-max <Mbit/s>', 'cap on what golden machines are fetched with (default: none)', Number)
+    .option('--copies <number>', 'plants that are to have each golden machine, however seldom it is used (default: 2)', Number)
+    .option('--copies-disk <MiB>', 'disk that this plant gives to golden machines of others ahead of use; 0: none (default: a tenth of what is free, at most 10240)', Number)
+    .option('--cool-down <hours>', 'a copy that was not used here for so long may go when others have enough (default: 24)', Number)
+    .option('--dispose-after <hours>', 'golden machines that nobody used for so long, pinned, labelled or made anything from go with all their copies (default: never)', Number)
     .option('--collect-on-exit', 'collect the machines before stopping')
     .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
     .option('--with-parent', 'stop when standard input ends')
@@ -81,6 +90,12 @@ async function up (options: UpOptions): Promise<void> {
         ...(config.uploadMax !== undefined && { uploadBytesPerS: config.uploadMax * BYTES_PER_S_OF_MBIT }),
         ...(config.downloadMax !== undefined && { downloadBytesPerS: config.downloadMax * BYTES_PER_S_OF_MBIT })
       },
+      life: {
+        ...(config.copies !== undefined && { copiesMin: config.copies }),
+        ...(config.copiesDisk !== undefined && { copyBytesMax: config.copiesDisk * 2 ** 20 }),
+        ...(config.coolDown !== undefined && { coolDownMs: config.coolDown * MS_PER_HOUR }),
+        ...(config.disposeAfter !== undefined && { disposeAfterMs: config.disposeAfter * MS_PER_HOUR })
+      },
       importFrom: options.import ?? [],
       log
     }, stop.signal)
@@ -110,6 +125,10 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(options.costModel !== undefined && { costModel: options.costModel }),
     ...(options.uploadMax !== undefined && { uploadMax: options.uploadMax }),
     ...(options.downloadMax !== undefined && { downloadMax: options.downloadMax }),
+    ...(options.copies !== undefined && { copies: options.copies }),
+    ...(options.copiesDisk !== undefined && { copiesDisk: options.copiesDisk }),
+    ...(options.coolDown !== undefined && { coolDown: options.coolDown }),
+    ...(options.disposeAfter !== undefined && { disposeAfter: options.disposeAfter }),
     ...(options.collectOnExit === true && { collectOnExit: true })
   }
 }

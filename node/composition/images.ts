@@ -11,18 +11,21 @@ import type { ImageSwarm } from '../plant/images/pack-fetches.ts'
 /** The warehouse's pieces, the swarm that carries them, and disks that are served while they come. */
 export interface ImageParts { store: ImageStore, swarm: ImageSwarm, lateDisk?: LateDiskParts }
 
-export interface ComposedImagesComponents extends Omit<MeshImagesComponents, 'own'>, Pick<MeshGoldensComponents, 'isa' | 'freeDiskBytes' | 'learn'> {
+export interface ComposedImagesComponents extends Omit<MeshImagesComponents, 'own'>, Pick<MeshGoldensComponents, 'isa' | 'freeDiskBytes' | 'learn' | 'onBegin' | 'telling'> {
   warehouse: Warehouse
   /** Absent: the plant neither offers its golden machines to others nor fetches theirs. */
   images?: ImageParts
+  /** Whether a golden machine of the shelf stays there for now. */
+  keeps: (golden: Golden) => boolean
 }
 
 /** Not started yet; undefined without the parts. */
 export function composeImages (c: ComposedImagesComponents): MeshGoldens | undefined {
   const { images, warehouse } = c
+  const keeps = (golden: Golden | undefined): boolean => golden !== undefined && warehouse.list().some(({ goldenId }) => goldenId === golden.goldenId) && c.keeps(golden)
   return images && meshGoldens({
     ...c, ...images,
-    mesh: meshImages({ ...c, own: { description: (id) => offered(warehouse, id), manifest: async (id) => images.store.signedManifest(id) } })
+    mesh: meshImages({ ...c, own: { description: (id) => offered(warehouse, id), manifest: async (id) => images.store.signedManifest(id), keeps: (id) => keeps(offered(warehouse, id)) } })
   })
 }
 

@@ -9,8 +9,8 @@ import { claiming, type Claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
 import { grants, openCall } from '../../protocols/member/index.ts'
 import { checkOrder, type Order } from '../../protocols/order/index.ts'
-import { marks, type Marks } from '../../protocols/template/index.ts'
 import type { Records } from '../../storage/records/records.ts'
+import type { LifePolicy } from '../../storage/templates/life-policy.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import type { Capacity } from '../plant/capacity.ts'
@@ -22,10 +22,12 @@ import { adOfPlant } from '../plant/plant-ad.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
 import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
-import { TemplateDesk } from '../plant/templates/template-desk.ts'
+import type { TemplateDesk } from '../plant/templates/template-desk.ts'
+import type { TemplateLife } from '../plant/templates/template-life.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { shop } from '../shop/shop.ts'
 import { composeImages, type ImageParts } from './images.ts'
+import { startTemplates } from './templates.ts'
 
 export interface PlantNodeInit {
   site: string
@@ -39,6 +41,8 @@ export interface PlantNodeInit {
   load: number
   /** Times and bounds of auctions; those of `protocols/bid` by default. */
   bidding?: BiddingInit
+  /** How many copies of golden machines there are to be, and how long unused ones stay; `storage/templates` has the defaults. */
+  life?: Partial<LifePolicy>
   /** Plants that a shop asks for bids; `protocols/capacity` has the default. */
   candidatesMax?: number
 }
@@ -69,6 +73,8 @@ export interface PlantNode {
   readonly shop: Shop
   readonly ledger: Ledger
   readonly templates: TemplateDesk
+  /** Copies of templates: taken ahead of use and given up; absent where nothing is fetched. */
+  readonly life: TemplateLife | undefined
   /** The mesh's golden machines; absent where nothing is fetched. */
   readonly images: MeshGoldens | undefined
   /** Takes in a grant that a domain's key signed, and tells the mesh. */
@@ -108,11 +114,15 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
 
   let { load } = init
   let freeDiskBytes: number | undefined
-  const images = composeImages({ ...c, isa: line.isa, inView: (peer) => view.get(peer) !== undefined || c.transport.connected().includes(peer), freeDiskBytes: () => freeDiskBytes, learn: (bytesPerMs) => { desk.learn('fetchBytesPerMs', bytesPerMs) } })
+  const images = composeImages({
+    ...c, isa: line.isa, inView: (peer) => view.get(peer) !== undefined || c.transport.connected().includes(peer), freeDiskBytes: () => freeDiskBytes,
+    learn: (bytesPerMs) => { desk.learn('fetchBytesPerMs', bytesPerMs) }, onBegin: (goldenId) => { life?.onBegin(goldenId) }, telling: () => life, keeps: (golden) => life?.keeps(golden) ?? true
+  })
   const meshParts = images === undefined ? {} : { images }
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
-  const templates = await startTemplates({ ...c, ...(images !== undefined && { mesh: images }) }, () => view.plants().flatMap(({ peer }) => peer === transport.self ? [] : peer), lifetime)
+  const peers = (): PeerId[] => view.plants().flatMap(({ peer }) => peer === transport.self ? [] : peer)
+  const { templates, life } = await startTemplates({ ...c, images, peers, policy: init.life }, lifetime)
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
   const claims = claimsOf(c, transport, view)
   const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
@@ -132,6 +142,32 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     learn: (figure, value) => { desk.learn(figure, value) }
   })
   desk.restore()
+  const bids = await startParts({ images, plant, claims, view, desk, life, advertise }, init, { ...c, transport }, lifetime, signal)
+  return {
+    plant,
+    ledger,
+    templates,
+    life,
+    images,
+    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
+    grant: async (signed, until) => membership.publish(signed, until),
+    onHost (loadNow, freeBytes) {
+      freeDiskBytes = freeBytes
+      for (const lease of ledger.expire(clock.monotonicMs())) log.warn({ vmId: lease.vmId }, 'a lease ended before its machine was begun')
+      load = loadNow
+      advertise()
+    },
+    underWay: () => ({ ...bids.underWay(), ...claims.underWay(), ...plant.underWay() }),
+    closeDoors: async () => bids.stop(),
+    stop: async () => lifetime.end()
+  }
+}
+
+interface Parts { images: MeshGoldens | undefined, plant: Plant, claims: Claiming, view: CapacityView, desk: OrderDesk, life: TemplateLife | undefined, advertise: () => void }
+
+/** In this order: what is on its way first, machines next, and orders of others when all of that stands. */
+async function startParts ({ images, plant, claims, view, desk, life, advertise }: Parts, init: PlantNodeInit, c: PlantNodeComponents, lifetime: Lifetime, signal: AbortSignal): Promise<Bidding> {
+  const { transport, clock, random, crypto, log, warehouse } = c
   // Before machines half made are made anew: what they are made from may have to be fetched.
   if (images !== undefined) {
     lifetime.own(async () => images.stop())
@@ -149,33 +185,9 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   lifetime.own(warehouse.onChange(advertise))
   lifetime.own(async () => view.stop())
   await view.start()
-  return {
-    plant,
-    ledger,
-    templates,
-    images,
-    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
-    grant: async (signed, until) => membership.publish(signed, until),
-    onHost (loadNow, freeBytes) {
-      freeDiskBytes = freeBytes
-      for (const lease of ledger.expire(clock.monotonicMs())) log.warn({ vmId: lease.vmId }, 'a lease ended before its machine was begun')
-      load = loadNow
-      advertise()
-    },
-    underWay: () => ({ ...bids.underWay(), ...claims.underWay(), ...plant.underWay() }),
-    closeDoors: async () => bids.stop(),
-    stop: async () => lifetime.end()
-  }
-}
-
-/** Marks are read from the records before anybody orders by them. */
-async function startTemplates (c: PlantNodeComponents & { mesh?: MeshGoldens }, peers: () => PeerId[], lifetime: Lifetime): Promise<TemplateDesk> {
-  const tagged: Marks = marks()({ ...c, uses: (goldenIds) => templates.usesOf(goldenIds) })
-  const templates = new TemplateDesk({ ...c, marks: tagged, peers })
-  lifetime.own(async () => tagged.stop())
-  await tagged.start()
-  lifetime.own(templates.start())
-  return templates
+  lifetime.own(async () => life?.stop())
+  life?.start()
+  return bids
 }
 
 function claimsOf ({ clock, random, log, crypto, records }: PlantNodeComponents, transport: Transport, view: CapacityView): Claiming {

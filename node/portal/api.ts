@@ -8,7 +8,7 @@ import type { Shop } from '../shop/shop-face.ts'
 import { goldenRoutes, type GoldenApi } from './golden-api.ts'
 import { answerInLines } from './ndjson.ts'
 import { consoleRoute } from './console-route.ts'
-import { templateRoutes, type TemplateApi } from './template-routes.ts'
+import { templateRoutes, type LifeApi, type TemplateApi } from './template-routes.ts'
 import { shortPath } from '../drivers/socket-path.ts'
 
 /** A signed order of 1 MiB in base64, with room for its envelope. */
@@ -26,6 +26,7 @@ export interface ApiComponents {
   shop: Shop
   golden: GoldenApi
   templates: TemplateApi
+  life: LifeApi
   /** Takes in a grant that a domain's key signed. */
   grant: (signed: Uint8Array, signal: AbortSignal) => Promise<void>
   self: () => Record<string, unknown>
@@ -47,7 +48,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: new PlantError('USAGE', { problem: 'the API has no such address', method: request.method, path: request.url.slice(0, 256), see: '/openapi.json' }).report() }))
   orderRoutes(app, c)
   adminRoutes(app, c)
-  templateRoutes(app, c.templates)
+  templateRoutes(app, c.templates, c.life)
   const closeConsoles = consoleRoute(app, c.shop)
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   await app.ready()

@@ -1,17 +1,30 @@
 /** The API's part on templates: what there is, marks, removal. */
 import type { FastifyInstance } from 'fastify'
+import type { GoldenId } from '../../protocols/kit/index.ts'
 import type { TemplateDesk } from '../plant/templates/template-desk.ts'
+import type { TemplateLife } from '../plant/templates/template-life.ts'
 
 /** What is served of a plant's templates. */
 export type TemplateApi = Pick<TemplateDesk, 'list' | 'mark' | 'remove'>
+/** What is served of their life cycle; undefined where nothing is fetched. */
+export type LifeApi = Pick<TemplateLife, 'why'> | undefined
 
 /** A signed mark of 1 KiB in base64. */
 const mark = { type: 'string', contentEncoding: 'base64', maxLength: 1_400 } as const
 const EXPRESSION_CHARS_MAX = 16_384
 const REMOVALS_MAX = 64
+const IDS_ASKED_MAX = 64
 
 /** Adds the routes. */
-export function templateRoutes (app: FastifyInstance, templates: TemplateApi): void {
+export function templateRoutes (app: FastifyInstance, templates: TemplateApi, life: LifeApi): void {
+  app.get<{ Querystring: { goldenId?: string[] } }>('/v1/templates/why', {
+    schema: {
+      summary: 'How templates are used, how many copies they have and are to have, and what this plant does about it',
+      description: 'As of this plant\'s last look; of these golden machines, or of all. Ages and sizes are in ms and bytes.',
+      querystring: { type: 'object', additionalProperties: false, properties: { goldenId: { type: 'array', maxItems: IDS_ASKED_MAX, items: { type: 'string', pattern: '^[0-9a-f]{32}$' } } } }
+    }
+  }, async (request) => life?.why(request.query.goldenId as GoldenId[] | undefined) ?? { templates: [] })
+
   app.get<{ Querystring: { find?: string } }>('/v1/templates', {
     schema: {
       summary: 'Templates here and elsewhere',

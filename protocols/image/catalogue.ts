@@ -16,7 +16,7 @@ export interface CatalogueInit { holdersMax?: number, keptMax?: number }
 export class Catalogue {
   readonly #holdersMax: number
   readonly #keptMax: number
-  readonly #ofPeer = new Map<PeerId, { holdings: readonly Holding[], more: boolean }>()
+  readonly #ofPeer = new Map<PeerId, { holdings: readonly Holding[], more: boolean, roomMiB: number }>()
   readonly #golden = new Map<GoldenId, Map<PeerId, Holding>>()
   /** How many say that a golden machine answers to a name. */
   readonly #byName = new Map<string, Map<GoldenId, number>>()
@@ -31,11 +31,11 @@ export class Catalogue {
   get size (): number { return this.#kept }
 
   /** What this plant holds from now on. False when there is no room: then nothing of it is kept. */
-  set (peer: PeerId, holdings: readonly Holding[], more: boolean): boolean {
+  set (peer: PeerId, holdings: readonly Holding[], more: boolean, roomMiB = 0): boolean {
     this.remove(peer)
     const distinct = [...new Map(holdings.map((one) => [one.goldenId, one])).values()]
     if (this.#ofPeer.size >= this.#holdersMax || this.#kept + distinct.length > this.#keptMax) return false
-    this.#ofPeer.set(peer, { holdings: distinct, more })
+    this.#ofPeer.set(peer, { holdings: distinct, more, roomMiB })
     for (const holding of distinct) this.#add(peer, holding)
     return true
   }
@@ -47,8 +47,8 @@ export class Catalogue {
     for (const holding of before.holdings) this.#drop(peer, holding)
   }
 
-  /** What this plant holds, and whether it holds more than it tells. */
-  of (peer: PeerId): { holdings: readonly Holding[], more: boolean } | undefined { return this.#ofPeer.get(peer) }
+  /** What this plant holds, whether it holds more than it tells, and what it would still take ahead of use. */
+  of (peer: PeerId): { holdings: readonly Holding[], more: boolean, roomMiB: number } | undefined { return this.#ofPeer.get(peer) }
 
   get (goldenId: GoldenId): Held | undefined {
     const said = this.#golden.get(goldenId)

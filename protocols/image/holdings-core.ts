@@ -4,7 +4,7 @@
  *
  * Another plant's holdings:  unknown --told--> known --told with a higher (epoch, seq)--> known --HOLDINGS_LIFE_MS of silence--> unknown
  */
-import { publicKeyOf, type PeerId, type Random } from '../kit/index.ts'
+import { publicKeyOf, type GoldenId, type PeerId, type Random } from '../kit/index.ts'
 import { Catalogue } from './catalogue.ts'
 import {
   HOLDERS_MAX, HOLDER_BURST, HOLDER_EVERY_MS, HOLDER_RATES_MAX, HOLDINGS_BYTES_MAX, HOLDINGS_DEBOUNCE_MS, HOLDINGS_EVERY_MS, HOLDINGS_JITTER_SHARE, HOLDINGS_LIFE_MS,
@@ -45,7 +45,9 @@ export class HoldingsCore {
   readonly #rates = new Map<PeerId, Bucket>()
   #epoch: number
   #seq = 0
-  #own: { holdings: readonly Holding[], key: string, message: Uint8Array | undefined, signedMs: number } | undefined
+  #own: { holdings: readonly Holding[], roomMiB: number, key: string, message: Uint8Array | undefined, signedMs: number } | undefined
+  /** Uses an hour as this plant last told them. */
+  #toldUses = new Map<GoldenId, number>()
   #dueMs = Infinity
   #ownRate: Bucket | undefined
 
@@ -61,15 +63,18 @@ export class HoldingsCore {
     return Math.min(this.#own === undefined ? Infinity : this.#dueMs, first === undefined ? Infinity : first.heardMs + HOLDINGS_LIFE_MS)
   }
 
-  /** What this plant holds has changed, or is said for the first time. That something was used again is told with the next telling. */
-  onOwn (nowMs: number, holdings: readonly Holding[]): HoldingsEffect[] {
-    const key = JSON.stringify(holdings.map(({ goldenId, ownBytes, totalBytes }) => [goldenId, ownBytes, totalBytes]).toSorted())
-    const same = this.#own?.key === key
-    this.#own = { holdings, key, message: undefined, signedMs: nowMs }
+  /**
+   * What this plant holds has changed, or is said for the first time. That something was used again is told with the next telling, unless it is used twice
+   * as often as was told, or half.
+   */
+  onOwn (nowMs: number, holdings: readonly Holding[], roomMiB = 0): HoldingsEffect[] {
+    const key = JSON.stringify(holdings.map(({ goldenId, ownBytes, totalBytes }) => [goldenId, ownBytes, totalBytes]).toSorted()) + String(roomMiB > 0)
+    const same = this.#own?.key === key && !holdings.some(({ goldenId, uses = 0 }) => isFarFrom(uses, this.#toldUses.get(goldenId) ?? 0))
+    this.#own = { holdings, roomMiB, key, message: undefined, signedMs: nowMs }
     if (same) return []
     this.#dueMs = Math.min(this.#dueMs, nowMs + HOLDINGS_DEBOUNCE_MS)
     const { holdings: told, more } = fitHoldings(holdings)
-    this.catalogue.set(this.#self, told, more)
+    this.catalogue.set(this.#self, told, more, roomMiB)
     return [{ do: 'changed' }]
   }
 
@@ -140,7 +145,7 @@ export class HoldingsCore {
     const before = this.#told.get(told.by)
     if (before !== undefined && !isAfter(told, before)) return false
     if (before === undefined && this.#told.size >= HOLDERS_MAX) return false
-    if (!this.catalogue.set(told.by, told.holdings, told.more)) {
+    if (!this.catalogue.set(told.by, told.holdings, told.more, told.roomMiB)) {
       this.#told.delete(told.by)
       return false
     }
@@ -161,7 +166,8 @@ export class HoldingsCore {
 
   #signOwn (nowMs: number): Uint8Array {
     if (this.#own === undefined) throw new Error('bug: nothing to tell')
-    this.#own.message = encodeHoldings({ by: this.#self, epoch: this.#epoch, seq: ++this.#seq, ...fitHoldings(this.#own.holdings) }, this.#c.sign)
+    this.#own.message = encodeHoldings({ by: this.#self, epoch: this.#epoch, seq: ++this.#seq, ...fitHoldings(this.#own.holdings), roomMiB: this.#own.roomMiB }, this.#c.sign)
+    this.#toldUses = new Map(this.#own.holdings.map(({ goldenId, uses = 0 }) => [goldenId, uses]))
     this.#own.signedMs = nowMs
     return this.#own.message
   }
@@ -191,6 +197,9 @@ export class HoldingsCore {
 function isAfter (a: { epoch: number, seq: number }, b: { epoch: number, seq: number }): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.seq > b.seq)
 }
+
+/** Twice, or half; 0 and 1 are as near as 1 and 2. */
+function isFarFrom (uses: number, told: number): boolean { return uses >= 2 * (told + 1) || told >= 2 * (uses + 1) }
 
 /** Takes one from a bucket that fills by one in `everyMs`; false when it is empty. */
 function spend (bucket: Bucket, nowMs: number, burst: number, everyMs: number): boolean {

@@ -75,3 +75,9 @@ export const SEARCHES_KEPT_MAX = 1_024
 export const FOUND_KEPT_MAX = 4_096
 export const FOUND_HOLDERS_MAX = 512
 export const FOUND_OF_PLANT_MAX = 256
+
+/** How long a plant keeps what it has promised to keep: whoever asked has given up its own, or has given that up, well before. */
+export const KEPT_MS = 60_000
+/** How long plants may take to promise, and how many are asked. */
+export const KEPT_TIMEOUT_MS = 5_000
+export const KEPT_ASKED_MAX = 64

@@ -12,13 +12,15 @@ const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must
 const askSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal(0) }),
   z.object({ t: z.literal(1), goldenIds: z.array(goldenIdSchema).min(1).max(DESCRIBE_AT_ONCE_MAX) }),
-  z.object({ t: z.literal(2), os: z.string().min(1).max(253) })
+  z.object({ t: z.literal(2), os: z.string().min(1).max(253) }),
+  z.object({ t: z.literal(3), goldenIds: z.array(goldenIdSchema).min(1).max(DESCRIBE_AT_ONCE_MAX) })
 ])
-/** 0: all that you were told. 1: the descriptions of these. 2: what you hold of this family, name or id. */
+/** 0: all that you were told. 1: the descriptions of these. 2: what you hold of this family, name or id. 3: which of these you have and keep for now. */
 export type HoldingsAsk = z.infer<typeof askSchema>
 
 const handedSchema = z.object({ told: z.array(z.object({ message: bytes, ageMs: z.number().int().min(0).max(2 ** 48) })) })
 const describedSchema = z.object({ goldenId: goldenIdSchema, description: bytes.refine(({ length }) => length <= DESCRIPTION_SENT_BYTES_MAX, 'too long').optional() })
+const keptSchema = z.object({ kept: z.array(goldenIdSchema).max(DESCRIBE_AT_ONCE_MAX) })
 const heldSchema = z.object({ holdings: z.array(holdingSchema).max(HOLDINGS_LISTED_MAX) })
 
 /** Encoders and decoders; decoders throw MESSAGE_INVALID. */
@@ -27,6 +29,8 @@ export const decodeHoldingsAsk = (message: Uint8Array): HoldingsAsk => decode(as
 export const encodeHanded = (told: AgedHoldings[]): Uint8Array => encode({ told })
 export const decodeHanded = (message: Uint8Array): AgedHoldings[] => decode(handedSchema, message).told
 export const encodeHeld = (holdings: Holding[]): Uint8Array => encode({ holdings })
+export const encodeKept = (kept: GoldenId[]): Uint8Array => encode({ kept })
+export const decodeKept = (message: Uint8Array): GoldenId[] => decode(keptSchema, message).kept
 export const decodeHeld = (message: Uint8Array): Holding[] => decode(heldSchema, message).holdings
 
 /** A description to hand over; without one when it is not here, not offered, or too long. */

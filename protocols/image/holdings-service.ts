@@ -7,7 +7,7 @@ import {
   FOUND_HOLDERS_MAX, FOUND_KEPT_MAX, FOUND_OF_PLANT_MAX, HANDED_ON_EVERY_MS, HOLDERS_MAX, HOLDINGS_LIMITS, HOLDINGS_LISTED_MAX, HOLDINGS_PART_BYTES, HOLDINGS_PROTOCOL, HOLDINGS_TOPIC,
   NEIGHBOURS_ASKED_AT_ONCE_MAX, NEIGHBOURS_WAITING_MAX, NEIGHBOUR_ASKED_MS
 } from './holdings-limits.ts'
-import { decodeDescribed, decodeHanded, decodeHeld, decodeHoldingsAsk, encodeDescribed, encodeHanded, encodeHeld, encodeHoldingsAsk, type HoldingsAsk } from './holdings-messages.ts'
+import { decodeDescribed, decodeHanded, decodeHeld, decodeHoldingsAsk, decodeKept, encodeDescribed, encodeHanded, encodeHeld, encodeHoldingsAsk, encodeKept, type HoldingsAsk } from './holdings-messages.ts'
 import type { Holding } from './holdings.ts'
 import type { MeshImagesComponents } from './mesh-images.ts'
 
@@ -56,9 +56,9 @@ export class HoldingsService {
     await this.#lifetime.end()
   }
 
-  setOwn (holdings: readonly Holding[]): void {
+  setOwn (holdings: readonly Holding[], roomMiB: number): void {
     this.#own = holdings
-    this.#run(this.#core.onOwn(this.#nowMs(), holdings))
+    this.#run(this.#core.onOwn(this.#nowMs(), holdings, roomMiB))
   }
 
   onChange (fn: () => void): Cancel {
@@ -86,6 +86,19 @@ export class HoldingsService {
 
   /** Whether this plant holds more than it was heard to say. */
   holdsMore (peer: PeerId): boolean { return this.#core.catalogue.of(peer)?.more ?? true }
+
+  /** What it was heard to say beside its list; undefined when it was not heard. */
+  told (peer: PeerId): { more: boolean, roomMiB: number } | undefined { return this.#core.catalogue.of(peer) }
+
+  /** Whether a plant has this and says that it keeps it for now. Throws as `lookAt`. */
+  async keptBy (peer: PeerId, goldenId: GoldenId, signal: AbortSignal): Promise<boolean> {
+    let kept = false
+    await this.#ask(peer, { t: 3, goldenIds: [goldenId] }, signal, async (stream) => {
+      const message = await stream.receive()
+      kept = message !== undefined && decodeKept(message).includes(goldenId)
+    })
+    return kept
+  }
 
   /** Asks a plant what it holds of this name and takes that in. Throws PEER_UNREACHABLE, STREAM_*, MESSAGE_INVALID or the signal's reason. */
   async lookAt (peer: PeerId, os: string, signal: AbortSignal): Promise<void> {
@@ -203,7 +216,8 @@ export class HoldingsService {
     if (ask.t === 0) await this.#handOn(stream)
     else if (ask.t === 1) {
       for (const goldenId of ask.goldenIds) await stream.send(encodeDescribed(goldenId, this.#c.own.description(goldenId)))
-    } else {
+    } else if (ask.t === 3) await stream.send(encodeKept(ask.goldenIds.filter((goldenId) => this.#c.own.keeps(goldenId))))
+    else {
       const { os } = ask
       await stream.send(encodeHeld(this.#own.filter((one) => one.os === os || one.name === os || one.goldenId === os).slice(0, HOLDINGS_LISTED_MAX)))
     }

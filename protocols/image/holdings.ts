@@ -30,21 +30,24 @@ export const holdingSchema = z.object({
   publisher: keyId.optional(),
   domain: text.optional(),
   domainKey: keyId.optional(),
-  usedS: count
+  usedS: count,
+  uses: count.optional(),
+  kept: z.boolean().optional()
 })
 
 /**
  * One golden machine as a plant tells of it. A hint: whoever counts on it gets the description first, which the id binds. `line` is the digest of
  * the production line's fingerprint (`lineDigest`); `done` the first 32 bits of each action's digest, big-endian, absent when they are too many; `ownBytes` what
- * its own pack has, `totalBytes` what all its distinct pieces come to; `usedS` the second since 1970 of its last use there.
+ * its own pack has, `totalBytes` what all its distinct pieces come to; `usedS` the second since 1970 of its last use there;
+ * `uses` the uses an hour there, decayed; `kept` that this plant does not give it up by itself. What plants of before say has neither.
  */
 export type Holding = z.output<typeof holdingSchema>
 
-const body = z.object({ by: z.string().min(1).max(HOLDING_TEXT_CHARS_MAX), epoch: count, seq: count, holdings: z.array(holdingSchema).max(HOLDINGS_LISTED_MAX), more: z.boolean() })
+const body = z.object({ by: z.string().min(1).max(HOLDING_TEXT_CHARS_MAX), epoch: count, seq: count, holdings: z.array(holdingSchema).max(HOLDINGS_LISTED_MAX), more: z.boolean(), roomMiB: count.optional() })
 const envelope = z.object({ body: bytes, signature: bytes })
 
 /** All that a plant says it holds, decoded and not yet verified. */
-export interface Holdings { by: PeerId, epoch: number, seq: number, holdings: Holding[], /** Some were left out. */ more: boolean }
+export interface Holdings { by: PeerId, epoch: number, seq: number, holdings: Holding[], /** Some were left out. */ more: boolean, /** What it would still take of others' golden machines ahead of use. */ roomMiB?: number | undefined }
 
 export interface SignedHoldings { told: Holdings, signed: Uint8Array, signature: Uint8Array }
 
@@ -76,7 +79,7 @@ export function fitHoldings (all: readonly Holding[]): { holdings: Holding[], mo
 }
 
 /** A golden machine as a plant tells of it. */
-export function holdingOf (golden: Golden, more: { ownBytes: number, totalBytes: number, publisher?: KeyId, usedS: number }): Holding {
+export function holdingOf (golden: Golden, more: Pick<Holding, 'ownBytes' | 'totalBytes' | 'publisher' | 'usedS' | 'uses' | 'kept'>): Holding {
   const { hardware, actionsDone, publishedBy, from } = golden
   const cut = (value: string): string => value.slice(0, HOLDING_TEXT_CHARS_MAX)
   return {

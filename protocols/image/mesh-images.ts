@@ -7,7 +7,7 @@ import type { Golden } from '../order/golden.ts'
 import { ByteCache } from './byte-cache.ts'
 import type { SignedImage } from './core.ts'
 import {
-  DESCRIBE_AT_ONCE_MAX, DESCRIBE_TIMEOUT_MS, DESCRIBE_TRIES_MAX, DESCRIPTIONS_BYTES_MAX, DIRECTORY_HOLDERS_MAX, MANIFESTS_BYTES_MAX, SEARCHES_KEPT_MAX, SEARCH_EVERY_MS, SEARCH_TIMEOUT_MS,
+  DESCRIBE_AT_ONCE_MAX, DESCRIBE_TIMEOUT_MS, DESCRIBE_TRIES_MAX, DESCRIPTIONS_BYTES_MAX, DIRECTORY_HOLDERS_MAX, KEPT_ASKED_MAX, KEPT_TIMEOUT_MS, MANIFESTS_BYTES_MAX, SEARCHES_KEPT_MAX, SEARCH_EVERY_MS, SEARCH_TIMEOUT_MS,
   UNSOUND_KEPT_MAX
 } from './holdings-limits.ts'
 import { HoldingsService } from './holdings-service.ts'
@@ -31,7 +31,12 @@ export interface MeshImagesComponents {
   /** Whether this plant is up, as far as is known. */
   inView: (peer: PeerId) => boolean
   /** What this plant hands to others: descriptions and manifests of what is here and may be offered. */
-  own: { description: (goldenId: GoldenId) => Golden | undefined, manifest: ImageSource }
+  own: {
+    description: (goldenId: GoldenId) => Golden | undefined
+    manifest: ImageSource
+    /** Whether it is here and stays for `KEPT_MS`: another plant is about to give up its own. */
+    keeps: (goldenId: GoldenId) => boolean
+  }
 }
 
 /** A golden machine of the mesh, and what each plant in view says of it, this one included. */
@@ -42,9 +47,13 @@ export interface OpenedImage { manifest: Manifest, signed: SignedImage }
 
 export interface MeshImages extends Service {
   /** What this plant holds from now on: told to the others, and to be found in the directory. */
-  setOwn (holdings: readonly Holding[]): void
+  setOwn (holdings: readonly Holding[], roomMiB: number): void
   /** What the mesh says it has of this family, name or id; all of it without one. A hint. */
   held (os?: string): HeldImage[]
+  /** What a plant was heard to say beside its list: whether it holds more than that, and what it would still take ahead of use. */
+  told (peer: PeerId): { more: boolean, roomMiB: number } | undefined
+  /** Those of these plants that have it and promise to keep it for `KEPT_MS`; who does not answer in time does not. Throws the signal's reason only. */
+  keptBy (peers: readonly PeerId[], goldenId: GoldenId, signal: AbortSignal): Promise<PeerId[]>
   /** Looks in the directory for plants that hold some of this name and asks them; at most once in a while for each name. Never throws but the signal's reason. */
   search (os: string, signal: AbortSignal): Promise<void>
   /** Descriptions as their ids bind them; those that nobody gives in time are left out. */
@@ -98,8 +107,8 @@ class MeshImagesService implements MeshImages {
     this.#stopServing()
   }
 
-  setOwn (holdings: readonly Holding[]): void {
-    this.#holdings.setOwn(holdings)
+  setOwn (holdings: readonly Holding[], roomMiB: number): void {
+    this.#holdings.setOwn(holdings, roomMiB)
     const keys = new Set(holdings.flatMap(({ goldenId, name, os }) => [directoryKeys.image(goldenId), directoryKeys.named(name), directoryKeys.named(os)]))
     for (const key of this.#provided) if (!keys.has(key)) this.#c.directory.withdraw(key)
     for (const key of keys) {
@@ -110,6 +119,16 @@ class MeshImagesService implements MeshImages {
   }
 
   held (os?: string): HeldImage[] { return [...this.#holdings.held(os)] }
+
+  told (peer: PeerId): { more: boolean, roomMiB: number } | undefined { return this.#holdings.told(peer) }
+
+  async keptBy (peers: readonly PeerId[], goldenId: GoldenId, signal: AbortSignal): Promise<PeerId[]> {
+    const kept: PeerId[] = []
+    await this.#within(KEPT_TIMEOUT_MS, signal, async (until) => {
+      await Promise.allSettled(peers.slice(0, KEPT_ASKED_MAX).map(async (peer) => { if (await this.#holdings.keptBy(peer, goldenId, until)) kept.push(peer) }))
+    })
+    return kept
+  }
 
   onChange (fn: () => void): Cancel { return this.#holdings.onChange(fn) }
 

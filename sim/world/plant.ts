@@ -31,7 +31,7 @@ export interface SimPlantInit {
   ring: KeyRing
   compose: Compose
   /** What all plants of a world are told alike. */
-  policy: Pick<PlantNodeInit, 'costModel' | 'bidding' | 'candidatesMax'>
+  policy: Pick<PlantNodeInit, 'costModel' | 'bidding' | 'candidatesMax' | 'life'>
   /** Machines that a plant makes at once; as many as its host has processors by default. */
   creationsAtOnce?: number
   bootstrap: readonly PeerId[]
@@ -120,9 +120,11 @@ export class SimPlant {
   #imageParts (life: Life, warehouse: SimWarehouse, clock: SimClock): Pick<PlantNodeComponents, 'images'> {
     const { host, network, ring, images } = this.#init
     if (images === undefined) return {}
+    const store = new SimImageStore({ host, life, crypto: ring, disk: images.disk, arrived: (golden) => { warehouse.arrived(golden) } })
+    warehouse.onChange(() => { store.sweep() })
     return {
       images: {
-        store: new SimImageStore({ host, life, crypto: ring, disk: images.disk, arrived: (golden) => { warehouse.arrived(golden) } }),
+        store,
         swarm: new SimSwarm({ self: host.peer, life, clock, serving: images.serving, reaches: (from) => !network.links.isBroken(from, host.peer) })
       }
     }

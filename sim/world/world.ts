@@ -4,7 +4,7 @@ import { RandomStream } from '../kernel/index.ts'
 import type { LinkSpec, PlantGroup, PolicyModule, Scenario, SimEvent } from '../scenario/index.ts'
 import { FairShare, vmTimings } from '../timings/index.ts'
 import { HostClock } from './clock.ts'
-import { startPlantNode } from '../../node/composition/plant-node.ts'
+import { startPlantNode, type PlantNodeInit } from '../../node/composition/plant-node.ts'
 import { KeyRing, type SimKey } from './crypto.ts'
 import { SimHost, type EndedKept, type GuestNature } from './host/host.ts'
 import type { LineWatch } from './host/work.ts'
@@ -30,6 +30,8 @@ export interface WorldInit {
   compose?: Compose
   /** Plants offer their golden machines to each other and fetch them; off by default (sim/world/images). */
   images?: boolean
+  /** How copies of golden machines are taken and given up, where plants fetch; the daemon's defaults by default. */
+  life?: PlantNodeInit['life']
   /** How the next guest of a host behaves; sound by default. */
   nature?: (host: SimHost, random: RandomStream) => GuestNature
   /** Machines that have ended and are remembered by each plant; the daemon's bounds by default. */
@@ -145,7 +147,7 @@ export class World {
       ring: this.ring,
       ...(images !== undefined && { images: { disk: diskOf(host), serving } }),
       compose: this.#init.compose ?? startPlantNode,
-      policy: policyOf(scenario.policy, this.#init.policies, (peer) => this.nameOf(peer)),
+      policy: { ...policyOf(scenario.policy, this.#init.policies, (peer) => this.nameOf(peer)), ...(this.#init.life !== undefined && { life: this.#init.life }) },
       ...(scenario.policy.creationsAtOnce !== undefined && { creationsAtOnce: scenario.policy.creationsAtOnce }),
       // Each joins by the first and by one before it, as an administrator would write it down; the first is told of the second.
       bootstrap: [...new Set([hosts[0], hosts[at === 0 ? Math.min(1, hosts.length - 1) : this.random.fork('bootstrap', host.name).int(at)]].flatMap((one) => one === undefined || one === host ? [] : [one.peer]))],

@@ -12,5 +12,7 @@ export const NONCES_MAX = 200_000
 export const NONCES_PER_CALLER_MAX = 20_000
 /** Golden machines whose use is remembered: eight times what a plant publishes at most. */
 export const TEMPLATE_USES_MAX = 4_096
+/** Golden machines noted as fetched from others. */
+export const COPIES_MAX = 4_096
 /** How long a writer waits for another process that reads the file (a person with sqlite3, a back-up). */
 export const BUSY_TIMEOUT_MS = 5_000

@@ -31,7 +31,8 @@ export const MIGRATIONS: readonly string[] = [
    DROP TABLE history;`,
   `CREATE TABLE marks (mark_key TEXT PRIMARY KEY, signed BLOB NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE template_uses (golden_id TEXT PRIMARY KEY, uses INTEGER NOT NULL, last_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-   CREATE INDEX template_uses_by_age ON template_uses (last_ms);`
+   CREATE INDEX template_uses_by_age ON template_uses (last_ms);`,
+  'CREATE TABLE copies (golden_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;'
 ]
 
 /** The version that this program writes; older files are migrated, newer ones refused. */

@@ -6,8 +6,8 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { PlantError, type Clock, type KeyId, type PeerId, type GoldenId, type VmId } from '../../protocols/kit/index.ts'
-import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type MarkChange, type Records, type TemplateUse, type Whose } from '../records/records.ts'
-import { BUSY_TIMEOUT_MS, ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX, TEMPLATE_USES_MAX } from './records-limits.ts'
+import { ENDED_STATES, type ClaimChange, type CopyNote, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type MarkChange, type Records, type TemplateUse, type Whose } from '../records/records.ts'
+import { BUSY_TIMEOUT_MS, COPIES_MAX, ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX, TEMPLATE_USES_MAX } from './records-limits.ts'
 import { ownDatabase } from './own-file.ts'
 import { migrate } from './records-schema.ts'
 
@@ -201,6 +201,19 @@ class SqliteRecords implements Records {
 
   templateUses (): TemplateUse[] {
     return this.#all('SELECT golden_id, uses, last_ms FROM template_uses').map((row) => ({ goldenId: String(row['golden_id']) as GoldenId, uses: Number(row['uses']), lastMs: Number(row['last_ms']) }))
+  }
+
+  noteCopy (goldenId: GoldenId, atMs: number): void {
+    guarded(this.#path, () => this.#transaction(() => {
+      this.#run('INSERT INTO copies VALUES (?, ?) ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms', goldenId, atMs)
+      this.#run('DELETE FROM copies WHERE golden_id IN (SELECT golden_id FROM copies ORDER BY at_ms DESC LIMIT -1 OFFSET ?)', COPIES_MAX)
+    }))
+  }
+
+  dropCopy (goldenId: GoldenId): void { guarded(this.#path, () => { this.#run('DELETE FROM copies WHERE golden_id = ?', goldenId) }) }
+
+  copies (): CopyNote[] {
+    return this.#all('SELECT golden_id, at_ms FROM copies').map((row) => ({ goldenId: String(row['golden_id']) as GoldenId, atMs: Number(row['at_ms']) }))
   }
 
   seenCall ({ caller, nonce }: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {

@@ -56,6 +56,9 @@ export interface KnownPlantsRecord { peers: PeerId[], atMs: number }
 /** How often machines were made from a golden machine here, and when last (wall clock). */
 export interface TemplateUse { goldenId: GoldenId, uses: number, lastMs: number }
 
+/** A golden machine that was fetched from other plants, and when that was begun (wall clock): what may be given up again. */
+export interface CopyNote { goldenId: GoldenId, atMs: number }
+
 export interface MarkChange { key: string, signed: Uint8Array | undefined }
 
 export interface Records {
@@ -94,6 +97,10 @@ export interface Records {
   /** A machine was made from this golden machine. A clock that went back takes nothing back. The longest unused are forgotten beyond their bound. */
   noteUse (goldenId: GoldenId, atMs: number): void
   templateUses (): TemplateUse[]
+  /** A golden machine is about to be fetched from others; noted again, the later time counts. The oldest notes go beyond their bound: then it stays. */
+  noteCopy (goldenId: GoldenId, atMs: number): void
+  dropCopy (goldenId: GoldenId): void
+  copies (): CopyNote[]
   /** Remembers that a signed call was honoured; false when it was seen before. Entries expire; throws LIMIT when its caller or all have no room. */
   seenCall (call: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean
   close (): void

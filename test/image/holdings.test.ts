@@ -27,6 +27,33 @@ test('a plant tells what it holds a second after a change, then every ten minute
   for (const [i, ms] of times.slice(1).entries()) expect(ms - (times[i] ?? 0)).toBeGreaterThanOrEqual(0.9 * HOLDINGS_EVERY_MS)
 })
 
+test('what is used twice as often as was told, or half, is told at once; less than that with the next telling', () => {
+  const { core } = holdingPlant()
+  const times: number[] = []
+  const use = (atMs: number, uses: number): void => {
+    core.onOwn(atMs, [holding(1, { uses })])
+    times.push(...wakeTo(core, atMs + 2_000).map((one) => one.atMs))
+  }
+  use(0, 0)
+  for (const [i, uses] of [1, 0, 1].entries()) use(10_000 * (i + 1), uses)
+  expect(times).toEqual([1_000])
+  use(50_000, 8)
+  expect(times.at(-1)).toBe(51_000)
+  for (const [i, uses] of [10, 15, 7, 4].entries()) use(60_000 + 10_000 * i, uses)
+  expect(times).toHaveLength(2)
+  use(100_000, 3)
+  expect(times.at(-1)).toBe(101_000)
+})
+
+test('the room that a plant has for copies is heard; of plants that do not tell it there is none', () => {
+  const [a, b, old] = [holdingPlant(), holdingPlant(), holdingPlant()]
+  a.core.onOwn(0, [holding(1, { uses: 3, kept: true })], 512)
+  b.core.onGossip(1_000, a.peer, wakeTo(a.core, 2_000)[0]?.message ?? new Uint8Array())
+  expect(b.core.catalogue.of(a.peer)).toEqual({ holdings: [holding(1, { uses: 3, kept: true })], more: false, roomMiB: 512 })
+  b.core.onGossip(1_000, old.peer, encodeHoldings({ by: old.peer, epoch: 1, seq: 1, holdings: [holding(1)], more: false }, (bytes) => old.key.sign(bytes)))
+  expect(b.core.catalogue.of(old.peer)).toMatchObject({ roomMiB: 0 })
+})
+
 test('a plant whose shelf changes all the time stays within its own rate', () => {
   const { core } = holdingPlant()
   let tellings = 0

@@ -22,6 +22,7 @@ class Commons {
   readonly clock = new FakeClock()
   readonly down = new Set<PeerId>()
   readonly network = new FakeNetwork({ clock: this.clock, reachable: (_from, to) => !this.down.has(to) })
+  readonly gives = new Set<GoldenId>()
   readonly provided = new Map<string, Set<PeerId>>()
   readonly #handlers = new Map<PeerId, (from: PeerId, message: Uint8Array) => unknown>()
   bytes = 0
@@ -57,6 +58,7 @@ async function plant (commons: Commons, options: { gossips?: boolean } = {}): Pr
     clock: commons.clock, random: new FakeRandom(1), pubsub: options.gossips === false ? { publish: async () => {}, subscribe: async () => () => {} } : commons.pubsub(peer), transport, directory: commons.directory(peer),
     signer: key, crypto, log: fakeLog(), inView: (other) => !commons.down.has(other),
     own: {
+      keeps: (id) => shelf.has(id) && !commons.gives.has(id),
       description: (id) => { asked.push(`description ${id}`); return shelf.get(id)?.golden },
       manifest: async (id) => { asked.push(`manifest ${id}`); return shelf.get(id)?.image }
     }
@@ -69,7 +71,7 @@ async function plant (commons: Commons, options: { gossips?: boolean } = {}): Pr
     put (manifest, image = imageOf(manifest)) {
       shelf.set(manifest.golden.goldenId, { golden: manifest.golden, image })
       holdings.push(holdingOf(manifest.golden, { ownBytes: 65_536, totalBytes: 65_536, usedS: 1 }))
-      images.setOwn([...holdings])
+      images.setOwn([...holdings], 0)
     }
   }
 }
@@ -104,6 +106,23 @@ test('a plant that joins learns from a neighbour what others hold, gossip or non
   await commons.clock.advance(100)
   expect(heldBy(late, 'tiny')).toEqual([a.peer])
   expect(b.asked).toEqual([])
+})
+
+test('those that have it and keep it promise to; who gives it up, has none, answers another way or not at all does not', async () => {
+  const commons = new Commons()
+  const [a, b, c, d, old] = [await plant(commons), await plant(commons), await plant(commons), await plant(commons), await plant(commons)]
+  const manifest = image()
+  for (const one of [a, b, d]) one.put(manifest)
+  await commons.clock.advance(2_000)
+  const { goldenId } = manifest.golden
+  commons.down.add(d.peer)
+  await old.images.stop()
+  await old.transport.handle(HOLDINGS_PROTOCOL, HOLDINGS_LIMITS, async (stream) => { await stream.receive(); await stream.send(encode({ holdings: [] })); await stream.close() })
+  const asked = c.images.keptBy([a.peer, b.peer, d.peer, old.peer], goldenId, signal)
+  await commons.clock.advance(10_000)
+  expect((await asked).toSorted()).toEqual([a.peer, b.peer].toSorted())
+  commons.gives.add(goldenId)
+  expect(await c.images.keptBy([a.peer, b.peer], goldenId, signal)).toEqual([])
 })
 
 test('a holder that is down holds nothing, and its golden machine is not offered', async () => {
@@ -169,7 +188,7 @@ test('what gossip leaves out is found through the directory, by name and by id',
   for await (const peer of b.images.providers(many[69]?.golden.goldenId ?? '' as GoldenId, signal)) providers.push(peer)
   expect(providers).toEqual([a.peer])
   const before = commons.provided.size
-  a.images.setOwn([])
+  a.images.setOwn([], 0)
   expect([...commons.provided.values()].every((peers) => peers.size === 0)).toBe(true)
   expect(before).toBe(141)
 })

@@ -116,6 +116,37 @@ describe('a fetch', () => {
     expect(learned).toEqual([32 * PIECE_BYTES / 2_000])
   })
 
+  test('ahead of use gives way to one that is waited for, begins none meanwhile, and goes on afterwards', async () => {
+    const [ahead, ordered] = [await shelved(source, 'ahead', { disk: randomPieces(8) }), await shelved(source, 'ordered', { disk: randomPieces(4) })]
+    const images = fetcher()
+    const first = images.fetchAhead(ahead.goldenId, never)
+    await until(() => swarm.fetches === 1)
+    await swarm.carry(3)
+    const waited = images.fetch(ordered.goldenId, () => {}, never)
+    await expect(first).rejects.toMatchObject({ code: 'LIMIT' })
+    await expect(images.fetchAhead(ahead.goldenId, never)).rejects.toMatchObject({ code: 'LIMIT' })
+    await until(() => swarm.fetches === 2)
+    await swarm.carry(4)
+    expect(await waited).toEqual(ordered)
+    const again = images.fetchAhead(ahead.goldenId, never)
+    await until(() => swarm.fetches === 3)
+    await swarm.carry(5)
+    expect(await again).toEqual(ahead)
+  })
+
+  test('ahead of use goes on when an order wants the same', async () => {
+    const golden = await shelved(source, 'web', { disk: randomPieces(8) })
+    const images = fetcher()
+    const first = images.fetchAhead(golden.goldenId, never).catch((error: unknown) => error)
+    await until(() => swarm.fetches === 1)
+    await swarm.carry(3)
+    const waited = images.fetch(golden.goldenId, () => {}, never)
+    await swarm.carry(5)
+    expect(await waited).toEqual(golden)
+    expect(swarm.fetches).toBe(1)
+    expect(await first).toMatchObject({ code: 'LIMIT' })
+  })
+
   test('is one for all who ask at once, and goes on until the last of them leaves', async () => {
     const golden = await shelved(source, 'web', { disk: randomPieces(8) })
     const images = fetcher()

@@ -5,8 +5,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { ClaimStore } from '../../protocols/claim/index.ts'
 import type { GrantStore, SeenCalls } from '../../protocols/member/index.ts'
-import type { KeyId, PeerId } from '../../protocols/kit/index.ts'
-import { ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
+import type { GoldenId, KeyId, PeerId } from '../../protocols/kit/index.ts'
+import { COPIES_MAX, ENDED_MAX, ENDED_PER_OWNER_MAX, NONCES_PER_CALLER_MAX, ORDERS_KEPT_MAX } from '../../storage/drivers/records-limits.ts'
 import { lockData } from '../../storage/drivers/data-lock.ts'
 import { MIGRATIONS } from '../../storage/drivers/records-schema.ts'
 import { openRecords } from '../../storage/drivers/sqlite-records.ts'
@@ -35,6 +35,19 @@ describe('records', () => {
     records.saveKnownPlants({ peers: ['c'] as PeerId[], atMs: 2 })
     reopen()
     expect(records.knownPlants()).toEqual({ peers: ['c'], atMs: 2 })
+  })
+
+  test('keep what was fetched from others until it is dropped, the later time of one, and no more than their bound', () => {
+    const id = (n: number): GoldenId => n.toString(16).padStart(32, '0') as GoldenId
+    records.noteCopy(id(1), 5)
+    records.noteCopy(id(2), 6)
+    records.noteCopy(id(1), 7)
+    records.dropCopy(id(2))
+    reopen()
+    expect(records.copies()).toEqual([{ goldenId: id(1), atMs: 7 }])
+    for (let n = 0; n < COPIES_MAX; n++) records.noteCopy(id(1_000 + n), 100 + n)
+    expect(records.copies()).toHaveLength(COPIES_MAX)
+    expect(records.copies().some(({ goldenId }) => goldenId === id(1))).toBe(false)
   })
 
   test('keep a machine whole when they are opened again', () => {

@@ -42,6 +42,8 @@ export interface FetcherComponents {
   freeDiskBytes: () => number | undefined
   /** How fast fetches are. */
   learn: (bytesPerMs: number) => void
+  /** It is about to be fetched: noted before anything of it is here. */
+  onBegin?: (goldenId: GoldenId) => void
 }
 
 interface Job { done: Promise<Golden>, late: LateFetch | undefined, waiters: number, stop: AbortController, heldBytes: number, followers: Set<(progress: ImageProgress) => void> }
@@ -60,6 +62,9 @@ export class ImageFetcher {
   readonly #c: FetcherComponents
   readonly #packs: PackFetches
   readonly #jobs = new Map<GoldenId, Job>()
+  /** Fetches that somebody waits for, and what ends the others while there are any. */
+  #waitedFor = 0
+  readonly #ahead = new Set<AbortController>()
 
   constructor (components: FetcherComponents) {
     this.#c = components
@@ -74,6 +79,35 @@ export class ImageFetcher {
 
   /** Resolves with the golden machine on the shelf. Throws GOLDEN_UNKNOWN, MANIFEST_INVALID, DISK_FULL, FETCH_STALLED, LIMIT, or the signal's reason. */
   async fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal, late?: LateFetch): Promise<Golden> {
+    signal.throwIfAborted()
+    this.#waitedFor++
+    for (const stop of this.#ahead) stop.abort(givesWay(goldenId))
+    try {
+      return await this.#fetch(goldenId, onProgress, signal, late)
+    } finally {
+      this.#waitedFor--
+    }
+  }
+
+  /** As `fetch`, ahead of use: throws LIMIT as soon as somebody waits for a fetch, and goes on from there when it is asked for again. */
+  async fetchAhead (goldenId: GoldenId, signal: AbortSignal): Promise<Golden> {
+    if (this.#waitedFor > 0) throw givesWay(goldenId)
+    const stop = new AbortController()
+    this.#ahead.add(stop)
+    try {
+      return await this.#fetch(goldenId, () => {}, AbortSignal.any([signal, stop.signal]))
+    } finally {
+      this.#ahead.delete(stop)
+    }
+  }
+
+  /** A piece that a machine waits for; see PackFetches. */
+  async urgent (piece: { pack: Pack, index: number }, signal: AbortSignal): Promise<void> { await this.#packs.urgent(piece, signal) }
+
+  /** Ends all of them; what has come stays on the disk. */
+  stop (): void { for (const job of this.#jobs.values()) job.stop.abort(new PlantError('INTERRUPTED')) }
+
+  async #fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal, late?: LateFetch): Promise<Golden> {
     signal.throwIfAborted()
     const there = this.#shelved(goldenId)
     if (there !== undefined) return there
@@ -92,14 +126,9 @@ export class ImageFetcher {
     }
   }
 
-  /** A piece that a machine waits for; see PackFetches. */
-  async urgent (piece: { pack: Pack, index: number }, signal: AbortSignal): Promise<void> { await this.#packs.urgent(piece, signal) }
-
-  /** Ends all of them; what has come stays on the disk. */
-  stop (): void { for (const job of this.#jobs.values()) job.stop.abort(new PlantError('INTERRUPTED')) }
-
   #begin (goldenId: GoldenId, late: LateFetch | undefined): Job {
     if (this.#jobs.size >= FETCHES_MAX) throw new PlantError('LIMIT', { bound: 'fetches at once', max: FETCHES_MAX })
+    this.#c.onBegin?.(goldenId)
     const job: Job = { stop: new AbortController(), late, waiters: 0, heldBytes: 0, followers: new Set(), done: Promise.resolve() as never }
     job.done = this.#bring(goldenId, job)
     this.#jobs.set(goldenId, job)
@@ -210,6 +239,9 @@ export class ImageFetcher {
 
   #shelved (goldenId: GoldenId): Golden | undefined { return this.#c.warehouse.list().find((golden) => golden.goldenId === goldenId) }
 }
+
+/** Why a fetch ahead of use ends. */
+function givesWay (goldenId: GoldenId): PlantError { return new PlantError('LIMIT', { goldenId, bound: 'fetches ahead of use while others are waited for', max: 0 }) }
 
 /** A fetch's progress as a step of an order's. */
 export function progressText ({ bytes, totalBytes, leftS }: ImageProgress): string {

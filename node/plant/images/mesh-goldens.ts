@@ -25,6 +25,19 @@ export interface MeshGoldensComponents {
   learn: (bytesPerMs: number) => void
   /** Absent: machines start only from what has come whole. */
   lateDisk?: LateDiskParts
+  /** A golden machine of others is about to come here. */
+  onBegin?: (goldenId: GoldenId) => void
+  /** What else is told of what is here; asked at each telling. */
+  telling?: () => HoldingsTelling | undefined
+}
+
+/** What the life cycle knows of golden machines here, for others to hear. */
+export interface HoldingsTelling {
+  /** Uses an hour. */
+  uses (goldenId: GoldenId): number
+  /** Whether this plant does not give it up. */
+  isKept (golden: Golden): boolean
+  roomBytes (): number
 }
 
 /** A golden machine of the mesh, for people. */
@@ -54,6 +67,8 @@ export interface MeshGoldens {
   choices (order: Order, sought: Sought, signal: AbortSignal): Promise<Choice[]>
   /** As `MeshImages` has them. */
   held (os?: string): HeldImage[]
+  told (peer: PeerId): { more: boolean, roomMiB: number } | undefined
+  keptBy (peers: readonly PeerId[], goldenId: GoldenId, signal: AbortSignal): Promise<PeerId[]>
   describe (goldenIds: readonly GoldenId[], signal: AbortSignal): Promise<Golden[]>
   /** The choice again, with its manifest opened; undefined when nobody has a sound one. Throws the signal's reason only. */
   confirmed (choice: Choice, signal: AbortSignal): Promise<Choice | undefined>
@@ -61,6 +76,14 @@ export interface MeshGoldens {
   hasRoom (bytes: number): boolean
   /** Resolves with the golden machine on the shelf; see ImageFetcher. */
   fetch (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<Golden>
+  /** As `fetch`, giving way to it; see ImageFetcher. */
+  fetchAhead (goldenId: GoldenId, signal: AbortSignal): Promise<Golden>
+  /** Bytes of its own pack, of what is on the shelf; undefined until it was told, or where it is not offered. */
+  ownBytes (goldenId: GoldenId): number | undefined
+  /** Of those that are not on the shelf, the ones that have begun to come. */
+  incoming (): GoldenId[]
+  /** Tells what is here with its uses as they are now; at once only what has changed much. */
+  tell (): void
   /** Machines that start before all has come; absent where there are none. */
   readonly late: LateDisks | undefined
   /** A machine was made from it. */
@@ -142,6 +165,20 @@ class MeshGoldensService implements MeshGoldens {
     return this.#fetcher.fetch(goldenId, onProgress, AbortSignal.any([signal, this.#lifetime.signal]))
   }
 
+  told (peer: PeerId): { more: boolean, roomMiB: number } | undefined { return this.#c.mesh.told(peer) }
+
+  async keptBy (peers: readonly PeerId[], goldenId: GoldenId, signal: AbortSignal): Promise<PeerId[]> { return this.#c.mesh.keptBy(peers, goldenId, signal) }
+
+  async fetchAhead (goldenId: GoldenId, signal: AbortSignal): Promise<Golden> {
+    return this.#fetcher.fetchAhead(goldenId, AbortSignal.any([signal, this.#lifetime.signal]))
+  }
+
+  ownBytes (goldenId: GoldenId): number | undefined { return this.#sizes.get(goldenId)?.ownBytes }
+
+  incoming (): GoldenId[] { return this.#c.store.incoming().map(({ goldenId }) => goldenId) }
+
+  tell (): void { this.#tell() }
+
   used (goldenId: GoldenId): void { this.#usedMs.set(goldenId, this.#c.clock.nowMs()) }
 
   list (): MeshGolden[] {
@@ -190,7 +227,7 @@ class MeshGoldensService implements MeshGoldens {
       this.#tellAgain = true
       return
     }
-    this.#telling = this.#holdings().then((holdings) => { if (!this.#lifetime.ended) this.#c.mesh.setOwn(holdings) }).catch((error: unknown) => {
+    this.#telling = this.#holdings().then((holdings) => { if (!this.#lifetime.ended) this.#c.mesh.setOwn(holdings, Math.floor((this.#c.telling?.()?.roomBytes() ?? 0) / 2 ** 20)) }).catch((error: unknown) => {
       this.#c.log.warn({ code: asPlantError(error).code, error: String(error) }, 'what is on the shelf could not be told to the others')
     }).finally(() => {
       this.#telling = undefined
@@ -206,6 +243,7 @@ class MeshGoldensService implements MeshGoldens {
     const ids = new Set(shelf.map(({ goldenId }) => goldenId))
     for (const known of [this.#sizes, this.#usedMs]) for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
     const holdings: Holding[] = []
+    const telling = this.#c.telling?.()
     for (const golden of shelf) {
       const sizes = this.#sizes.get(golden.goldenId) ?? sizesOf(await this.#c.store.manifestOf(golden.goldenId))
       if (sizes === undefined) continue
@@ -213,7 +251,8 @@ class MeshGoldensService implements MeshGoldens {
       holdings.push(holdingOf(golden, {
         ...sizes,
         ...(golden.publisher !== undefined && { publisher: golden.publisher }),
-        usedS: Math.floor((this.#usedMs.get(golden.goldenId) ?? golden.createdAtMs) / 1_000)
+        usedS: Math.floor((this.#usedMs.get(golden.goldenId) ?? golden.createdAtMs) / 1_000),
+        ...(telling !== undefined && { uses: Math.round(telling.uses(golden.goldenId)), kept: telling.isKept(golden) })
       }))
     }
     return holdings

@@ -30,6 +30,9 @@ export interface TemplateDeskComponents {
 /** Golden machines that one removal takes off: all sizes of all versions of a series are fewer. */
 export const REMOVED_AT_ONCE_MAX = 64
 
+/** Plants that an error names. */
+const SILENT_NAMED_MAX = 8
+
 /** `silent`: plants that did not say whether they use it. */
 export interface Removed { removed: string[], silent: PeerId[] }
 
@@ -39,6 +42,7 @@ export class TemplateDesk {
   readonly #c: TemplateDeskComponents
   readonly #self: KeyId
   readonly #uses: Map<string, TemplateUse>
+  readonly #onUse = new Set<(goldenId: GoldenId) => void>()
   #sweeping: Promise<void> = Promise.resolve()
 
   constructor (components: TemplateDeskComponents) {
@@ -68,6 +72,9 @@ export class TemplateDesk {
     return [...soughtNames(os, {}, this.facts), ...[...this.facts.labelled(os)].map(({ goldenId }) => goldenId)]
   }
 
+  /** Called at each use. */
+  onUse (fn: (goldenId: GoldenId) => void): void { this.#onUse.add(fn) }
+
   /** A machine is made from it. That it cannot be written down does not keep the machine from being made. */
   used (goldenId: GoldenId): void {
     const atMs = this.#c.clock.nowMs()
@@ -78,6 +85,24 @@ export class TemplateDesk {
       this.#c.log.warn({ goldenId, error: String(error) }, 'the use of a golden machine could not be written down')
     }
     this.#uses.set(goldenId, { goldenId, uses: (before?.uses ?? 0) + 1, lastMs: Math.max(before?.lastMs ?? 0, atMs) })
+    for (const fn of this.#onUse) fn(goldenId)
+  }
+
+  /** Wall clock of its last use at this plant. */
+  lastUsedHereMs (goldenId: GoldenId): number | undefined { return this.#uses.get(goldenId)?.lastMs }
+
+  /**
+   * Removes what this plant made from every plant, as its own decision. Throws GOLDEN_UNKNOWN, TEMPLATE_IN_USE, also when a plant in view does not say whether it uses
+   * it, or as `Marks.publish`.
+   */
+  async dispose (goldenId: GoldenId, signal: AbortSignal): Promise<void> {
+    const known = (await this.#known(signal)).map(({ golden }) => golden)
+    const golden = known.find((one) => one.goldenId === goldenId && one.publisher === this.#self)
+    if (golden === undefined) throw new PlantError('GOLDEN_UNKNOWN', { goldenId })
+    const silent = await this.#refuseInUse([golden], known, signal)
+    if (silent.length > 0) throw new PlantError('TEMPLATE_IN_USE', { templates: [versionName(golden)], silent: silent.slice(0, SILENT_NAMED_MAX) })
+    this.#c.marks.publish(signMark(this.#c.signer, { by: this.#self, goldenId, kind: 'removed', name: golden.name, version: versionOf(golden), atMs: this.#c.clock.nowMs() }))
+    await this.#sweep()
   }
 
   /** Templates here and elsewhere, those that are removed left out; with an expression, those that it holds for. Throws EXPRESSION_INVALID. */

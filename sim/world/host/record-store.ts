@@ -1,6 +1,6 @@
 /** What lies on a plant's disk of its records: outlives the process that wrote it. */
 import type { GoldenId, KeyId, VmId } from '../../../protocols/kit/index.ts'
-import type { DecisionRecord, GrantRecord, KnownPlantsRecord, MachineRecord, TemplateUse } from '../../../storage/records/records.ts'
+import type { CopyNote, DecisionRecord, GrantRecord, KnownPlantsRecord, MachineRecord, TemplateUse } from '../../../storage/records/records.ts'
 
 /** The records of one host's disk. */
 export class RecordStore {
@@ -15,6 +15,7 @@ export class RecordStore {
   knownPlants: KnownPlantsRecord = { peers: [], atMs: 0 }
   readonly marks = new Map<string, Uint8Array>()
   readonly templateUses = new Map<GoldenId, TemplateUse>()
+  readonly copies = new Map<GoldenId, CopyNote>()
   readonly nonces = new Map<string, { caller: KeyId, untilMs: number }>()
 }
 

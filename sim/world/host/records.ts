@@ -3,7 +3,7 @@
  * write is there when the call returns, and nothing of it when the process dies at it.
  */
 import { PlantError, type Clock, type GoldenId, type KeyId, type VmId } from '../../../protocols/kit/index.ts'
-import { ENDED_STATES, type ClaimChange, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type MarkChange, type Records, type TemplateUse, type Whose } from '../../../storage/records/records.ts'
+import { ENDED_STATES, type ClaimChange, type CopyNote, type DecisionRecord, type GrantRecord, type KnownPlantsRecord, type MachineRecord, type MachineState, type MarkChange, type Records, type TemplateUse, type Whose } from '../../../storage/records/records.ts'
 import type { Life } from '../life.ts'
 import type { SimHost } from './host.ts'
 import { decisionKey, type RecordStore } from './record-store.ts'
@@ -11,6 +11,7 @@ import { decisionKey, type RecordStore } from './record-store.ts'
 /** As in `storage/drivers/records-limits.ts`. */
 export const ORDERS_KEPT_MAX = 10_000
 export const TEMPLATE_USES_MAX = 4_096
+export const COPIES_MAX = 4_096
 export const NONCES_MAX = 200_000
 export const NONCES_PER_CALLER_MAX = 20_000
 
@@ -136,6 +137,18 @@ export class SimRecords implements Records {
   }
 
   templateUses (): TemplateUse[] { return [...this.#store.templateUses.values()] }
+
+  noteCopy (goldenId: GoldenId, atMs: number): void {
+    if (!this.#may()) return
+    const { copies } = this.#store
+    copies.set(goldenId, { goldenId, atMs })
+    const oldest = copies.size > COPIES_MAX ? [...copies.values()].sort((a, b) => a.atMs - b.atMs)[0] : undefined
+    if (oldest !== undefined) copies.delete(oldest.goldenId)
+  }
+
+  dropCopy (goldenId: GoldenId): void { if (this.#may()) this.#store.copies.delete(goldenId) }
+
+  copies (): CopyNote[] { return [...this.#store.copies.values()] }
 
   seenCall ({ caller, nonce }: { caller: KeyId, nonce: string }, expiresAtMs: number): boolean {
     if (!this.#may()) return true

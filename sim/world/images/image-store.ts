@@ -44,6 +44,20 @@ export class SimImageStore implements ImageStore {
     return this.#begin(opened)
   }
 
+  /** What has left the shelf is gone, with the packs that nothing else needs. */
+  sweep (): void {
+    const { disk, host } = this.#c
+    for (const [goldenId, { incoming }] of disk.images) if (!incoming && !host.shelf.has(goldenId)) disk.images.delete(goldenId)
+    const needed = new Set([...disk.images.values()].flatMap(({ manifest }) => manifest.packs.map(({ infoHash }) => infoHash)))
+    let gone = false
+    for (const infoHash of disk.packs.keys()) {
+      if (needed.has(infoHash)) continue
+      disk.packs.delete(infoHash)
+      gone = this.#packs.delete(infoHash) || gone
+    }
+    if (gone) for (const listener of this.#listeners) listener()
+  }
+
   incoming (): Incoming[] { return [...this.#incoming.values()] }
 
   packs (): Pack[] { return [...this.#packs.values()] }

@@ -60,6 +60,9 @@ export const recordsThatLag: Compose = async (init, c, signal) => {
     marks: () => records.marks(),
     noteUse: (goldenId, atMs) => { records.noteUse(goldenId, atMs) },
     templateUses: () => records.templateUses(),
+    noteCopy: (goldenId, atMs) => { records.noteCopy(goldenId, atMs) },
+    dropCopy: (goldenId) => { records.dropCopy(goldenId) },
+    copies: () => records.copies(),
     dropMachine: (vmId) => {
       late.delete(vmId)
       records.dropMachine(vmId)
