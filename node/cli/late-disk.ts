@@ -14,6 +14,7 @@ export function lateDiskParts ({ dataDir, warehouse, log }: { dataDir: string, w
   const sockets = join(dataDir, 'disks')
   return {
     file: GOLDEN_FILES.disk,
+    memoryFile: GOLDEN_FILES.ram,
     arrivedFiles: async (goldenId, signal) => warehouse.arrivedFiles(goldenId, signal),
     async serve (goldenId, source) {
       await mkdir(sockets, { recursive: true, mode: 0o700 })

@@ -131,6 +131,7 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     time.begin('configure')
     const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
     time.end()
+    void c.images?.late?.looked(golden.goldenId, live)
     const outputs = new Outputs()
     outputs.add(chosen.outputs)
     outputs.add(configured.outputs, configured.outputsDropped)
