@@ -16,6 +16,8 @@ export interface Choice {
   missingBytes: number
   /** Of what is missing, what must come before a machine of its size starts, when that is not all. */
   startBytes?: number
+  /** Of any size: its disk is booted while it is coming. */
+  boots?: boolean
   here?: true
 }
 

@@ -86,7 +86,7 @@ export function plan (order: Order, goldens: readonly Golden[], fingerprint: str
   const figures = more.figures ?? FIGURES_AT_FIRST
   let best: Candidate | undefined
   let near: Near | undefined
-  for (const { golden, missingBytes, startBytes = missingBytes, here } of may.choices) {
+  for (const { golden, missingBytes, startBytes = missingBytes, boots = false, here } of may.choices) {
     const clause = unfit(order, golden, isa, may.exact)
     if (clause !== undefined) {
       near = nearer(near, golden, clause, 0)
@@ -95,8 +95,8 @@ export function plan (order: Order, goldens: readonly Golden[], fingerprint: str
     const { cpus, memoryMiB } = golden.hardware
     const resize = cpus !== order.hardware.cpus || memoryMiB !== order.hardware.memoryMiB || golden.lineFingerprint !== fingerprint
     const named = may.exact || isNamed(order, golden)
-    // Another size is booted from the whole disk.
-    const waitBytes = resize ? missingBytes : startBytes
+    // Another size of what was suspended is booted from the whole disk.
+    const waitBytes = resize && !boots ? missingBytes : startBytes
     const candidateOf = (nodes: Candidate['nodes'], left: number): Candidate => ({
       golden, here: here === true, resize, nodes, left, missingBytes, startBytes: waitBytes, bytes: bytesOf(golden.files), distanceMs: left * figures.actionMs + waitBytes / figures.fetchBytesPerMs + (resize ? figures.bootMs : 0)
     })

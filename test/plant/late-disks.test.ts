@@ -69,6 +69,7 @@ function lateDisks (): LateDisks {
     parts: {
       file: 'disk',
       memoryFile: 'ram',
+      boots: () => false,
       arrivedFiles: async (id, signal) => here.arrivedFiles(id, signal),
       serve: async (_, of) => {
         const one = { source: of, stopped: false }

@@ -56,6 +56,8 @@ describe('the least time to the machine', () => {
     const remote = (more: Partial<Golden> = {}): unknown => plan(orderOf(actions), [goldenOf([])], 'line', { figures, remote: [{ ...away(goldenOf(actions, more), 300 * MIB), startBytes: 20 * MIB }] })
     expect(remote()).toMatchObject({ fetchBytes: 300 * MIB, startBytes: 20 * MIB })
     expect(remote({ lineFingerprint: 'another' })).toMatchObject({ fetchBytes: 0, startBytes: 0 })
+    const bare = { ...away(goldenOf(chain(40), { lineFingerprint: '' }), 300 * MIB), startBytes: 20 * MIB, boots: true }
+    expect(plan(orderOf(chain(40)), [goldenOf([])], 'line', { figures, remote: [bare] })).toMatchObject({ resize: true, fetchBytes: 300 * MIB, startBytes: 20 * MIB })
     expect(plan(orderOf(actions), [], 'line', { figures, remote: [away(goldenOf(actions))] })).toMatchObject({ fetchBytes: MIB, startBytes: MIB })
   })
 

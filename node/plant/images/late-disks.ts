@@ -7,6 +7,7 @@
  */
 import { PlantError, asPlantError, type Clock, type GoldenId, type Log } from '../../../protocols/kit/index.ts'
 import { PIECE_BYTES } from '../../../protocols/image/index.ts'
+import type { Golden } from '../../../protocols/order/golden.ts'
 import type { BlockSource } from '../../../storage/nbd/block-source.ts'
 import { BootTrace, runsOf, traced } from '../../../storage/nbd/boot-trace.ts'
 import type { ArrivingFiles, ImageStore, LazyImage } from '../../../storage/warehouse/image-store.ts'
@@ -22,6 +23,8 @@ export interface LateDiskParts {
   file: string
   /** And of the memory that machines resume from. */
   memoryFile: string
+  /** Whether a machine of any size can be booted from its disk as it is. */
+  boots (golden: Golden): boolean
   arrivedFiles: ArrivingFiles['arrivedFiles']
   /** Serves a disk until it is stopped; for one golden machine always at the same path. */
   serve (goldenId: GoldenId, source: BlockSource): Promise<ServedDisk>
@@ -84,6 +87,9 @@ export class LateDisks {
 
   /** The file that need not be here when a machine starts. */
   get file (): string { return this.#c.parts.file }
+
+  /** Whether a machine of this size can be started while the disk is coming: as it was suspended, or, when it never was, booted. */
+  startsAt ({ golden, resize }: { golden: Golden, resize: boolean }): boolean { return !resize || this.#c.parts.boots(golden) }
 
   /** Resolves when a machine can be started from it. Throws as ImageFetcher.fetch. */
   async startable (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<LateHold> {

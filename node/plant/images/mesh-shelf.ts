@@ -20,7 +20,7 @@ export interface MeshShelfComponents {
   warehouse: Pick<Warehouse, 'list'>
   isa: string
   /** Absent: machines start only from what has come whole. */
-  lateDisk?: Pick<LateDiskParts, 'file' | 'traces'>
+  lateDisk?: Pick<LateDiskParts, 'file' | 'traces' | 'boots'>
 }
 
 /** Golden machines elsewhere that are described for one order. */
@@ -108,7 +108,7 @@ export class MeshShelf {
     if (lateDisk === undefined || manifest === undefined) return choice
     const runs = await lateDisk.traces.get(choice.golden.goldenId, lateDisk.file)
     const startBytes = missingToStart(manifest, new Map(store.packs().map((pack) => [pack.infoHash, pack])), { name: lateDisk.file, runs })
-    return startBytes === undefined ? choice : { ...choice, startBytes }
+    return startBytes === undefined ? choice : { ...choice, startBytes, boots: lateDisk.boots(choice.golden) }
   }
 
   #open (goldenId: GoldenId): Promise<unknown> {
