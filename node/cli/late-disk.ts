@@ -6,7 +6,7 @@ import { BootTraces } from '../../storage/drivers/boot-traces.ts'
 import type { FsWarehouse } from '../../storage/drivers/fs-warehouse.ts'
 import { nbdServer } from '../../storage/drivers/nbd-server.ts'
 import { shortPath } from '../drivers/socket-path.ts'
-import { GOLDEN_FILES } from '../lines/qemu/parts.ts'
+import { GOLDEN_FILES, partsOf } from '../lines/qemu/parts.ts'
 import type { LateDiskParts } from '../plant/images/late-disks.ts'
 
 /** For the QEMU line. */
@@ -14,6 +14,11 @@ export function lateDiskParts ({ dataDir, warehouse, log }: { dataDir: string, w
   const sockets = join(dataDir, 'disks')
   return {
     file: GOLDEN_FILES.disk,
+    memoryFile: GOLDEN_FILES.ram,
+    boots (golden) {
+      const { suspended, seed } = partsOf(golden)
+      return !suspended && !seed
+    },
     arrivedFiles: async (goldenId, signal) => warehouse.arrivedFiles(goldenId, signal),
     async serve (goldenId, source) {
       await mkdir(sockets, { recursive: true, mode: 0o700 })

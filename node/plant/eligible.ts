@@ -11,7 +11,15 @@ import { whose } from '../../protocols/order/versions.ts'
 export const BUILT_IN_FAMILIES: readonly string[] = ['tiny', 'debian']
 
 /** A golden machine that may be chosen, and what of it is not here. `here`: it is on this plant's shelf. */
-export interface Choice { golden: Golden, missingBytes: number, here?: true }
+export interface Choice {
+  golden: Golden
+  missingBytes: number
+  /** Of what is missing, what must come before a machine of its size starts, when that is not all. */
+  startBytes?: number
+  /** Of any size: its disk is booted while it is coming. */
+  boots?: boolean
+  here?: true
+}
 
 /** `ambiguous`: the order names a golden machine of somebody, and several have one of that name. */
 export type Eligible = { kind: 'choices', choices: Choice[] } | { kind: 'ambiguous', choices: Choice[] }

@@ -85,7 +85,7 @@ export async function makeMachine (machine: MachineOrder, c: MakeComponents, hoo
         time.begin('plan')
         const chosen = await planPatiently(order, { owner, domainKey }, { ...c, figures: c.figures() }, signal)
         if (!chosen.fits) throw new PlantError('GOLDEN_UNKNOWN', { os: order.software.os, refusal: chosen.refusal })
-        const isStartable = late?.goldenId === chosen.golden.goldenId && !chosen.resize
+        const isStartable = late?.goldenId === chosen.golden.goldenId && c.images?.late?.startsAt(chosen) === true
         if (chosen.here || !isStartable) return chosen.here ? { made: await makeFrom(chosen, machine, c, hooks, signal) } : { fetch: chosen }
         const made = await makeFrom(chosen, machine, c, hooks, signal, late)
         late = undefined // It goes with the machine.
@@ -107,7 +107,8 @@ export async function makeMachine (machine: MachineOrder, c: MakeComponents, hoo
 async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal, late?: LateHold): Promise<Made> {
   const { time } = hooks
   let golden = chosen.golden
-  if (chosen.resize) {
+  const resize = chosen.resize && late === undefined
+  if (resize) {
     time.begin('resize')
     golden = await c.resizer.resized(golden, order.hardware, signal)
   }
@@ -123,7 +124,9 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     c.images?.used(golden.goldenId)
     c.templates.used(golden.goldenId)
     const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
-    live = await cloned({ vmId, golden, mac: identity.mac, diskMiB: order.hardware.diskMiB }, late, c, time, signal)
+    // Of one that was never suspended, the size is the order's.
+    const { cpus, memoryMiB } = order.hardware
+    live = await cloned({ vmId, golden: { ...golden, hardware: { ...golden.hardware, cpus, memoryMiB } }, mac: identity.mac, diskMiB: order.hardware.diskMiB }, late, c, time, signal)
     hooks.onCloned(live)
     const alive = AbortSignal.any([signal, deathOf(live)])
     time.begin('identity')
@@ -131,13 +134,14 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     time.begin('configure')
     const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
     time.end()
+    void c.images?.late?.looked(golden.goldenId, live)
     const outputs = new Outputs()
     outputs.add(chosen.outputs)
     outputs.add(configured.outputs, configured.outputsDropped)
     if (outputs.dropped.count > 0) c.log.warn({ vmId, ...outputs.dropped }, 'outputs of a machine were left out')
     // From a served disk it takes as long as the link.
     if (late === undefined) hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
-    if (chosen.resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
+    if (resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
     return {
       live,
       golden,
@@ -157,15 +161,16 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
 }
 
 /** Resolves once the golden machine is on the shelf here, or, with what is held of its disk, all that machines start from. */
-async function fetched ({ golden, resize }: Production, { images }: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<LateHold | undefined> {
+async function fetched (chosen: Production, { images }: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<LateHold | undefined> {
+  const { golden } = chosen
   const onProgress = (progress: ImageProgress): void => {
     const share = progress.totalBytes === 0 ? 1 : progress.bytes / progress.totalBytes
     hooks.onProgress(progressText(progress), PHASE_SHARES.fetch + FETCH_SHARE * share)
   }
   try {
-    // Another size is booted from the whole disk.
-    const late = resize ? undefined : images?.late
-    if (late !== undefined && golden.files.some(({ name }) => name === late.file)) return await late.startable(golden.goldenId, onProgress, signal)
+    const late = images?.late
+    // Another size of what was suspended is booted from the whole disk.
+    if (late?.startsAt(chosen) === true && golden.files.some(({ name }) => name === late.file)) return await late.startable(golden.goldenId, onProgress, signal)
     await images?.fetch(golden.goldenId, onProgress, signal)
     return undefined
   } catch (cause) {

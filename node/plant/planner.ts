@@ -27,6 +27,8 @@ export interface Production {
   here: boolean
   /** Bytes of it that are not here yet. */
   fetchBytes: number
+  /** Of these, those that must come before the machine starts. */
+  startBytes: number
   /** The golden machine is of another size or was suspended on another production line: its disk is booted once at the order's size first. */
   resize: boolean
   /** In the order in which they were done. */
@@ -84,7 +86,7 @@ export function plan (order: Order, goldens: readonly Golden[], fingerprint: str
   const figures = more.figures ?? FIGURES_AT_FIRST
   let best: Candidate | undefined
   let near: Near | undefined
-  for (const { golden, missingBytes, here } of may.choices) {
+  for (const { golden, missingBytes, startBytes = missingBytes, boots = false, here } of may.choices) {
     const clause = unfit(order, golden, isa, may.exact)
     if (clause !== undefined) {
       near = nearer(near, golden, clause, 0)
@@ -93,8 +95,10 @@ export function plan (order: Order, goldens: readonly Golden[], fingerprint: str
     const { cpus, memoryMiB } = golden.hardware
     const resize = cpus !== order.hardware.cpus || memoryMiB !== order.hardware.memoryMiB || golden.lineFingerprint !== fingerprint
     const named = may.exact || isNamed(order, golden)
+    // Another size of what was suspended is booted from the whole disk.
+    const waitBytes = resize && !boots ? missingBytes : startBytes
     const candidateOf = (nodes: Candidate['nodes'], left: number): Candidate => ({
-      golden, here: here === true, resize, nodes, left, missingBytes, bytes: bytesOf(golden.files), distanceMs: left * figures.actionMs + missingBytes / figures.fetchBytesPerMs + (resize ? figures.bootMs : 0)
+      golden, here: here === true, resize, nodes, left, missingBytes, startBytes: waitBytes, bytes: bytesOf(golden.files), distanceMs: left * figures.actionMs + waitBytes / figures.fetchBytesPerMs + (resize ? figures.bootMs : 0)
     })
     // If all that it has done counts, it leaves this much; what even then is no better than the best need not be compared.
     if (best !== undefined && compare(candidateOf([], Math.max(0, graph.actions.length - golden.actionsDone.length)), best) > 0) continue
@@ -140,6 +144,7 @@ interface Candidate {
   nodes: (Match & { matches: true })['nodes']
   left: number
   missingBytes: number
+  startBytes: number
   bytes: number
   /** What of the time to the machine depends on the choice: fetching, booting once, actions. */
   distanceMs: number
@@ -183,7 +188,7 @@ function production (best: Candidate, graph: OrderGraph): Production {
     taken.add(node)
     skipped.push({ id: action.id, digest: done.digest, outputs: done.outputs })
   }
-  return { fits: true, golden: best.golden, here: best.here, fetchBytes: best.missingBytes, resize: best.resize, skipped, remainder: graph.actions.filter((_, node) => !taken.has(node)), outputs }
+  return { fits: true, golden: best.golden, here: best.here, fetchBytes: best.missingBytes, startBytes: best.startBytes, resize: best.resize, skipped, remainder: graph.actions.filter((_, node) => !taken.has(node)), outputs }
 }
 
 /** The order says a name that several have given; only the id, or an order of the owner's domain, says which. */

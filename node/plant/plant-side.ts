@@ -149,11 +149,11 @@ export class OrderDesk implements PlantSide {
       const reason: Reason = { code: `GOLDEN_${clause}`, clause: field, have: found, need: wanted, waitHelps: false }
       return { found: false, reasons: [change === undefined ? reason : { ...reason, smallestChange: { attribute: field, ...change } }] }
     }
-    const { golden, fetchBytes, resize, remainder } = chosen
+    const { golden, fetchBytes, startBytes, resize, remainder } = chosen
     if (fetchBytes > 0 && this.#c.images?.hasRoom(fetchBytes) === false) {
       return { found: false, reasons: [{ code: 'DISK_FULL', clause: `room to fetch ${golden.name}`, need: fetchBytes, waitHelps: true }] }
     }
-    return { found: true, outline: { goldenId: golden.goldenId, actionsLeft: remainder.length, fetchBytes, resize } }
+    return { found: true, outline: { goldenId: golden.goldenId, actionsLeft: remainder.length, fetchBytes: startBytes, resize } }
   }
 
   #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {

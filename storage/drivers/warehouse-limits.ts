@@ -29,7 +29,7 @@ export const RENDERED_LOOK_MS = 60_000
  * before it only add what it no longer had.
  */
 export const BASES_MAX = 16
-/** Orders of boots that are kept, one a golden machine. */
-export const BOOT_TRACES_MAX = 256
+/** Orders of reads that are kept: of the disk and of the memory of so many golden machines at most. */
+export const BOOT_TRACES_MAX = 2 * 128
 /** One of them: TRACE_PIECES_MAX runs of some 12 characters. */
 export const BOOT_TRACE_BYTES_MAX = 512 * 1024

@@ -29,7 +29,7 @@ let here: FsWarehouse
 let clock: FakeClock
 let goldenId: GoldenId
 let fetches: Carried[] = []
-let kept: unknown
+let kept: Record<string, unknown>
 let served: { source: BlockSource, stopped: boolean } | undefined
 let late: LateDisks
 
@@ -38,7 +38,7 @@ beforeEach(async () => {
   source = await openAt(join(dir, 'source'))
   here = await openAt(join(dir, 'here'))
   clock = new FakeClock()
-  ;[fetches, kept, served] = [[], undefined, undefined]
+  ;[fetches, kept, served] = [[], {}, undefined]
   goldenId = (await shelved(source, 'web', { ram: RAM, disk: DISK })).goldenId
   late = lateDisks()
 })
@@ -68,13 +68,15 @@ function lateDisks (): LateDisks {
     clock, log, store: here, warehouse: here, fetcher,
     parts: {
       file: 'disk',
+      memoryFile: 'ram',
+      boots: () => false,
       arrivedFiles: async (id, signal) => here.arrivedFiles(id, signal),
       serve: async (_, of) => {
         const one = { source: of, stopped: false }
         served = one
         return { socketPath: 'socket', stop: async () => { one.stopped = true } }
       },
-      traces: { get: async () => kept, put: async (_, runs) => { kept = runs } }
+      traces: { get: async (_, file) => kept[file], put: async (_, file, runs) => { kept[file] = runs } }
     }
   })
 }
@@ -118,12 +120,12 @@ test('what machines start from comes first, a read fetches what it needs, and th
   fetches[1]?.end()
   await until(() => served?.stopped === true)
   expect(await readFile(paths[0] ?? '')).toEqual(DISK)
-  expect(kept).toEqual([[2, 1]])
+  expect(kept).toEqual({ disk: [[2, 1]] })
   expect(here.list().map((golden) => golden.goldenId)).toEqual([goldenId])
 })
 
 test('the rest comes in the order of a recorded boot; what is no order is not followed', async () => {
-  kept = [[5, 2], [0, 1]]
+  kept = { disk: [[5, 2], [0, 1]] }
   const hold = await started()
   const { pack, order = [] } = fetches[1] ?? {}
   const first = source.packs().find(({ infoHash }) => infoHash === pack?.infoHash)
@@ -131,11 +133,29 @@ test('the rest comes in the order of a recorded boot; what is no order is not fo
   expect(read).toEqual([5, 6, 0].map((at) => DISK.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES)))
   hold.release()
   await until(() => served?.stopped === true)
-  kept = [[7, 2]]
+  kept = { disk: [[7, 2]] }
   const again = late.startable(goldenId, () => {}, never)
   await until(() => fetches.length === 3)
   expect(fetches[2]?.order).toEqual([])
   ;(await again).release()
+})
+
+test('what resumes looked at of the memory is kept, and comes after the small files and before the rest the next time', async () => {
+  const gone: string[] = []
+  const of = (id: string, touched: number[]): { memoryTouched: () => Promise<number[]> } => ({ memoryTouched: async () => { gone.push(id); return touched } })
+  await late.looked(goldenId, of('silent', []))
+  await late.looked(goldenId, { memoryTouched: async () => { throw new Error('it has gone') } })
+  await late.looked(goldenId, of('first', [1, 3]))
+  await late.looked(goldenId, of('second', [0]))
+  expect(gone).toEqual(['silent', 'first'])
+  expect(kept).toEqual({ ram: [[1, 1], [3, 1]] })
+  const startable = late.startable(goldenId, () => {}, never)
+  startable.catch(() => {})
+  await until(() => fetches.length === 1)
+  const { pack, order = [], wanted = [] } = fetches[0] ?? {}
+  const from = source.packs().find(({ infoHash }) => infoHash === pack?.infoHash)
+  expect(wanted.length).toBe(4)
+  expect(await Promise.all(order.map(async (index) => Buffer.from(await from?.read(index) ?? [])))).toEqual([1, 3].map((at) => RAM.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES)))
 })
 
 test('a stall fails who has not started, and is waited for where a machine reads', async () => {

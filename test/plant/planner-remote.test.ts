@@ -52,6 +52,15 @@ describe('the least time to the machine', () => {
     expect(plan(orderOf(chain(40)), [goldenOf([])], 'line', { figures, remote: [away(goldenOf(chain(40), { lineFingerprint: 'another' }))] })).toMatchObject({ resize: true, fetchBytes: MIB })
   })
 
+  test('what must come before a machine starts counts, and not what may come later, unless the whole disk is booted', () => {
+    const remote = (more: Partial<Golden> = {}): unknown => plan(orderOf(actions), [goldenOf([])], 'line', { figures, remote: [{ ...away(goldenOf(actions, more), 300 * MIB), startBytes: 20 * MIB }] })
+    expect(remote()).toMatchObject({ fetchBytes: 300 * MIB, startBytes: 20 * MIB })
+    expect(remote({ lineFingerprint: 'another' })).toMatchObject({ fetchBytes: 0, startBytes: 0 })
+    const bare = { ...away(goldenOf(chain(40), { lineFingerprint: '' }), 300 * MIB), startBytes: 20 * MIB, boots: true }
+    expect(plan(orderOf(chain(40)), [goldenOf([])], 'line', { figures, remote: [bare] })).toMatchObject({ resize: true, fetchBytes: 300 * MIB, startBytes: 20 * MIB })
+    expect(plan(orderOf(actions), [], 'line', { figures, remote: [away(goldenOf(actions))] })).toMatchObject({ fetchBytes: MIB, startBytes: MIB })
+  })
+
   test('what is here is not fetched, and stays the choice where it is no worse', () => {
     const golden = goldenOf(actions)
     expect(chosen([golden], [away(golden), away(goldenOf(actions))])).toEqual([golden.goldenId, 0, 0])

@@ -23,12 +23,18 @@ class FakeAlarmClock extends FakeStandingClock {
 let dir = ''
 let clock = new FakeAlarmClock()
 let warehouse: FsWarehouse
-const openHere = async (): Promise<FsWarehouse> => openWarehouse({ dir, clock, log: quietLog, ...keys })
+const opened: FsWarehouse[] = []
+/** A plant that ended without closing it leaves its files open until the test ends. */
+const openHere = async (): Promise<FsWarehouse> => {
+  const made = await openWarehouse({ dir, clock, log: quietLog, ...keys })
+  opened.push(made)
+  return made
+}
 beforeEach(async () => {
   dir = join(await tempDir(), 'warehouse')
   clock = new FakeAlarmClock()
   warehouse = await openHere()
-  return async () => warehouse.close()
+  return async () => { for (const one of opened.splice(0)) await one.close().catch(() => {}) } // What another one has removed.
 })
 
 const ramBytes = HASH_THREAD_BYTES_MIN + 1

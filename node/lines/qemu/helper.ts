@@ -4,17 +4,15 @@
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import type { QemuCommands } from '../../setup/qemu-find.ts'
 import type { Accelerator } from './accelerator.ts'
 import { NAME_MARK } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import { makeDir, removeDir } from './machine-dir.ts'
 import { endProcess, processesIn } from './processes.ts'
 import { startFailure, startVmm } from './vmm.ts'
-import type { Vmm } from './vmm.ts'
+import type { Vmm, VmmComponents } from './vmm.ts'
 
-export interface HelperComponents {
-  qemu: QemuCommands
+export interface HelperComponents extends VmmComponents {
   accelerator: Accelerator
   /** Absolute and without links, so that processes are found by where they work. */
   helpersDir: string
@@ -41,7 +39,7 @@ export async function withHelper<T> (c: HelperComponents, shape: HelperShape, wo
   try {
     const { makeDisk, ...machine } = shape
     await makeDisk?.(dir)
-    const vmm = await startVmm(c.qemu, dir, {
+    const vmm = await startVmm(c, dir, {
       name, ...machine, accelerator: c.accelerator.accel, cpuModel: c.accelerator.cpu, sandbox: c.accelerator.sandbox, firmwareArgs: c.qemu.args,
       mac: HELPER_MAC, ramReadOnly: false, paused: machine.incoming === true || machine.paused === true
     }, { signal })

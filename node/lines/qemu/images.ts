@@ -7,8 +7,7 @@ import { filled } from './filled.ts'
 import type { HelperComponents } from './helper.ts'
 import { buildDebianDisk } from './image/build-debian.ts'
 import { importDisk } from './image/import-image.ts'
-import { unpackKernel } from './kernel-image.ts'
-import { GOLDEN_FILES, hasFile } from './parts.ts'
+import { GOLDEN_FILES } from './parts.ts'
 import { bootAndSuspend } from './suspend.ts'
 
 /** Of building Debian: a minute for its disk, 20 s for the boot. Of an import: the copy is quick, the boot with cloud-init is not. */
@@ -42,10 +41,7 @@ export class QemuImages implements ImageMaker {
     return await filled(dir, async () => {
       const onStep = request.diskOnly ? request.onStep : part(request.onStep, 0, IMPORT_DISK_SHARE)
       const { diskMiB } = await importDisk({ file, name, dir, diskMiB: hardware.diskMiB, cacheDir: this.#c.cacheDir, qemu: this.#c.helpers.qemu, onStep, signal })
-      if (request.diskOnly) {
-        if (hasFile(dir, 'kernel')) await unpackKernel(join(dir, GOLDEN_FILES.kernel))
-        return { diskMiB, suspended: false }
-      }
+      if (request.diskOnly) return { diskMiB, suspended: false }
       await this.#suspend(request, IMPORT_DISK_SHARE).catch((cause: unknown) => {
         const silent = cause instanceof PlantError && (cause.code === 'AGENT_SILENT' || cause.code === 'VM_DIED')
         throw silent ? new PlantError('IMAGE_UNFIT', { ...cause.details, after: cause.code }, { cause }) : cause
@@ -56,7 +52,6 @@ export class QemuImages implements ImageMaker {
 
   /** Boots what is in `dir` once, with the seed that may be there, which is not needed any more then. */
   async #suspend ({ dir, hardware, onStep, signal }: MakeRequest, from: number): Promise<void> {
-    if (hasFile(dir, 'kernel')) await unpackKernel(join(dir, GOLDEN_FILES.kernel))
     const seed = join(dir, GOLDEN_FILES.seed)
     await bootAndSuspend(this.#c.helpers, dir, hardware, part(onStep, from, 1), signal)
     await rm(seed, { force: true })

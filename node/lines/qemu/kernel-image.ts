@@ -1,25 +1,12 @@
 /**
  * A kernel as QEMU holds it best. It reads a bzImage into memory of its own, 14 MB in each machine; an ELF image is mapped, so that all
  * machines share it, and needs no unpacking in the guest (clones of tiny, eight at once: 40 MiB of private memory each instead of 54, and
- * 20 ms less each). Debian's cloud kernel is a bzImage with an LZ4 payload, which is such an ELF image.
+ * 20 ms less each). Debian's cloud kernel is a bzImage with an LZ4 payload, which is such an ELF image of 51 MiB.
  * Formats: Documentation/x86/boot.rst; lz4_Block_format.md and the legacy frame in lz4_Frame_format.md; PVH: xen's hvm/start_info.h.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises'
-import { onDisk } from './machine-dir.ts'
 
 /** Far above any kernel, so that a broken length allocates nothing absurd. */
 const KERNEL_BYTES_MAX = 256 * 1024 * 1024
-
-/** Unpacks the kernel in place where it is of a kind that can be; a kernel of another kind stays as it is and starts as well. Returns which it is. */
-export async function unpackKernel (path: string): Promise<'unpacked' | 'as it was'> {
-  const elf = elfOf(await readFile(path))
-  if (elf === undefined) return 'as it was'
-  await onDisk(path, async () => {
-    await writeFile(`${path}.new`, elf)
-    await rename(`${path}.new`, path)
-  })
-  return 'unpacked'
-}
 
 /** The ELF image in a bzImage, or undefined when it has none that QEMU could start. */
 export function elfOf (image: Buffer): Buffer | undefined {

@@ -14,7 +14,7 @@ import type { HelperComponents } from './helper.ts'
 import { QemuImages } from './images.ts'
 import type { AgentClient } from './channel/agent-client.ts'
 import { buildTinyDisk } from './image/build-disk.ts'
-import { unpackKernel } from './kernel-image.ts'
+import { Kernels } from './kernels.ts'
 import { ADOPT_ANSWERS_WITHIN_MS, BOOT_ANSWERS_WITHIN_MS, CLONE_ANSWERS_WITHIN_MS } from './limits.ts'
 import { OVERLAY, cloneFile, machineDirs, makeDir, onDisk, readDescription, removeDir, writeDescription } from './machine-dir.ts'
 import type { MachineDescription } from './machine-dir.ts'
@@ -53,11 +53,13 @@ export class QemuLine implements ProductionLine {
   readonly #parts: QemuLineParts
   readonly #machinesDir: string
   readonly #overlays: Overlays
+  readonly #kernels: Kernels
 
   constructor (parts: QemuLineParts) {
     this.#parts = parts
     this.#machinesDir = join(parts.dataDir, 'machines')
     this.#overlays = new Overlays(parts.qemu)
+    this.#kernels = new Kernels(join(parts.dataDir, 'kernels'))
     this.images = new QemuImages({ helpers: this.#helpers, cacheDir: parts.cacheDir })
   }
 
@@ -80,7 +82,7 @@ export class QemuLine implements ProductionLine {
       await writeDescription(dir, description)
       if (request.disk !== undefined) await symlink(resolve(request.disk.socketPath), join(dir, BASE_SOCKET))
       await this.#overlays.make(golden.hardware.diskMiB, join(dir, OVERLAY))
-      vmm = await startVmm(this.#parts.qemu, dir, this.#lineOf(description), {
+      vmm = await startVmm(this.#helpers, dir, this.#lineOf(description), {
         ...(suspended && { statePath: join(request.goldenDir, GOLDEN_FILES.state) }), signal,
         onProcess: async (process) => { await writeDescription(dir, Object.assign(description, { process })) }
       })
@@ -155,14 +157,13 @@ export class QemuLine implements ProductionLine {
     const { qemu, cacheDir } = this.#parts
     await filled(dir, async () => {
       await buildTinyDisk({ dir, diskMiB: hardware.diskMiB, cacheDir, qemuImg: qemu.img, qemuEnv: qemu.env, onStep: (step, share) => { onStep(step, share * DISK_SHARE) }, signal })
-      await unpackKernel(join(dir, GOLDEN_FILES.kernel))
       await bootAndSuspend(this.#helpers, dir, hardware, (step, share) => { onStep(step, DISK_SHARE + share * (1 - DISK_SHARE)) }, signal)
     }, signal)
   }
 
   get #helpers (): HelperComponents {
     const { qemu, accelerator, dataDir } = this.#parts
-    return { qemu, accelerator, helpersDir: join(dataDir, 'helpers') }
+    return { qemu, accelerator, helpersDir: join(dataDir, 'helpers'), kernels: this.#kernels }
   }
 
   #dirOf (vmId: VmId): string { return join(this.#machinesDir, vmId) }

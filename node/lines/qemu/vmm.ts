@@ -9,6 +9,7 @@ import type { QemuCommands } from '../../setup/qemu-find.ts'
 import { cardServed } from './card-served.ts'
 import { SOCKETS, qemuArgs } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
+import type { Kernels } from './kernels.ts'
 import { WATCH_EVERY_MS } from './limits.ts'
 import { LOG, logTail, onDisk, trimLog } from './machine-dir.ts'
 import { endProcess, isAlive, processOf } from './processes.ts'
@@ -28,6 +29,11 @@ export interface Vmm {
   letGo (): void
 }
 
+export interface VmmComponents {
+  qemu: QemuCommands
+  kernels: Pick<Kernels, 'ready'>
+}
+
 export interface StartOptions {
   /** Becomes STATE_FD. */
   statePath?: string
@@ -40,9 +46,11 @@ export interface StartOptions {
  * Starts QEMU in `dir`; resolves when its monitor answers and its network card may be used. Throws VM_START_FAILED with the end of its log, DISK_FULL, or the signal's
  * reason; the process is gone then.
  */
-export async function startVmm (qemu: QemuCommands, dir: string, line: MachineLine, options: StartOptions = {}): Promise<Vmm> {
+export async function startVmm ({ qemu, kernels }: VmmComponents, dir: string, line: MachineLine, options: StartOptions = {}): Promise<Vmm> {
   options.signal?.throwIfAborted()
-  const { process, ended } = await spawnQemu(qemu, dir, line, options.statePath)
+  const kernel = line.kernel === undefined ? undefined : await kernels.ready(line.kernel, dir)
+  options.signal?.throwIfAborted()
+  const { process, ended } = await spawnQemu(qemu, dir, kernel === undefined ? line : { ...line, kernel }, options.statePath)
   try {
     await options.onProcess?.(process)
     const qmp = await connectQmp(join(dir, SOCKETS.qmp), { alive: () => isAlive(process), signal: options.signal })

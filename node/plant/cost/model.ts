@@ -7,7 +7,7 @@ import type { Figures } from './learned.ts'
 export interface PlanOutline {
   goldenId: string
   actionsLeft: number
-  /** Bytes of the golden machine that are not here yet. */
+  /** Bytes of the golden machine that are not here yet and must come before the machine starts. */
   fetchBytes: number
   /** No suspended state of that size: the disk is booted once. */
   resize: boolean

@@ -10,7 +10,7 @@ import type { Pack } from '../../../storage/warehouse/pack.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import { orAborted } from '../or-aborted.ts'
 import { missingByManifest } from './missing-bytes.ts'
-import { bootOrder, withoutFile, type LateFile } from './pieces-first.ts'
+import { bootOrder, startOrder, withoutFile, type LateFile } from './pieces-first.ts'
 import { PackFetches, type ImageSwarm } from './pack-fetches.ts'
 
 /** How far a fetch is. */
@@ -27,6 +27,8 @@ export interface ImageProgress {
 /** A fetch for a machine that starts before all has come. */
 export interface LateFetch {
   file: LateFile
+  /** Its memory. */
+  memory: LateFile
   /** All but that file is here, or all of it: once, and before the fetch resolves. */
   onStartable: () => void
 }
@@ -194,7 +196,7 @@ export class ImageFetcher {
   async #fetchAll (incoming: Incoming, { late }: Job, signal: AbortSignal): Promise<void> {
     const { goldenId, packs, manifest } = incoming
     if (late !== undefined) {
-      await this.#fetchPacks(withoutFile(incoming, late.file.name), goldenId, signal)
+      await this.#fetchPacks(withoutFile(incoming, late.file.name), goldenId, signal, startOrder(manifest, late.file, late.memory))
       late.onStartable()
     }
     await this.#fetchPacks(packs, goldenId, signal, late && bootOrder(manifest, late.file))

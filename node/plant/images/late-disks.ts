@@ -7,6 +7,7 @@
  */
 import { PlantError, asPlantError, type Clock, type GoldenId, type Log } from '../../../protocols/kit/index.ts'
 import { PIECE_BYTES } from '../../../protocols/image/index.ts'
+import type { Golden } from '../../../protocols/order/golden.ts'
 import type { BlockSource } from '../../../storage/nbd/block-source.ts'
 import { BootTrace, runsOf, traced } from '../../../storage/nbd/boot-trace.ts'
 import type { ArrivingFiles, ImageStore, LazyImage } from '../../../storage/warehouse/image-store.ts'
@@ -14,16 +15,21 @@ import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { LiveMachine } from '../../lines/line.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { ImageFetcher, ImageProgress } from './fetcher.ts'
+import type { LateFile } from './pieces-first.ts'
 
 /** What a plant whose line can have disks served has besides. */
 export interface LateDiskParts {
   /** Name of the file that may come late: the line's disk. */
   file: string
+  /** And of the memory that machines resume from. */
+  memoryFile: string
+  /** Whether a machine of any size can be booted from its disk as it is. */
+  boots (golden: Golden): boolean
   arrivedFiles: ArrivingFiles['arrivedFiles']
   /** Serves a disk until it is stopped; for one golden machine always at the same path. */
   serve (goldenId: GoldenId, source: BlockSource): Promise<ServedDisk>
-  /** In which order boots read (`runsOf`), by golden machine; `get` gives what it finds, unchecked. Neither throws. */
-  traces: { get (goldenId: GoldenId): Promise<unknown>, put (goldenId: GoldenId, runs: Array<[number, number]>): Promise<void> }
+  /** In which order machines read (`runsOf`), by golden machine and file; `get` gives what it finds, unchecked. Neither throws. */
+  traces: { get (goldenId: GoldenId, file: string): Promise<unknown>, put (goldenId: GoldenId, file: string, runs: Array<[number, number]>): Promise<void> }
 }
 
 export interface ServedDisk { socketPath: string, stop (): Promise<void> }
@@ -53,6 +59,9 @@ export interface LateHold {
 /** Between two attempts to fetch the rest, to render it or to switch a machine. */
 const AGAIN_MS = 5_000
 
+/** Golden machines of which it is known that what resumes look at was kept. */
+const LOOKED_AT_MAX = 256
+
 interface Disk {
   goldenId: GoldenId
   stop: AbortController
@@ -72,11 +81,15 @@ export class LateDisks {
   readonly #disks = new Map<GoldenId, Disk>()
   /** Ends under way: the next disk of a golden machine is served at the same path. */
   readonly #ends = new Map<GoldenId, Promise<void>>()
+  readonly #lookedAt = new Set<GoldenId>()
 
   constructor (components: LateDisksComponents) { this.#c = components }
 
   /** The file that need not be here when a machine starts. */
   get file (): string { return this.#c.parts.file }
+
+  /** Whether a machine of this size can be started while the disk is coming: as it was suspended, or, when it never was, booted. */
+  startsAt ({ golden, resize }: { golden: Golden, resize: boolean }): boolean { return !resize || this.#c.parts.boots(golden) }
 
   /** Resolves when a machine can be started from it. Throws as ImageFetcher.fetch. */
   async startable (goldenId: GoldenId, onProgress: (progress: ImageProgress) => void, signal: AbortSignal): Promise<LateHold> {
@@ -108,6 +121,16 @@ export class LateDisks {
     }
   }
 
+  /** A machine that was resumed has been configured: what it looked at of its memory by then is kept, once in a run for each golden machine. Never rejects. */
+  async looked (goldenId: GoldenId, machine: Pick<LiveMachine, 'memoryTouched'>): Promise<void> {
+    if (this.#lookedAt.has(goldenId)) return
+    this.#lookedAt.add(goldenId)
+    for (const oldest of this.#lookedAt) if (this.#lookedAt.size > LOOKED_AT_MAX) this.#lookedAt.delete(oldest)
+    const runs = runsOf(await machine.memoryTouched(PIECE_BYTES).catch(() => [])) // It has gone: the next one tells.
+    if (runs.length > 0) await this.#c.parts.traces.put(goldenId, this.#c.parts.memoryFile, runs)
+    else this.#lookedAt.delete(goldenId)
+  }
+
   /** Machines wait where they read, for the next run of the plant. */
   async stop (): Promise<void> {
     for (const disk of this.#disks.values()) this.#end(disk)
@@ -135,10 +158,11 @@ export class LateDisks {
   async #bring (disk: Disk): Promise<void> {
     const { goldenId, stop: { signal } } = disk
     const { parts, fetcher, warehouse, clock, log } = this.#c
-    const runs = await parts.traces.get(goldenId)
+    const known = async (name: string): Promise<LateFile> => ({ name, runs: await parts.traces.get(goldenId, name) })
+    const [file, memory] = await Promise.all([known(parts.file), known(parts.memoryFile)])
     while (!signal.aborted) {
       try {
-        await fetcher.fetch(goldenId, (progress) => { for (const follower of disk.followers) follower(progress) }, signal, { file: { name: parts.file, runs }, onStartable: () => { disk.startable.resolve() } })
+        await fetcher.fetch(goldenId, (progress) => { for (const follower of disk.followers) follower(progress) }, signal, { file, memory, onStartable: () => { disk.startable.resolve() } })
         disk.startable.resolve()
         disk.whole.resolve(await warehouse.verified(goldenId, signal))
         return
@@ -200,7 +224,7 @@ export class LateDisks {
 
   async #ended ({ goldenId, served, trace }: Disk): Promise<void> {
     const runs = runsOf(trace?.order() ?? [])
-    if (runs.length > 0) await this.#c.parts.traces.put(goldenId, runs)
+    if (runs.length > 0) await this.#c.parts.traces.put(goldenId, this.#c.parts.file, runs)
     const disk = await served?.catch(() => {}) // Told to who asked for it.
     await disk?.stop()
     disk?.close()

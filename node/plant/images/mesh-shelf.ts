@@ -1,6 +1,6 @@
 /** What the mesh has for an order besides what is here: found by what plants say, described, and with its manifest opened before a bid counts on it. */
 import { PlantError, asPlantError, type Clock, type GoldenId, type KeyId, type Log } from '../../../protocols/kit/index.ts'
-import { PIECE_BYTES, prefixesOfHolding, type HeldImage, type Holding, type MeshImages } from '../../../protocols/image/index.ts'
+import { PIECE_BYTES, prefixesOfHolding, type HeldImage, type Holding, type Manifest, type MeshImages } from '../../../protocols/image/index.ts'
 import { orderGraph } from '../../../protocols/order/matching.ts'
 import { QuickMatcher } from '../../../protocols/order/quick-match.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
@@ -9,7 +9,8 @@ import type { ImageStore } from '../../../storage/warehouse/image-store.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { Choice } from '../eligible.ts'
 import { orAborted } from '../or-aborted.ts'
-import { missingByHoldings, missingByManifest } from './missing-bytes.ts'
+import type { LateDiskParts } from './late-disks.ts'
+import { missingByHoldings, missingByManifest, missingToStart } from './missing-bytes.ts'
 
 export interface MeshShelfComponents {
   clock: Clock
@@ -18,6 +19,8 @@ export interface MeshShelfComponents {
   store: Pick<ImageStore, 'packs' | 'incoming'>
   warehouse: Pick<Warehouse, 'list'>
   isa: string
+  /** Absent: machines start only from what has come whole. */
+  lateDisk?: Pick<LateDiskParts, 'file' | 'traces' | 'boots'>
 }
 
 /** Golden machines elsewhere that are described for one order. */
@@ -72,7 +75,8 @@ export class MeshShelf {
   /** Opens the manifest of what a bid is to count on. Undefined: nobody has a sound one, so it is no choice. Throws the signal's reason only. */
   async confirmed (choice: Choice, signal: AbortSignal): Promise<Choice | undefined> {
     const { goldenId } = choice.golden
-    if (this.#c.store.incoming().some((one) => one.goldenId === goldenId)) return choice
+    const begun = this.#c.store.incoming().find((one) => one.goldenId === goldenId)
+    if (begun !== undefined) return this.#startable(choice, begun.manifest)
     if (this.#c.mesh.knownManifest(goldenId) === undefined) {
       try {
         await orAborted(this.#open(goldenId), signal)
@@ -86,7 +90,7 @@ export class MeshShelf {
         this.#c.log.debug({ goldenId, code }, 'a manifest is late: the bid goes by what plants say')
       }
     }
-    return { golden: choice.golden, missingBytes: this.missingBytes(choice.golden) }
+    return this.#startable({ golden: choice.golden, missingBytes: this.missingBytes(choice.golden) }, this.#c.mesh.knownManifest(goldenId)?.manifest)
   }
 
   /** Bytes of it that are not here: exactly where its manifest is known, else by what plants say. */
@@ -96,6 +100,15 @@ export class MeshShelf {
     if (known !== undefined) return missingByManifest(known.manifest, new Map(store.packs().map((pack) => [pack.infoHash, pack])))
     const here = new Set(warehouse.list().map(({ goldenId }) => goldenId))
     return missingByHoldings(golden, { isHere: (id) => here.has(id), held: (id) => mesh.held(id).find(({ goldenId }) => goldenId === id) })
+  }
+
+  /** With what must come before a machine of it starts, where that is known and is less than all. */
+  async #startable (choice: Choice, manifest: Manifest | undefined): Promise<Choice> {
+    const { lateDisk, store } = this.#c
+    if (lateDisk === undefined || manifest === undefined) return choice
+    const runs = await lateDisk.traces.get(choice.golden.goldenId, lateDisk.file)
+    const startBytes = missingToStart(manifest, new Map(store.packs().map((pack) => [pack.infoHash, pack])), { name: lateDisk.file, runs })
+    return startBytes === undefined ? choice : { ...choice, startBytes, boots: lateDisk.boots(choice.golden) }
   }
 
   #open (goldenId: GoldenId): Promise<unknown> {

@@ -1,9 +1,11 @@
 /** How much of a golden machine elsewhere is not here: pieces of its packs that are here already, as parts of its bases, are not fetched. */
 import type { GoldenId } from '../../../protocols/kit/index.ts'
-import { PIECE_BYTES, type HeldImage, type Holding, type Manifest } from '../../../protocols/image/index.ts'
+import { PIECE_BYTES, placesIn, type HeldImage, type Holding, type Manifest } from '../../../protocols/image/index.ts'
 import type { Pack } from '../../../storage/warehouse/pack.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
+import { orderOf } from '../../../storage/nbd/boot-trace.ts'
 import { bytesOf } from '../../../storage/warehouse/warehouse.ts'
+import type { LateFile } from './pieces-first.ts'
 
 /** By its manifest: exactly. */
 export function missingByManifest ({ packs, places }: Pick<Manifest, 'packs' | 'places'>, here: ReadonlyMap<string, Pack>): number {
@@ -14,6 +16,23 @@ export function missingByManifest ({ packs, places }: Pick<Manifest, 'packs' | '
     else for (let i = index; i < index + count; i++) if (!there.has(i)) missing++
   }
   return missing * PIECE_BYTES
+}
+
+/**
+ * By its manifest, what must come before a machine starts while its disk is coming: all other files, and what boots read of the disk. Undefined where
+ * nobody knows what they read: then it is as much as all of it.
+ */
+export function missingToStart (manifest: Manifest, here: ReadonlyMap<string, Pack>, late: LateFile): number | undefined {
+  const disk = manifest.files.find(({ name }) => name === late.name)
+  const read = disk && orderOf(late.runs, Math.ceil(disk.bytes / PIECE_BYTES))
+  if (disk === undefined || read === undefined) return undefined
+  const missing = new Set<string>()
+  const needed = [...manifest.files.filter((file) => file !== disk).flatMap((file) => [...placesIn(manifest, file)]), ...placesIn(manifest, disk, read)]
+  for (const { pack, index } of needed) {
+    const infoHash = manifest.packs[pack]?.infoHash ?? ''
+    if (here.get(infoHash)?.has(index) !== true) missing.add(`${infoHash}.${index}`)
+  }
+  return missing.size * PIECE_BYTES
 }
 
 /** Bases that are looked through: an image deeper than that counts as a whole. */

@@ -69,7 +69,7 @@ export async function fileSystemTools (debsDir: string, cacheDir: string, work: 
   return unpackedFileSystemTools(dir)
 }
 
-/** The kernel in a package's `boot` directory. */
+/** The kernel in a package's `boot` directory; it is shipped packed, as it is. */
 export async function kernelOf (bootDir: string): Promise<string> {
   const name = (await readdir(bootDir)).find((file) => file.startsWith('vmlinuz-'))
   if (name === undefined) throw new PlantError('GOLDEN_BUILD_FAILED', { problem: 'the kernel package has no kernel' })
