@@ -19,6 +19,16 @@ const whole = z.number().int().nonnegative()
 /** A cap on golden machines' bytes to or from other plants, in Mbit/s. */
 const mbitPerS = z.number().min(0.1, 'at least 0.1 Mbit/s').max(1_000_000)
 
+/** Where a port is opened: `HOST:PORT`, an IPv6 address in brackets. */
+const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})?)):([0-9]{1,5})$/
+const hostPort = z.string().refine((text) => Number(HOST_PORT.exec(text)?.[3] ?? Infinity) <= 65_535, 'HOST:PORT, such as 0.0.0.0:6881 or [::]:6881')
+
+/** The parts of a checked `HOST:PORT`. */
+export function partsOfHostPort (text: string): { host: string, port: number } {
+  const [, v6, host = v6 ?? '', port] = HOST_PORT.exec(text) ?? []
+  return { host, port: Number(port) }
+}
+
 /** What a plant offers; absent parts are taken from the host. */
 const amount = whole.exactOptional()
 /** Amounts of `capacity:` in a configuration file; absent ones are the host's. */
@@ -36,6 +46,7 @@ export const configSchema = z.strictObject({
   costModel: z.enum(COST_MODELS),
   uploadMax: mbitPerS,
   downloadMax: mbitPerS,
+  bittorrent: hostPort,
   collectOnExit: z.boolean()
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>

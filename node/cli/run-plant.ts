@@ -27,6 +27,7 @@ import { ensureQemu } from '../setup/qemu.ts'
 import { goldenMesh } from './golden-mesh.ts'
 import { goldenShelf } from './golden-shelf.ts'
 import { lateDiskParts } from './late-disk.ts'
+import { openPlainPort } from './plain-port.ts'
 import { VERSION } from './version.ts'
 
 export interface RunPlantInit {
@@ -41,6 +42,8 @@ export interface RunPlantInit {
   costModel: string
   /** Caps on golden machines' bytes to and from other plants. */
   swarm: SwarmInit
+  /** Where BitTorrent clients of others are let in; absent: nowhere. */
+  bittorrent?: { host: string, port: number }
   /** Warehouse directories of this host whose golden machines are taken over. */
   importFrom: string[]
   log: Log
@@ -101,10 +104,12 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   undo.push(async () => node.stop())
   node.onHost(host.load, host.freeDiskMiB * 2 ** 20)
   undo.push(watchHost(base, ({ load, freeDiskMiB }) => { node.onHost(load, freeDiskMiB * 2 ** 20) }))
+  const plain = await openPlainPort({ warehouse, store: warehouse, log, ...(init.bittorrent !== undefined && { at: init.bittorrent }), ...(init.swarm.uploadBytesPerS !== undefined && { uploadBytesPerS: init.swarm.uploadBytesPerS }) })
+  undo.push(async () => plain.stop())
   const api = join(dataDir, 'api.sock')
   const served = await serveApi(api, {
     shop: node.shop,
-    golden: { ...goldenShelf({ warehouse, line, clock }), ...goldenMesh(node.images) },
+    golden: { ...goldenShelf({ warehouse, line, clock }), ...goldenMesh(node.images), torrents: async (name) => plain.torrents(name) },
     templates: node.templates,
     grant: async (signed, until) => node.grant(signed, until),
     self: () => ({ peerId: self, addresses: mesh.addresses(), mesh: init.mesh, version: VERSION, accelerator: line.accelerator, fingerprint: line.fingerprint, capacity }),
