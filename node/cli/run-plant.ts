@@ -21,6 +21,7 @@ import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
+import { SteadyLoad } from '../plant/steady-load.ts'
 import { serveApi } from '../portal/api.ts'
 import { cacheDirOf } from '../setup/places.ts'
 import { ensureQemu } from '../setup/qemu.ts'
@@ -102,8 +103,10 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())
-  node.onHost(host.load, host.freeDiskMiB * 2 ** 20)
-  undo.push(watchHost(base, ({ load, freeDiskMiB }) => { node.onHost(load, freeDiskMiB * 2 ** 20) }))
+  const steady = new SteadyLoad()
+  const onHost = ({ load, freeDiskMiB }: Pick<HostFigures, 'load' | 'freeDiskMiB'>): void => { node.onHost(steady.of(load), freeDiskMiB * 2 ** 20) }
+  onHost(host)
+  undo.push(watchHost(base, onHost))
   const plain = await openPlainPort({ warehouse, store: warehouse, log, ...(init.bittorrent !== undefined && { at: init.bittorrent }), ...(init.swarm.uploadBytesPerS !== undefined && { uploadBytesPerS: init.swarm.uploadBytesPerS }) })
   undo.push(async () => plain.stop())
   const api = join(dataDir, 'api.sock')
