@@ -8,6 +8,7 @@ import type { MeshGolden } from '../plant/images/mesh-goldens.ts'
 import { clientOptions, runCommand, vmIdArgument, type Context } from './context.ts'
 import { meshTable } from './golden-mesh.ts'
 import { printable, table } from './output.ts'
+import { torrentCommand } from './torrent-command.ts'
 
 /** Adds the commands. */
 export function goldenCommands (program: Command): void {
@@ -55,6 +56,7 @@ export function goldenCommands (program: Command): void {
   clientOptions(golden.command('fetch').description('get a golden machine of the mesh ahead of an order').argument('<name>', 'its name or id'))
     .addHelpText('after', '\nExample:\n  plantmesh golden fetch workspace')
     .action(async (name, options) => runCommand(options, async (c) => { await making(c, '/v1/golden/fetch', { name }) }))
+  torrentCommand(golden)
   clientOptions(golden.command('remove').description('take it off the shelf; machines made from it go on').argument('<name>'))
     .addHelpText('after', '\nExample:\n  plantmesh golden remove workspace')
     .action(async (name, options) => runCommand(options, async (c) => {

@@ -19,7 +19,7 @@ const FAMILIES = {
 /** Images are bigger and fill the disk that they came with. */
 const IMPORTED = { cpus: 1, memoryMiB: 1024, diskMiB: 2048 } as const
 
-export function goldenShelf (c: { warehouse: Warehouse, line: ProductionLine, clock: Clock }): Omit<GoldenApi, 'mesh' | 'fetch'> {
+export function goldenShelf (c: { warehouse: Warehouse, line: ProductionLine, clock: Clock }): Omit<GoldenApi, 'mesh' | 'fetch' | 'torrents'> {
   return {
     list: () => c.warehouse.list(),
     async build (request, onStep, signal) {

@@ -23,6 +23,15 @@ const mbitPerS = z.number().min(0.1, 'at least 0.1 Mbit/s').max(1_000_000)
 const hours = z.number().min(0.001, 'at least 0.001 hours').max(876_000)
 /** Copies of everything beyond that are a mistake. */
 const COPIES_ASKED_MAX = 100
+/** Where a port is opened: `HOST:PORT`, an IPv6 address in brackets. */
+const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})?)):([0-9]{1,5})$/
+const hostPort = z.string().refine((text) => Number(HOST_PORT.exec(text)?.[3] ?? Infinity) <= 65_535, 'HOST:PORT, such as 0.0.0.0:6881 or [::]:6881')
+
+/** The parts of a checked `HOST:PORT`. */
+export function partsOfHostPort (text: string): { host: string, port: number } {
+  const [, v6, host = v6 ?? '', port] = HOST_PORT.exec(text) ?? []
+  return { host, port: Number(port) }
+}
 
 /** What a plant offers; absent parts are taken from the host. */
 const amount = whole.exactOptional()
@@ -45,6 +54,7 @@ export const configSchema = z.strictObject({
   copiesDisk: whole.max(2 ** 30),
   coolDown: hours,
   disposeAfter: hours,
+  bittorrent: hostPort,
   collectOnExit: z.boolean()
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>

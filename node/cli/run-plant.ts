@@ -22,12 +22,14 @@ import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
+import { SteadyLoad } from '../plant/steady-load.ts'
 import { serveApi } from '../portal/api.ts'
 import { cacheDirOf } from '../setup/places.ts'
 import { ensureQemu } from '../setup/qemu.ts'
 import { goldenMesh } from './golden-mesh.ts'
 import { goldenShelf } from './golden-shelf.ts'
 import { lateDiskParts } from './late-disk.ts'
+import { openPlainPort } from './plain-port.ts'
 import { VERSION } from './version.ts'
 
 export interface RunPlantInit {
@@ -44,6 +46,8 @@ export interface RunPlantInit {
   swarm: SwarmInit
   /** How templates are copied and given up; `storage/templates` has the defaults. */
   life: Partial<LifePolicy>
+  /** Where BitTorrent clients of others are let in; absent: nowhere. */
+  bittorrent?: { host: string, port: number }
   /** Warehouse directories of this host whose golden machines are taken over. */
   importFrom: string[]
   log: Log
@@ -104,12 +108,16 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())
-  node.onHost(host.load, host.freeDiskMiB * 2 ** 20)
-  undo.push(watchHost(base, ({ load, freeDiskMiB }) => { node.onHost(load, freeDiskMiB * 2 ** 20) }))
+  const steady = new SteadyLoad()
+  const onHost = ({ load, freeDiskMiB }: Pick<HostFigures, 'load' | 'freeDiskMiB'>): void => { node.onHost(steady.of(load), freeDiskMiB * 2 ** 20) }
+  onHost(host)
+  undo.push(watchHost(base, onHost))
+  const plain = await openPlainPort({ warehouse, store: warehouse, log, ...(init.bittorrent !== undefined && { at: init.bittorrent }), ...(init.swarm.uploadBytesPerS !== undefined && { uploadBytesPerS: init.swarm.uploadBytesPerS }) })
+  undo.push(async () => plain.stop())
   const api = join(dataDir, 'api.sock')
   const served = await serveApi(api, {
     shop: node.shop,
-    golden: { ...goldenShelf({ warehouse, line, clock }), ...goldenMesh(node.images) },
+    golden: { ...goldenShelf({ warehouse, line, clock }), ...goldenMesh(node.images), torrents: async (name) => plain.torrents(name) },
     templates: node.templates,
     life: node.life,
     grant: async (signed, until) => node.grant(signed, until),

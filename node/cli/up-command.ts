@@ -4,7 +4,7 @@ import { PlantError } from '../../protocols/kit/index.ts'
 import { pinoLog } from '../drivers/pino-log.ts'
 import { defaultCapacity, parseCapacity } from '../plant/capacity.ts'
 import { dataDirOf } from './context.ts'
-import { checkConfig, readConfig } from './options.ts'
+import { checkConfig, partsOfHostPort, readConfig } from './options.ts'
 import { printError } from './output.ts'
 
 const BYTES_PER_S_OF_MBIT = 125_000
@@ -27,6 +27,7 @@ interface UpOptions {
   copiesDisk?: number
   coolDown?: number
   disposeAfter?: number
+  bittorrent?: string
   collectOnExit?: boolean
   import?: string[]
   withParent?: boolean
@@ -50,6 +51,7 @@ export function upCommand (program: Command): void {
     .option('--copies-disk <MiB>', 'disk that this plant gives to golden machines of others ahead of use; 0: none (default: a tenth of what is free, at most 10240)', Number)
     .option('--cool-down <hours>', 'a copy that was not used here for so long may go when others have enough (default: 24)', Number)
     .option('--dispose-after <hours>', 'golden machines that nobody used for so long, pinned, labelled or made anything from go with all their copies (default: never)', Number)
+    .option('--bittorrent <host:port>', 'open a plain BitTorrent port: whoever reaches it may read golden machines that no domain has published (default: none)')
     .option('--collect-on-exit', 'collect the machines before stopping')
     .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
     .option('--with-parent', 'stop when standard input ends')
@@ -96,6 +98,7 @@ async function up (options: UpOptions): Promise<void> {
         ...(config.coolDown !== undefined && { coolDownMs: config.coolDown * MS_PER_HOUR }),
         ...(config.disposeAfter !== undefined && { disposeAfterMs: config.disposeAfter * MS_PER_HOUR })
       },
+      ...(config.bittorrent !== undefined && { bittorrent: partsOfHostPort(config.bittorrent) }),
       importFrom: options.import ?? [],
       log
     }, stop.signal)
@@ -129,6 +132,7 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(options.copiesDisk !== undefined && { copiesDisk: options.copiesDisk }),
     ...(options.coolDown !== undefined && { coolDown: options.coolDown }),
     ...(options.disposeAfter !== undefined && { disposeAfter: options.disposeAfter }),
+    ...(options.bittorrent !== undefined && { bittorrent: options.bittorrent }),
     ...(options.collectOnExit === true && { collectOnExit: true })
   }
 }

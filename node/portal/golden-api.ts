@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Golden } from '../../protocols/order/golden.ts'
 import type { MeshGolden } from '../plant/images/mesh-goldens.ts'
+import type { PackTorrent } from '../plant/images/plain-packs.ts'
 import { answerInLines } from './ndjson.ts'
 
 /** Sizes that are left out are the family's own. */
@@ -35,6 +36,8 @@ export interface GoldenApi {
   mesh (): MeshGolden[]
   /** Gets one of the mesh onto the shelf. */
   fetch (name: string, onStep: Step, signal: AbortSignal): Promise<Golden>
+  /** `.torrent` files of its packs, for BitTorrent clients outside the mesh. */
+  torrents (name: string): Promise<PackTorrent[]>
 }
 
 const NAME = { type: 'string', maxLength: 64 } as const
@@ -72,6 +75,10 @@ export function goldenRoutes (app: FastifyInstance, golden: GoldenApi): void {
     }
   }, async (request, reply) => answerInLines(reply, async (lines) =>
     await golden.import({ ...request.body, diskOnly: request.body.diskOnly ?? false }, (step, share) => { void lines.event({ event: 'progress', step, share }) }, lines.signal)))
+  app.get<{ Params: { name: string } }>('/v1/golden/:name/torrents', { schema: { summary: 'The .torrent files (base64) of a golden machine\'s packs, where the plant has a plain BitTorrent port' } }, async (request) => {
+    const torrents = await golden.torrents(request.params.name)
+    return { torrents: torrents.map((one) => ({ ...one, torrent: Buffer.from(one.torrent).toString('base64') })) }
+  })
   app.delete<{ Params: { name: string } }>('/v1/golden/:name', { schema: { summary: 'Remove a golden machine' } }, async (request) => {
     await golden.remove(request.params.name)
     return { removed: request.params.name }

@@ -35,9 +35,15 @@ export class Dialler {
 
   start (): void { this.#go() }
 
-  /** A link is gone: others are dialled, or it again. */
-  lost (): void {
-    if (!this.#stopped.signal.aborted) this.#dialMore()
+  /**
+   * A link is gone: others are dialled, or it again after a while, which doubles unless it `gave` something. Without that a peer that shakes hands and
+   * hangs up (it has no room, or means harm) would be dialled as fast as the line allows.
+   */
+  lost (peer: PeerId, gave: boolean): void {
+    if (this.#stopped.signal.aborted) return
+    if (gave) this.#c.policy.answered(peer)
+    this.#c.policy.failed(peer, this.#c.clock.monotonicMs())
+    this.#dialMore()
   }
 
   isDialling (peer: PeerId): boolean { return this.#dialling.has(peer) }

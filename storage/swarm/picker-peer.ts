@@ -1,5 +1,5 @@
 /** What the picker knows of one peer: what it has, what it has been asked, and how fast it answers. */
-import { REFUSED_MS, STALL_MS, STALL_MS_MAX } from './constants.ts'
+import { BLOCKS_PER_PIECE, REFUSALS_MAX, REFUSED_MS, STALL_MS, STALL_MS_MAX } from './constants.ts'
 import { PieceSet } from './piece-set.ts'
 import { Pipeline } from './pipeline.ts'
 
@@ -42,6 +42,8 @@ export class PickerPeer {
   /** Counts its new pieces, for `emptyAt`. */
   gained = 0
   readonly #refused = new Map<number, number>()
+  /** How often it refused a block of each piece that it was asked for at once again, as somebody waits for it. */
+  readonly #refusals = new Map<number, number>()
 
   constructor (id: string, count: number) {
     this.id = id
@@ -62,8 +64,14 @@ export class PickerPeer {
   refused (piece: number, nowMs: number): void {
     this.#refused.delete(piece)
     this.#refused.set(piece, nowMs + REFUSED_MS)
+    this.#refusals.set(piece, (this.#refusals.get(piece) ?? 0) + 1)
     this.askable.delete(piece)
   }
+
+  hasRefused (piece: number): boolean { return this.#refused.has(piece) }
+
+  /** It refuses this piece more often than a seed does that would have others send it: it is waited for like others' refusals. */
+  keepsRefusing (piece: number): boolean { return this.#refused.has(piece) && (this.#refusals.get(piece) ?? 0) > BLOCKS_PER_PIECE * REFUSALS_MAX }
 
   /** Forgets refusals that are old. */
   expireRefusals (nowMs: number): void {

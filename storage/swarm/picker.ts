@@ -210,12 +210,18 @@ export class Picker {
   #nextUrgent (peer: PickerPeer, nowMs: number): number | undefined {
     if (peer.stalled) return undefined
     for (const piece of this.#urgent) {
-      if (!peer.has.has(piece) || peer.asked.has(piece)) continue
-      // Refused or not: a seed refuses but once, and whoever waits for this does not wait for its spreading.
+      if (!peer.has.has(piece) || peer.asked.has(piece) || peer.keepsRefusing(piece)) continue
+      // Who has refused is asked again at once when nobody else is to be asked: a seed refuses but a few times, and whoever waits for this does not wait for its spreading.
+      if (peer.hasRefused(piece) && this.#othersMayHelp(peer, piece)) continue
       if (this.#rarest.has(piece)) return piece
       if (this.#inFlight.has(piece) && this.#wouldHelp(peer, piece, nowMs)) return piece
     }
     return undefined
+  }
+
+  #othersMayHelp (than: PickerPeer, piece: number): boolean {
+    for (const peer of this.#peers.values()) if (peer !== than && !peer.choking && !peer.stalled && peer.has.has(piece) && !peer.hasRefused(piece)) return true
+    return false
   }
 
   #nextOther (peer: PickerPeer, nowMs: number): number | undefined {

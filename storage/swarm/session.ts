@@ -23,8 +23,8 @@ export interface SessionComponents {
   pump: UploadPump
   downloadBucket: TokenBucket
   policy: PeerPolicy
-  /** A link is gone. */
-  onLeft (peer: PeerId): void
+  /** A link is gone; `gave` when pieces of it were kept. */
+  onLeft (peer: PeerId, gave: boolean): void
   onWrong (peer: PeerId, piece: number): void
 }
 
@@ -97,6 +97,9 @@ export class Session {
     wire.bitfield(this.pack.bitfield())
     return this.#eventsOf(link)
   }
+
+  /** The peer is not trusted any more, for what it sent of another pack. */
+  distrust (peer: PeerId): void { this.#links.get(peer)?.wire.abort(new Error('it sent a wrong piece of another pack')) }
 
   /** Once each TICK_MS while there are links or a fetch. */
   tick (): void {
@@ -205,7 +208,7 @@ export class Session {
     if (!link.picked.isSeed) this.#spread.leave(link.picked.has)
     this.#picker.leave(link.picked)
     link.assemblies.clear()
-    this.#c.onLeft(link.peer)
+    this.#c.onLeft(link.peer, link.stats.downBytes > 0)
     this.#download?.pumpAll()
   }
 

@@ -151,8 +151,11 @@ export class Swarm {
     const { clock, random, log } = this.#c
     const session = new Session({
       pack, clock, random, log, pump: this.#pump, downloadBucket: this.#downloadBucket, policy: this.#policy,
-      onLeft: () => { this.#diallers.get(pack.infoHash)?.lost() },
-      onWrong: (peer, piece) => { for (const fn of this.#wrongListeners) fn({ peer, infoHash: pack.infoHash, piece }) }
+      onLeft: (peer, gave) => { this.#diallers.get(pack.infoHash)?.lost(peer, gave) },
+      onWrong: (peer, piece) => {
+        for (const other of this.#sessions.values()) if (other !== session) other.distrust(peer)
+        for (const fn of this.#wrongListeners) fn({ peer, infoHash: pack.infoHash, piece })
+      }
     })
     this.#sessions.set(pack.infoHash, session)
     return session
