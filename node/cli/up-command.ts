@@ -22,6 +22,7 @@ interface UpOptions {
   costModel?: string
   uploadMax?: number
   downloadMax?: number
+  spareMemory?: number
   collectOnExit?: boolean
   import?: string[]
   withParent?: boolean
@@ -41,6 +42,7 @@ export function upCommand (program: Command): void {
     .option('--cost-model <name>', 'memory, compute+network or time-to-done (default)')
     .option('--upload-max <Mbit/s>', 'cap on what golden machines send to other plants (default: none)', Number)
     .option('--download-max <Mbit/s>', 'cap on what golden machines are fetched with (default: none)', Number)
+    .option('--spare-memory <MiB>', 'memory for machines that are made before they are ordered, from golden machines ordered again and again (default: 0, none)', Number)
     .option('--collect-on-exit', 'collect the machines before stopping')
     .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
     .option('--with-parent', 'stop when standard input ends')
@@ -81,6 +83,7 @@ async function up (options: UpOptions): Promise<void> {
         ...(config.uploadMax !== undefined && { uploadBytesPerS: config.uploadMax * BYTES_PER_S_OF_MBIT }),
         ...(config.downloadMax !== undefined && { downloadBytesPerS: config.downloadMax * BYTES_PER_S_OF_MBIT })
       },
+      spareMemoryMiB: config.spareMemory ?? 0,
       importFrom: options.import ?? [],
       log
     }, stop.signal)
@@ -110,6 +113,7 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(options.costModel !== undefined && { costModel: options.costModel }),
     ...(options.uploadMax !== undefined && { uploadMax: options.uploadMax }),
     ...(options.downloadMax !== undefined && { downloadMax: options.downloadMax }),
+    ...(options.spareMemory !== undefined && { spareMemory: options.spareMemory }),
     ...(options.collectOnExit === true && { collectOnExit: true })
   }
 }

@@ -7,7 +7,7 @@ import { bidding, type Bidding, type BiddingInit } from '../../protocols/bid/ind
 import { capacity, type Capacity as CapacityView, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming, type Claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
-import { grants, openCall } from '../../protocols/member/index.ts'
+import { grants, openCall, type Grants } from '../../protocols/member/index.ts'
 import { checkOrder, type Order } from '../../protocols/order/index.ts'
 import { marks, type Marks } from '../../protocols/template/index.ts'
 import type { Records } from '../../storage/records/records.ts'
@@ -22,10 +22,12 @@ import { adOfPlant } from '../plant/plant-ad.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
 import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
+import type { Spares } from '../plant/spares/spares.ts'
 import { TemplateDesk } from '../plant/templates/template-desk.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { shop } from '../shop/shop.ts'
 import { composeImages, type ImageParts } from './images.ts'
+import { composeSpares } from './spares.ts'
 
 export interface PlantNodeInit {
   site: string
@@ -39,6 +41,8 @@ export interface PlantNodeInit {
   load: number
   /** Times and bounds of auctions; those of `protocols/bid` by default. */
   bidding?: BiddingInit
+  /** What machines may take that are made before they are ordered; 0, the default: none are made. */
+  spareMemoryMiB?: number
   /** Plants that a shop asks for bids; `protocols/capacity` has the default. */
   candidatesMax?: number
 }
@@ -71,6 +75,8 @@ export interface PlantNode {
   readonly templates: TemplateDesk
   /** The mesh's golden machines; absent where nothing is fetched. */
   readonly images: MeshGoldens | undefined
+  /** Machines that are made before they are ordered; absent where none are. */
+  readonly spares: Spares | undefined
   /** Takes in a grant that a domain's key signed, and tells the mesh. */
   grant (signed: Uint8Array, signal: AbortSignal): Promise<void>
   /** The host was looked at again: leases that ran out end, the advert tells the load, fetches know the room. */
@@ -101,9 +107,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const { clock, random, crypto, log, line, warehouse, records, directory, pubsub } = c
   const transport = withLoopback(c.transport, clock)
   const ledger = new Ledger(init.capacity)
-  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.hasLive(domain, domainKey) })
-  lifetime.own(async () => membership.stop())
-  await membership.start()
+  const membership = await startMembership(c, lifetime)
   const view = capacity(init.candidatesMax === undefined ? {} : { candidatesMax: init.candidatesMax })({ clock, random, pubsub, transport: c.transport, signer: c.signer, crypto, log })
 
   let { load } = init
@@ -115,9 +119,11 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const templates = await startTemplates({ ...c, ...(images !== undefined && { mesh: images }) }, () => view.plants().flatMap(({ peer }) => peer === transport.self ? [] : peer), lifetime)
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
   const claims = claimsOf(c, transport, view)
-  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const creating = (): number => atOnce.active + atOnce.waiting
+  const sparing = composeSpares(init, { ...c, ledger, creating })
+  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, ...sparing, records, claims, ad: ownAd, creating, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
-    self: transport.self, clock, random, log, line, warehouse, templates, ...meshParts, records, directory, atOnce,
+    self: transport.self, clock, random, log, line, warehouse, templates, ...meshParts, ...sparing, records, directory, atOnce,
     figures: () => desk.figures(),
     orderOf: (vmId) => orderIn(crypto, vmId, records.signedOrder(vmId)),
     resizer: resizer({ warehouse, line, clock, log }),
@@ -128,17 +134,16 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     // A failed machine is held until it is forgotten: whoever asks for its order again is told of it until then.
     forgotten: (record) => { if (record.state === 'failed') claims.drop(record.vmId, record.orderDigest) },
     mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
-    onChange: () => { advertise(); templates.sweep() },
+    onChange: () => { advertise(); templates.sweep(); sparing.spares?.changed() },
     learn: (figure, value) => { desk.learn(figure, value) }
   })
   desk.restore()
   // Before machines half made are made anew: what they are made from may have to be fetched.
-  if (images !== undefined) {
-    lifetime.own(async () => images.stop())
-    await images.start()
-  }
+  await startImages(images, lifetime)
+  lifetime.own(async () => sparing.spares?.stop())
   lifetime.own(async () => plant.stop())
   await plant.recover(signal)
+  sparing.spares?.start()
   await serveMachines({ transport, clock, crypto, host: plant })
   lifetime.own(async () => claims.stop())
   await startClaims(claims, plant, c)
@@ -154,6 +159,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     ledger,
     templates,
     images,
+    spares: sparing.spares,
     shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
     grant: async (signed, until) => membership.publish(signed, until),
     onHost (loadNow, freeBytes) {
@@ -166,6 +172,19 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     closeDoors: async () => bids.stop(),
     stop: async () => lifetime.end()
   }
+}
+
+async function startMembership ({ crypto, directory, pubsub, records, clock, log }: PlantNodeComponents, lifetime: Lifetime): Promise<Grants> {
+  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.hasLive(domain, domainKey) })
+  lifetime.own(async () => membership.stop())
+  await membership.start()
+  return membership
+}
+
+async function startImages (images: MeshGoldens | undefined, lifetime: Lifetime): Promise<void> {
+  if (images === undefined) return
+  lifetime.own(async () => images.stop())
+  await images.start()
 }
 
 /** Marks are read from the records before anybody orders by them. */
