@@ -14,6 +14,9 @@ const address = z.string().refine((text) => {
   }
 }, 'a multiaddr, such as /ip4/0.0.0.0/tcp/4001')
 
+/** As for any amount of `--capacity`. */
+const SPARE_MEMORY_MIB_MAX = 2 ** 32
+
 const whole = z.number().int().nonnegative()
 
 /** A cap on golden machines' bytes to or from other plants, in Mbit/s. */
@@ -55,6 +58,7 @@ export const configSchema = z.strictObject({
   coolDown: hours,
   disposeAfter: hours,
   bittorrent: hostPort,
+  spareMemory: whole.max(SPARE_MEMORY_MIB_MAX),
   collectOnExit: z.boolean()
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>

@@ -28,6 +28,7 @@ interface UpOptions {
   coolDown?: number
   disposeAfter?: number
   bittorrent?: string
+  spareMemory?: number
   collectOnExit?: boolean
   import?: string[]
   withParent?: boolean
@@ -52,6 +53,7 @@ export function upCommand (program: Command): void {
     .option('--cool-down <hours>', 'a copy that was not used here for so long may go when others have enough (default: 24)', Number)
     .option('--dispose-after <hours>', 'golden machines that nobody used for so long, pinned, labelled or made anything from go with all their copies (default: never)', Number)
     .option('--bittorrent <host:port>', 'open a plain BitTorrent port: whoever reaches it may read golden machines that no domain has published (default: none)')
+    .option('--spare-memory <MiB>', 'memory for machines that are made before they are ordered, from golden machines ordered again and again (default: 0, none)', Number)
     .option('--collect-on-exit', 'collect the machines before stopping')
     .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
     .option('--with-parent', 'stop when standard input ends')
@@ -99,6 +101,7 @@ async function up (options: UpOptions): Promise<void> {
         ...(config.disposeAfter !== undefined && { disposeAfterMs: config.disposeAfter * MS_PER_HOUR })
       },
       ...(config.bittorrent !== undefined && { bittorrent: partsOfHostPort(config.bittorrent) }),
+      spareMemoryMiB: config.spareMemory ?? 0,
       importFrom: options.import ?? [],
       log
     }, stop.signal)
@@ -133,6 +136,7 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(options.coolDown !== undefined && { coolDown: options.coolDown }),
     ...(options.disposeAfter !== undefined && { disposeAfter: options.disposeAfter }),
     ...(options.bittorrent !== undefined && { bittorrent: options.bittorrent }),
+    ...(options.spareMemory !== undefined && { spareMemory: options.spareMemory }),
     ...(options.collectOnExit === true && { collectOnExit: true })
   }
 }

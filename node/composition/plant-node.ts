@@ -7,7 +7,7 @@ import { bidding, type Bidding, type BiddingInit } from '../../protocols/bid/ind
 import { capacity, type Capacity as CapacityView, type PlantAd } from '../../protocols/capacity/index.ts'
 import { claiming, type Claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
-import { grants, openCall } from '../../protocols/member/index.ts'
+import { grants, openCall, type Grants } from '../../protocols/member/index.ts'
 import { checkOrder, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import type { LifePolicy } from '../../storage/templates/life-policy.ts'
@@ -22,11 +22,13 @@ import { adOfPlant } from '../plant/plant-ad.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
 import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
+import type { Spares } from '../plant/spares/spares.ts'
 import type { TemplateDesk } from '../plant/templates/template-desk.ts'
 import type { TemplateLife } from '../plant/templates/template-life.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { shop } from '../shop/shop.ts'
 import { composeImages, type ImageParts } from './images.ts'
+import { composeSpares } from './spares.ts'
 import { startTemplates } from './templates.ts'
 
 export interface PlantNodeInit {
@@ -43,6 +45,8 @@ export interface PlantNodeInit {
   bidding?: BiddingInit
   /** How many copies of golden machines there are to be, and how long unused ones stay; `storage/templates` has the defaults. */
   life?: Partial<LifePolicy>
+  /** What machines may take that are made before they are ordered; 0, the default: none are made. */
+  spareMemoryMiB?: number
   /** Plants that a shop asks for bids; `protocols/capacity` has the default. */
   candidatesMax?: number
 }
@@ -77,6 +81,8 @@ export interface PlantNode {
   readonly life: TemplateLife | undefined
   /** The mesh's golden machines; absent where nothing is fetched. */
   readonly images: MeshGoldens | undefined
+  /** Machines that are made before they are ordered; absent where none are. */
+  readonly spares: Spares | undefined
   /** Takes in a grant that a domain's key signed, and tells the mesh. */
   grant (signed: Uint8Array, signal: AbortSignal): Promise<void>
   /** The host was looked at again: leases that ran out end, the advert tells the load, fetches know the room. */
@@ -107,9 +113,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const { clock, random, crypto, log, line, warehouse, records, directory, pubsub } = c
   const transport = withLoopback(c.transport, clock)
   const ledger = new Ledger(init.capacity)
-  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.hasLive(domain, domainKey) })
-  lifetime.own(async () => membership.stop())
-  await membership.start()
+  const membership = await startMembership(c, lifetime)
   const view = capacity(init.candidatesMax === undefined ? {} : { candidatesMax: init.candidatesMax })({ clock, random, pubsub, transport: c.transport, signer: c.signer, crypto, log })
 
   let { load } = init
@@ -125,9 +129,11 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const { templates, life } = await startTemplates({ ...c, images, peers, policy: init.life }, lifetime)
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
   const claims = claimsOf(c, transport, view)
-  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, records, claims, ad: ownAd, creating: () => atOnce.active + atOnce.waiting, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const creating = (): number => atOnce.active + atOnce.waiting
+  const sparing = composeSpares(init, { ...c, ledger, creating })
+  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, ...sparing, records, claims, ad: ownAd, creating, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
-    self: transport.self, clock, random, log, line, warehouse, templates, ...meshParts, records, directory, atOnce,
+    self: transport.self, clock, random, log, line, warehouse, templates, ...meshParts, ...sparing, records, directory, atOnce,
     figures: () => desk.figures(),
     orderOf: (vmId) => orderIn(crypto, vmId, records.signedOrder(vmId)),
     resizer: resizer({ warehouse, line, clock, log }),
@@ -138,17 +144,18 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     // A failed machine is held until it is forgotten: whoever asks for its order again is told of it until then.
     forgotten: (record) => { if (record.state === 'failed') claims.drop(record.vmId, record.orderDigest) },
     mayCall: async (subject, caller, until) => membership.mayCall(subject, caller, until),
-    onChange: () => { advertise(); templates.sweep() },
+    onChange: () => { advertise(); templates.sweep(); sparing.spares?.changed() },
     learn: (figure, value) => { desk.learn(figure, value) }
   })
   desk.restore()
-  const bids = await startParts({ images, plant, claims, view, desk, life, advertise }, init, { ...c, transport }, lifetime, signal)
+  const bids = await startParts({ images, plant, spares: sparing.spares, claims, view, desk, life, advertise }, init, { ...c, transport }, lifetime, signal)
   return {
     plant,
     ledger,
     templates,
     life,
     images,
+    spares: sparing.spares,
     shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
     grant: async (signed, until) => membership.publish(signed, until),
     onHost (loadNow, freeBytes) {
@@ -163,18 +170,17 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   }
 }
 
-interface Parts { images: MeshGoldens | undefined, plant: Plant, claims: Claiming, view: CapacityView, desk: OrderDesk, life: TemplateLife | undefined, advertise: () => void }
+interface Parts { images: MeshGoldens | undefined, plant: Plant, spares: Spares | undefined, claims: Claiming, view: CapacityView, desk: OrderDesk, life: TemplateLife | undefined, advertise: () => void }
 
 /** In this order: what is on its way first, machines next, and orders of others when all of that stands. */
-async function startParts ({ images, plant, claims, view, desk, life, advertise }: Parts, init: PlantNodeInit, c: PlantNodeComponents, lifetime: Lifetime, signal: AbortSignal): Promise<Bidding> {
+async function startParts ({ images, plant, spares, claims, view, desk, life, advertise }: Parts, init: PlantNodeInit, c: PlantNodeComponents, lifetime: Lifetime, signal: AbortSignal): Promise<Bidding> {
   const { transport, clock, random, crypto, log, warehouse } = c
   // Before machines half made are made anew: what they are made from may have to be fetched.
-  if (images !== undefined) {
-    lifetime.own(async () => images.stop())
-    await images.start()
-  }
+  await startImages(images, lifetime)
+  lifetime.own(async () => spares?.stop())
   lifetime.own(async () => plant.stop())
   await plant.recover(signal)
+  spares?.start()
   await serveMachines({ transport, clock, crypto, host: plant })
   lifetime.own(async () => claims.stop())
   await startClaims(claims, plant, c)
@@ -188,6 +194,19 @@ async function startParts ({ images, plant, claims, view, desk, life, advertise 
   lifetime.own(async () => life?.stop())
   life?.start()
   return bids
+}
+
+async function startMembership ({ crypto, directory, pubsub, records, clock, log }: PlantNodeComponents, lifetime: Lifetime): Promise<Grants> {
+  const membership = grants()({ crypto, directory, pubsub, records, clock, log, concerns: (domain, domainKey) => records.hasLive(domain, domainKey) })
+  lifetime.own(async () => membership.stop())
+  await membership.start()
+  return membership
+}
+
+async function startImages (images: MeshGoldens | undefined, lifetime: Lifetime): Promise<void> {
+  if (images === undefined) return
+  lifetime.own(async () => images.stop())
+  await images.start()
 }
 
 function claimsOf ({ clock, random, log, crypto, records }: PlantNodeComponents, transport: Transport, view: CapacityView): Claiming {

@@ -125,6 +125,28 @@ export interface CloneRequest {
   diskMiB: number
 }
 
+/**
+ * A machine that was made before anybody ordered it. It has answered and been told who it is once, in a rehearsal, so that it shares no random state with its
+ * golden machine; from then on it stands still. It becomes an order's machine by `handOut`; identity is then the caller's to give, as with every clone.
+ */
+export interface SpareMachine {
+  /** Its name on the line until it is handed out: what `leftovers` tells and `sweep` takes. */
+  readonly spareId: VmId
+  /** The address of its card. It is nobody else's and stays when the spare is handed out: a card takes its own address again when its guest boots. */
+  readonly mac: string
+  /** As with `LiveMachine`. */
+  readonly died: Promise<{ reason: string }>
+  /** Host memory that is taken by it alone; while it stands still this does not change. */
+  memoryBytes (): Promise<number>
+  /**
+   * It becomes the machine of this id, in one step: whatever is interrupted leaves either the spare or what is to be swept as that machine. Resolves when it runs,
+   * with its disk grown if more is asked. Once only; on failure nothing is left over, and the id is free. Throws VM_STATE, VM_DIED, DISK_FULL or the signal's reason.
+   */
+  handOut (request: { vmId: VmId, diskMiB: number }, signal?: AbortSignal): Promise<LiveMachine>
+  /** Ends it and removes all that it left; nothing once it was handed out. Idempotent. */
+  destroy (): Promise<void>
+}
+
 export interface ProductionLine {
   readonly kind: string
   readonly isa: string
@@ -136,6 +158,8 @@ export interface ProductionLine {
    * when the guest runs and its agent answers. On failure nothing is left over.
    */
   clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine>
+  /** Makes a spare of a suspended golden machine, by the name `vmId`, which no machine has or gets. It is not adopted: a restart sweeps it. On failure nothing is left over. */
+  prepare (request: Omit<CloneRequest, 'disk' | 'diskMiB'>, signal?: AbortSignal): Promise<SpareMachine>
   /**
    * A machine that an earlier run of the plant made and that is still there, attached again (QMP, agent, network card). Undefined when it has no
    * process any more, or was never made whole: only sweeping is left. Throws when it has one that does not answer: to be asked again.

@@ -12,14 +12,15 @@ import { runHostAction } from './host-actions.ts'
 import { hostNameOf, identityOf } from './identity.ts'
 import { orAborted } from './or-aborted.ts'
 import { PHASE_SHARES, type Phases } from './phases.ts'
-import type { Figures } from './cost/index.ts'
-import { cloned } from './clone.ts'
+import type { Figures, LearnedMs } from './cost/index.ts'
+import { begun } from './begun.ts'
 import { progressText, type ImageProgress } from './images/fetcher.ts'
 import type { LateHold } from './images/late-disks.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planPatiently } from './images/plan-in-mesh.ts'
 import type { Production } from './planner.ts'
 import type { Resizer } from './resizer.ts'
+import type { Spares } from './spares/spares.ts'
 import type { TemplateDesk } from './templates/template-desk.ts'
 
 export interface MakeComponents {
@@ -36,6 +37,8 @@ export interface MakeComponents {
   /** Creations at work at once: the host's cores (issue: limited, not serialised). */
   atOnce: Limiter
   resizer: Resizer
+  /** Machines that are made before they are ordered; absent where none are. */
+  spares?: Pick<Spares, 'ordered' | 'take' | 'served' | 'room'>
   media: (name: string) => Promise<string | undefined>
 }
 
@@ -50,7 +53,7 @@ export interface MakeHooks {
   /** Told as soon as the clone runs: its console can be had from here on. How it ends is told by the call's own end. */
   onCloned: (live: LiveMachine) => void
   /** How long things took, for the cost model. */
-  learn: (figure: 'cloneMs' | 'bootMs' | 'actionMs', ms: number) => void
+  learn: (figure: LearnedMs, ms: number) => void
 }
 
 /** What is to be made, and for whom. */
@@ -124,13 +127,9 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     c.images?.used(golden.goldenId)
     c.templates.used(golden.goldenId)
     const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
-    // Of one that was never suspended, the size is the order's.
-    const { cpus, memoryMiB } = order.hardware
-    live = await cloned({ vmId, golden: { ...golden, hardware: { ...golden.hardware, cpus, memoryMiB } }, mac: identity.mac, diskMiB: order.hardware.diskMiB }, late, c, time, signal)
-    hooks.onCloned(live)
-    const alive = AbortSignal.any([signal, deathOf(live)])
-    time.begin('identity')
-    const taken = await live.identify(identity, alive)
+    const { cpus, memoryMiB, diskMiB } = order.hardware
+    const { taken, spare, alive, ...running } = await begun({ vmId, golden, hardware: { cpus, memoryMiB, diskMiB }, identity }, late, c, time, hooks.onCloned, signal)
+    live = running.live
     time.begin('configure')
     const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
     time.end()
@@ -139,8 +138,9 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     outputs.add(chosen.outputs)
     outputs.add(configured.outputs, configured.outputsDropped)
     if (outputs.dropped.count > 0) c.log.warn({ vmId, ...outputs.dropped }, 'outputs of a machine were left out')
-    // From a served disk it takes as long as the link.
-    if (late === undefined) hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
+    // From a served disk it takes as long as the link; behind a spare that was of no use, longer than it should.
+    if (spare) hooks.learn('spareMs', (time.ms['spare'] ?? 0) + (time.ms['identity'] ?? 0))
+    else if (late === undefined && time.ms['spare'] === undefined) hooks.learn('cloneMs', (time.ms['clone'] ?? 0) + (time.ms['identity'] ?? 0))
     if (resize) hooks.learn('bootMs', time.ms['resize'] ?? 0)
     return {
       live,
@@ -150,7 +150,7 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
       actionsMended,
       outputs: outputs.kept,
       outputsDropped: outputs.dropped,
-      identity: { ...taken, mac: identity.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
+      identity: { ...taken, mac: live.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
       stats: await live.stats()
     }
   } catch (error) {
@@ -183,13 +183,6 @@ async function fetched (chosen: Production, { images }: MakeComponents, hooks: M
 
 /** Fetching takes most of a creation that has to: progress goes up to here, and stays while the phases after it pass their own shares. */
 const FETCH_SHARE = 0.5
-
-/** Aborted with VM_DIED when the machine dies. */
-function deathOf (live: LiveMachine): AbortSignal {
-  const dead = new AbortController()
-  void live.died.then(({ reason }) => { dead.abort(new PlantError('VM_DIED', { vmId: live.vmId, reason })) })
-  return dead.signal
-}
 
 async function configureMachine (order: Order, chosen: Production, live: LiveMachine, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal): Promise<Configured> {
   const channel = live.channel(order.software.channel)

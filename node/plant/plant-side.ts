@@ -20,6 +20,7 @@ import type { Ledger } from './ledger.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planInMesh } from './images/plan-in-mesh.ts'
 import { rankNumberOf, requirementReasons } from './requirements.ts'
+import type { Spares } from './spares/spares.ts'
 import type { TemplateDesk } from './templates/template-desk.ts'
 
 export interface PlantSideComponents {
@@ -34,6 +35,8 @@ export interface PlantSideComponents {
   templates: Pick<TemplateDesk, 'facts'>
   /** What other plants have; absent where nothing is fetched. */
   images?: Pick<MeshGoldens, 'choices' | 'confirmed' | 'isYoung' | 'hasRoom'>
+  /** Machines that are made before they are ordered; absent where none are. */
+  spares?: Pick<Spares, 'isReady'>
   records: Records
   claims: Pick<Claiming, 'confirm' | 'drop'>
   /** The plant's ad as it is now. */
@@ -153,7 +156,8 @@ export class OrderDesk implements PlantSide {
     if (fetchBytes > 0 && this.#c.images?.hasRoom(fetchBytes) === false) {
       return { found: false, reasons: [{ code: 'DISK_FULL', clause: `room to fetch ${golden.name}`, need: fetchBytes, waitHelps: true }] }
     }
-    return { found: true, outline: { goldenId: golden.goldenId, actionsLeft: remainder.length, fetchBytes: startBytes, resize } }
+    const spare = !resize && this.#c.spares?.isReady(golden.goldenId) === true
+    return { found: true, outline: { goldenId: golden.goldenId, actionsLeft: remainder.length, fetchBytes: startBytes, resize, ...(spare && { spare }) } }
   }
 
   #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {

@@ -9,6 +9,7 @@ import type { MachineRecord, Records, Whose } from '../../storage/records/record
 import type { LiveMachine, MachineStats } from '../lines/line.ts'
 import { Adopting } from './adopting.ts'
 import { joinConsole } from './console.ts'
+import type { LearnedMs } from './cost/index.ts'
 import { forgetEnded } from './ended.ts'
 import { insist } from './insist.ts'
 import { LIVE_STATES, holdsCapacity, mayMove, move } from './instance.ts'
@@ -37,7 +38,7 @@ export interface PlantComponents extends MakeComponents {
   /** Called when what the plant advertises has changed. */
   onChange: () => void
   /** What making machines teaches the cost model. */
-  learn: (figure: 'cloneMs' | 'bootMs' | 'actionMs', ms: number) => void
+  learn: (figure: LearnedMs, ms: number) => void
 }
 
 interface Job {

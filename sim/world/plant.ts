@@ -34,6 +34,8 @@ export interface SimPlantInit {
   policy: Pick<PlantNodeInit, 'costModel' | 'bidding' | 'candidatesMax' | 'life'>
   /** Machines that a plant makes at once; as many as its host has processors by default. */
   creationsAtOnce?: number
+  /** What spares may take; none by default. */
+  spareMemoryMiB?: number
   bootstrap: readonly PeerId[]
   /** What the host has of images, and who serves what; absent: plants neither offer nor fetch golden machines. */
   images?: { disk: ImageDisk, serving: Serving }
@@ -103,7 +105,7 @@ export class SimPlant {
       ...this.#imageParts(life, warehouse, clock),
       media: async () => undefined
     }
-    const init = { site: host.site, ...this.#init.policy, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0 }
+    const init = { site: host.site, ...this.#init.policy, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0, spareMemoryMiB: this.#init.spareMemoryMiB ?? 0 }
     this.#init.compose(init, liarParts(honest, this.lies, (lie) => { host.init.onStrike?.(`lie ${lie}`) }), new AbortController().signal).then((node) => {
       if (life.dead) return
       this.#node = node

@@ -36,6 +36,8 @@ export interface WorldInit {
   nature?: (host: SimHost, random: RandomStream) => GuestNature
   /** Machines that have ended and are remembered by each plant; the daemon's bounds by default. */
   endedKept?: EndedKept
+  /** What machines may take on each plant that are made before they are ordered; none by default. */
+  spareMemoryMiB?: number
   onEvent?: (event: SimEvent) => void
   onLog?: SimPlantInit['onLog']
   /** Every message, with its bytes: for diagrams. */
@@ -148,6 +150,7 @@ export class World {
       ...(images !== undefined && { images: { disk: diskOf(host), serving } }),
       compose: this.#init.compose ?? startPlantNode,
       policy: { ...policyOf(scenario.policy, this.#init.policies, (peer) => this.nameOf(peer)), ...(this.#init.life !== undefined && { life: this.#init.life }) },
+      ...(this.#init.spareMemoryMiB !== undefined && { spareMemoryMiB: this.#init.spareMemoryMiB }),
       ...(scenario.policy.creationsAtOnce !== undefined && { creationsAtOnce: scenario.policy.creationsAtOnce }),
       // Each joins by the first and by one before it, as an administrator would write it down; the first is told of the second.
       bootstrap: [...new Set([hosts[0], hosts[at === 0 ? Math.min(1, hosts.length - 1) : this.random.fork('bootstrap', host.name).int(at)]].flatMap((one) => one === undefined || one === host ? [] : [one.peer]))],

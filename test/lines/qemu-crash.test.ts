@@ -18,6 +18,9 @@ const POINTS = [...Array.from({ length: 32 }, (_, i) => i * 8), ...Array.from({ 
 const POINT_MS = 2_000
 const BUDGET_MS = 20_000
 
+/** A spare takes some 300 ms to make; handing it out and growing its disk takes the next 100. */
+const SPARE_POINTS = Array.from({ length: 60 }, (_, i) => i * 12)
+
 const draw = drawPoints(POINTS, { name: 'kill -9 of a plant with its line', pointMs: POINT_MS, budgetMs: BUDGET_MS })
 
 test('a plant killed at any point leaves machines that are adopted and nothing else', async () => {
@@ -29,9 +32,20 @@ test('a plant killed at any point leaves machines that are adopted and nothing e
   }
 }, draw.points.length * 20 * POINT_MS)
 
-async function killedAfter (afterMs: number, goldenDir: string): Promise<void> {
+const drawSpares = drawPoints(SPARE_POINTS, { name: 'kill -9 of a plant with spares', pointMs: POINT_MS, budgetMs: BUDGET_MS })
+
+test('a plant killed while it makes and hands out spares leaves what can be adopted or swept, and nothing else', async () => {
+  const { goldenDir, clean } = await tinyGolden()
+  try {
+    for (const afterMs of drawSpares.points) await killedAfter(afterMs, goldenDir, 'spares')
+  } finally {
+    await clean()
+  }
+}, drawSpares.points.length * 20 * POINT_MS)
+
+async function killedAfter (afterMs: number, goldenDir: string, ...what: string[]): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'plantmesh-crash-'))
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'qemu-crash-child.ts'), dataDir, goldenDir], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'qemu-crash-child.ts'), dataDir, goldenDir, ...what], { stdio: ['ignore', 'pipe', 'inherit'] })
   try {
     const said: string[] = []
     const lines = createInterface({ input: child.stdout }).on('line', (line) => { said.push(line) })

@@ -60,6 +60,7 @@ export async function lazyGolden (kind: LazyKind): Promise<LazyGolden> {
   const wrapped = (line: ProductionLine): ProductionLine => ({
     kind: line.kind, isa: line.isa, accelerator: line.accelerator, fingerprint: line.fingerprint,
     clone: async (request, signal) => await line.clone(request.goldenDir === goldenDir ? { ...request, disk } : request, signal),
+    prepare: async (request, signal) => await line.prepare({ ...request, goldenDir: request.goldenDir === goldenDir ? tiny.goldenDir : request.goldenDir }, signal),
     adopt: async (vmId, signal) => await line.adopt(vmId, signal),
     diskSocketOf: async (vmId) => await line.diskSocketOf(vmId),
     leftovers: async () => await line.leftovers(),

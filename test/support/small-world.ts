@@ -1,6 +1,7 @@
 /** A few of the daemon's plants in a virtual world, for what the simulator found once and must not find again. */
 import { microtaskQuiet } from '../../sim/drivers/quiet.ts'
 import { scenarioFile, type MachineSpec, type Scenario } from '../../sim/scenario/index.ts'
+import type { Capacity } from '../../node/plant/capacity.ts'
 import { ClientOrder } from '../../sim/world/client.ts'
 import type { SimPlant } from '../../sim/world/plant.ts'
 import { World, type WorldInit } from '../../sim/world/world.ts'
@@ -11,12 +12,12 @@ export class SmallWorld {
   #nowMs = 0
 
   /** With `holders` plants fetch golden machines of each other, and only the first so many have one. */
-  constructor (plants: number, options: { holders?: number, life?: WorldInit['life'] } = {}) {
+  constructor (plants: number, options: { holders?: number, spareMemoryMiB?: number, capacity?: Partial<Capacity>, life?: WorldInit['life'] } = {}) {
     const file = scenarioFile.parse({
       apiVersion: 'plantmesh-sim/v1', kind: 'Scenario', name: 'small',
-      plants: Array.from({ length: plants }, (_, at) => ({ name: `p${at + 1}`, ...(at >= (options.holders ?? plants) && { golden: [] }) })), timings: { set: 'measured', vary: false }, golden: [{ name: 'linux', memoryMiB: 64, diskMiB: 64 }]
+      plants: Array.from({ length: plants }, (_, at) => ({ name: `p${at + 1}`, ...(options.capacity !== undefined && { capacity: options.capacity }), ...(at >= (options.holders ?? plants) && { golden: [] }) })), timings: { set: 'measured', vary: false }, golden: [{ name: 'linux', memoryMiB: 64, diskMiB: 64 }]
     })
-    this.world = new World({ scenario: { ...file, orders: [] } as Scenario, seed: 1, quiet: microtaskQuiet(), ...(options.holders !== undefined && { images: true }), ...(options.life !== undefined && { life: options.life }) })
+    this.world = new World({ scenario: { ...file, orders: [] } as Scenario, seed: 1, quiet: microtaskQuiet(), ...(options.holders !== undefined && { images: true }), ...(options.spareMemoryMiB !== undefined && { spareMemoryMiB: options.spareMemoryMiB }), ...(options.life !== undefined && { life: options.life }) })
     this.world.start()
   }
 

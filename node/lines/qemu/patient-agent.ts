@@ -15,6 +15,7 @@ export class PatientAgent implements AgentClient {
   async hello (signal?: AbortSignal): Promise<AgentInfo> { return await (await this.#reach(signal)).hello(signal) }
   async run (run: ScriptRun, signal?: AbortSignal): Promise<ScriptResult> { return await (await this.#reach(signal)).run(run, signal) }
   async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> { return await (await this.#reach(signal)).identify(identity, signal) }
+  async rehearse (identity: Identity, signal?: AbortSignal): Promise<void> { await (await this.#reach(signal)).rehearse(identity, signal) }
   async grow (diskBytesMin: number, signal?: AbortSignal): Promise<number> { return await (await this.#reach(signal)).grow(diskBytesMin, signal) }
   async sync (signal?: AbortSignal): Promise<void> { await (await this.#reach(signal)).sync(signal) }
 

@@ -5,9 +5,9 @@ import { PlantError, isVmId } from '../../../protocols/kit/index.ts'
 import type { Log, VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
-import type { CloneRequest, LiveMachine, ProductionLine } from '../line.ts'
+import type { CloneRequest, LiveMachine, ProductionLine, SpareMachine } from '../line.ts'
 import type { Accelerator } from './accelerator.ts'
-import { BASE_SOCKET, DISK_NODE, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
+import { BASE_SOCKET, LINE_UP, NAME_MARK, STATE_FD } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import { filled } from './filled.ts'
 import type { HelperComponents } from './helper.ts'
@@ -25,13 +25,14 @@ import { Overlays } from './overlays.ts'
 import { GOLDEN_FILES, partsOf, startFiles } from './parts.ts'
 import { endProcess, isAlive, processesIn } from './processes.ts'
 import { publishMachine } from './publish.ts'
+import { QemuSpare, growDisk, rehearse } from './spare.ts'
+import type { SpareParts } from './spare.ts'
 import { answering, bootAndSuspend } from './suspend.ts'
 import { attachVmm, startFailure, startVmm } from './vmm.ts'
 import type { Vmm } from './vmm.ts'
 
 /** The copy of a read-only file. */
 const OWNER_WRITES = 0o644
-const MIB_BYTES = 1024 * 1024
 /** Of building tiny: fetching and laying out, then booting and suspending. */
 const DISK_SHARE = 0.8
 
@@ -67,6 +68,22 @@ export class QemuLine implements ProductionLine {
   get fingerprint (): string { return `qemu-${this.#parts.version}/q35/${this.accelerator}/${this.#parts.accelerator.cpuFingerprint}/${LINE_UP}` }
 
   async clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine> {
+    return await this.#made(request, async ({ vmm, agent, description }) => {
+      if (description.diskMiB > request.golden.hardware.diskMiB) await growDisk(vmm, agent, description.diskMiB, signal)
+      await writeDescription(vmm.dir, Object.assign(description, { made: true }))
+      return new QemuMachine({ ...this.#parts, vmId: request.vmId, description, vmm, agent })
+    }, signal)
+  }
+
+  async prepare (request: Omit<CloneRequest, 'disk' | 'diskMiB'>, signal?: AbortSignal): Promise<SpareMachine> {
+    return await this.#made({ ...request, diskMiB: request.golden.hardware.diskMiB }, async (parts) => {
+      await rehearse(parts, signal)
+      return new QemuSpare({ ...this.#parts, ...parts, machinesDir: this.#machinesDir })
+    }, signal)
+  }
+
+  /** Starts a clone and waits until its agent answers; it is what `finish` makes of it. When either fails, nothing is left. */
+  async #made<T> (request: CloneRequest, finish: (parts: SpareParts) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const { vmId, golden } = request
     const dir = this.#dirOf(vmId)
     signal?.throwIfAborted()
@@ -88,13 +105,7 @@ export class QemuLine implements ProductionLine {
       })
       if (suspended) await resumed(vmm, signal)
       const agent = await answering(vmm, suspended ? CLONE_ANSWERS_WITHIN_MS : BOOT_ANSWERS_WITHIN_MS, signal)
-      if (description.diskMiB > golden.hardware.diskMiB) {
-        const bytes = description.diskMiB * MIB_BYTES
-        await vmm.qmp.execute('block_resize', { 'node-name': DISK_NODE, 'size': bytes }, { signal })
-        await agent.grow(bytes, signal)
-      }
-      await writeDescription(dir, Object.assign(description, { made: true }))
-      return new QemuMachine({ ...this.#parts, vmId, description, vmm, agent })
+      return await finish({ vmm, agent, description })
     } catch (error) {
       const failure = vmm === undefined ? error : await startFailure(dir, vmm, error)
       vmm?.letGo()

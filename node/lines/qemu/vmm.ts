@@ -18,6 +18,7 @@ import { connectQmp } from './qmp.ts'
 import type { Qmp } from './qmp.ts'
 
 export interface Vmm {
+  /** Where it works; QEMU itself knows it as its working directory only, so that it may be moved. */
   readonly dir: string
   readonly process: ProcessId
   readonly qmp: Qmp
@@ -25,6 +26,8 @@ export interface Vmm {
   readonly ended: Promise<string>
   /** Resolves, once, with a sentence for people when the process is gone. Never rejects. */
   readonly died: Promise<{ reason: string }>
+  /** Its directory was renamed: it is found there from now on. */
+  moved (dir: string): void
   /** Stops watching; the process goes on. */
   letGo (): void
 }
@@ -100,7 +103,8 @@ async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, st
   }
 }
 
-function watched (dir: string, process: ProcessId, qmp: Qmp, ended: Promise<string>): Vmm {
+function watched (startDir: string, process: ProcessId, qmp: Qmp, ended: Promise<string>): Vmm {
+  let dir = startDir
   let guestSaid: string | undefined
   qmp.onEvent(({ name, data }) => {
     if (name === 'SHUTDOWN') guestSaid = data['guest'] === true ? `the guest powered off (${String(data['reason'])})` : `QEMU was told to end (${String(data['reason'])})`
@@ -125,7 +129,13 @@ function watched (dir: string, process: ProcessId, qmp: Qmp, ended: Promise<stri
     // Let go of: nobody waits any more. Anything else must not leave those who wait without an answer.
     if (!stop.signal.aborted) death.resolve({ reason: `QEMU can no longer be watched (${String(error)})` })
   })
-  return { dir, process, qmp, ended, died: death.promise, letGo: () => { stop.abort(); qmp.close() } }
+  return {
+    get dir () { return dir },
+    process, qmp, ended,
+    died: death.promise,
+    moved: (to) => { dir = to },
+    letGo: () => { stop.abort(); qmp.close() }
+  }
 }
 
 /** Between the monitor's end and the process's. */

@@ -3,6 +3,8 @@
 export interface Figures {
   /** From the start of a clone until its agent answers. */
   cloneMs: number
+  /** Of a spare, until it has the identity of its order. */
+  spareMs: number
   /** Booting a disk once at a new size and suspending it. */
   bootMs: number
   /** One configuration action. */
@@ -12,7 +14,10 @@ export interface Figures {
 }
 
 /** Before anything was measured: emulated QEMU on a small host; a link of 100 Mbit/s is 12,500 bytes a millisecond. */
-export const FIGURES_AT_FIRST: Figures = { cloneMs: 1_000, bootMs: 15_000, actionMs: 500, fetchBytesPerMs: 12_500 }
+export const FIGURES_AT_FIRST: Figures = { cloneMs: 1_000, spareMs: 30, bootMs: 15_000, actionMs: 500, fetchBytesPerMs: 12_500 }
+
+/** Those that are measured as times. */
+export type LearnedMs = 'cloneMs' | 'spareMs' | 'bootMs' | 'actionMs'
 
 /** Weight of the newest measurement: half of the mean is the last three. */
 const NEWEST_WEIGHT = 0.2

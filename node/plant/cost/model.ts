@@ -11,6 +11,8 @@ export interface PlanOutline {
   fetchBytes: number
   /** No suspended state of that size: the disk is booted once. */
   resize: boolean
+  /** A spare is ready. */
+  spare?: boolean
 }
 
 export interface CostInputs {

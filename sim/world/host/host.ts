@@ -2,7 +2,7 @@
  * A host: what is there whether or not a plant runs on it. Its machines and its disk outlive the plant's process; both are what checkers take for
  * the truth, whatever the plant's books say.
  */
-import type { GoldenId, PeerId, VmId } from '../../../protocols/kit/index.ts'
+import { PlantError, type GoldenId, type PeerId, type VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
 import type { Identity } from '../../../node/lines/line.ts'
 import type { Capacity } from '../../../node/plant/capacity.ts'
@@ -33,13 +33,14 @@ export const SOUND_GUEST: GuestNature = { start: 'answers', lateMs: 0, actions: 
 
 /** A machine as it is on its host: directory, and VMM process while `alive`. */
 export interface HostMachine {
-  readonly vmId: VmId
+  /** Changes once, when a spare is handed out. */
+  vmId: VmId
   readonly golden: Golden
   readonly pid: number
   readonly mac: string
   readonly cpus: number
   readonly memoryMiB: number
-  readonly diskMiB: number
+  diskMiB: number
   readonly nature: GuestNature
   /** The VMM process runs. */
   alive: boolean
@@ -184,6 +185,17 @@ export class SimHost {
     if (diesAfterMs !== undefined) this.timeline.after(Math.round(diesAfterMs * 1_000), () => { this.kill(machine, 'the VMM ended by itself') })
     this.event('machine.begun', { vmId: machine.vmId, memoryMiB: machine.memoryMiB })
     return machine
+  }
+
+  /** A spare becomes an order's machine; its disk grows if more is asked. */
+  rename (machine: HostMachine, vmId: VmId, diskMiB: number): void {
+    if (this.machines.has(vmId)) throw new PlantError('VM_STATE', { vmId, problem: 'there is a machine of this id' })
+    this.machines.delete(machine.vmId)
+    this.machines.set(vmId, machine)
+    const spareId = machine.vmId
+    machine.vmId = vmId
+    machine.diskMiB = Math.max(machine.diskMiB, diskMiB)
+    this.event('machine.handedOut', { vmId, spareId })
   }
 
   /** The VMM process ends; its directory stays until it is swept. */

@@ -4,12 +4,13 @@
  */
 import { PlantError, type VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
-import type { CloneRequest, LiveMachine, ProductionLine } from '../../../node/lines/line.ts'
+import type { CloneRequest, LiveMachine, ProductionLine, SpareMachine } from '../../../node/lines/line.ts'
 import type { Phase } from '../../scenario/index.ts'
 import { runSteps, type Step } from '../../timings/index.ts'
 import { never, type Life } from '../life.ts'
 import type { HostMachine, SimHost } from './host.ts'
 import { SimMachine } from './machine.ts'
+import { SimSpare } from './spare.ts'
 import { wait, type LineWatch } from './work.ts'
 
 /** As in `node/lines/qemu/limits.ts`. */
@@ -36,13 +37,27 @@ export class SimLine implements ProductionLine {
   }
 
   async clone (request: CloneRequest, signal?: AbortSignal): Promise<LiveMachine> {
+    const machine = await this.#begun(request, () => { this.#watch.begun(this.#host, request.vmId) }, signal)
+    machine.made = true
+    this.#host.event('machine.made', { vmId: machine.vmId })
+    return new SimMachine(machine, this.#host, this.#life, this.#watch)
+  }
+
+  async prepare (request: Omit<CloneRequest, 'disk' | 'diskMiB'>, signal?: AbortSignal): Promise<SpareMachine> {
+    const machine = await this.#begun({ ...request, diskMiB: request.golden.hardware.diskMiB }, () => {}, signal)
+    machine.paused = true
+    return new SimSpare(machine, this.#host, this.#life, this.#watch)
+  }
+
+  /** A machine whose guest answers; on failure none is left. `begins` is called when nothing keeps it from being begun. */
+  async #begun (request: CloneRequest, begins: () => void, signal?: AbortSignal): Promise<HostMachine> {
     const host = this.#host
     if (!this.#life.may('line')) return never()
     signal?.throwIfAborted()
     if (host.machines.has(request.vmId)) throw new PlantError('VM_STATE', { vmId: request.vmId, problem: 'there is a machine of this id' })
     if (host.refusesWrite()) throw new PlantError('DISK_FULL', { path: `/${host.name}/machines` })
     const fill = host.fill()
-    this.#watch.begun(host, request.vmId)
+    begins()
     const machine = host.begin(request)
     const { memoryMiB, diskMiB } = request.golden.hardware
     try {
@@ -54,10 +69,7 @@ export class SimLine implements ProductionLine {
       signal?.throwIfAborted()
       throw error
     }
-    if (!this.#life.may('line')) return never()
-    machine.made = true
-    host.event('machine.made', { vmId: machine.vmId })
-    return new SimMachine(machine, host, this.#life, this.#watch)
+    return this.#life.may('line') ? machine : never()
   }
 
   async adopt (vmId: VmId, signal?: AbortSignal): Promise<LiveMachine | undefined> {

@@ -11,7 +11,8 @@ import { CLONE_ANSWERS_WITHIN_MS, SimLine } from '../../../sim/world/host/line.t
 import { Life } from '../../../sim/world/life.ts'
 import { goldenOf } from '../../../sim/world/orders.ts'
 import { Timeline, usOf } from '../../../sim/world/timeline.ts'
-import { describeLineLife } from '../../contracts/line-life.ts'
+import { describeLineLife, type LineLifeUnderTest } from '../../contracts/line-life.ts'
+import { describeLineSpares } from '../../contracts/line-spares.ts'
 import { scenarioOf } from './support.ts'
 
 const watch = { actionMs: (_vmId: string, script: string) => script.startsWith('sleep') ? 1_000_000 : undefined, phases () {}, begun () {} }
@@ -26,7 +27,7 @@ function hostOn (timeline: Timeline, nature: GuestNature = SOUND_GUEST): SimHost
   })
 }
 
-describeLineLife('sim', async () => {
+const open = async (): Promise<LineLifeUnderTest> => {
   const timeline = new Timeline()
   const host = hostOn(timeline)
   const [{ golden } = { golden: undefined }] = host.shelf.values()
@@ -56,7 +57,10 @@ describeLineLife('sim', async () => {
       await pump
     }
   }
-})
+}
+
+describeLineLife('sim', open)
+describeLineSpares('sim', open)
 
 async function outcome (nature: GuestNature, withinMs: number): Promise<{ code: string, atMs: number, left: number }> {
   const timeline = new Timeline()

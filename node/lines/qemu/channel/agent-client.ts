@@ -18,6 +18,11 @@ export interface AgentClient extends GuestChannel {
   hello (signal?: AbortSignal): Promise<AgentInfo>
   /** Gives the guest an identity; see `LiveMachine.identify`. Throws IDENTITY_FAILED naming the part that was not acknowledged. */
   identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken>
+  /**
+   * Gives the guest an identity that it will not keep, for what that leaves: a random state of its own, ssh host keys made of it, and code that has run once. The
+   * next `identify` keeps those keys, which are in no other machine. Throws as `identify` does.
+   */
+  rehearse (identity: Identity, signal?: AbortSignal): Promise<void>
   /** Grows the root file system to the disk's size, once the guest sees at least `diskBytesMin` of it. Returns the disk's size in bytes. */
   grow (diskBytesMin: number, signal?: AbortSignal): Promise<number>
   /** Has the guest write all that it holds to its disk. */
@@ -34,6 +39,7 @@ export async function connectAgent (socketPath: string, options: LinkOptions): P
 class SocketAgentClient implements AgentClient {
   readonly kind = 'agent'
   readonly #link: GuestLink
+  #rehearsed = false
 
   constructor (link: GuestLink) { this.#link = link }
 
@@ -56,7 +62,7 @@ class SocketAgentClient implements AgentClient {
     const sentAtMs = Date.now()
     // This host's own clock may jump meanwhile: the guest has the time that it was told, and what has passed since.
     const since = performance.now()
-    const want = { machineId: identity.machineId, hostName: identity.hostName, mac: identity.mac, timeMs: String(sentAtMs), seed: Buffer.from(identity.seed).toString('hex') }
+    const want = { machineId: identity.machineId, hostName: identity.hostName, mac: identity.mac, timeMs: String(sentAtMs), seed: Buffer.from(identity.seed).toString('hex'), ...(this.#rehearsed && { keepHostKeys: '1' }) }
     const lines = Object.entries(want).map(([name, value]) => `${name}=${value}\n`).join('')
     const taken = await this.#link.call(MESSAGE.IDENTIFY, Buffer.from(lines), { signal })
     for (const part of ['machineId', 'hostName', 'mac'] as const) {
@@ -67,6 +73,11 @@ class SocketAgentClient implements AgentClient {
     if (!(guestMs >= sentAtMs - CLOCK_SKEW_MS_MAX && guestMs <= sentAtMs + (performance.now() - since) + CLOCK_SKEW_MS_MAX)) throw new PlantError('IDENTITY_FAILED', { part: 'clock', wanted: sentAtMs, found: taken['timeMs'] })
     const hostKey = taken['hostKey']
     return hostKey === undefined ? {} : { hostKey: hostKey.slice(0, 1024) }
+  }
+
+  async rehearse (identity: Identity, signal?: AbortSignal): Promise<void> {
+    await this.identify(identity, signal)
+    this.#rehearsed = true
   }
 
   async grow (diskBytesMin: number, signal?: AbortSignal): Promise<number> {

@@ -53,7 +53,8 @@ sub identify {
     syscall(227, 0, pack('qq', $s, ($want{timeMs} - $s * 1000) * 1_000_000));
     push @done, 'timeMs=' . now_ms();
   }
-  my $key = host_keys();
+  # Kept when they were made after the seed of this very machine was mixed in, and nobody has seen them.
+  my $key = $want{keepHostKeys} && host_key() || host_keys();
   push @done, "hostKey=$key" if length $key;
   keep_seed();
   push @done, 'boot=' . (read_file('/proc/sys/kernel/random/boot_id', 64) =~ s/\n//r);
@@ -117,8 +118,10 @@ sub host_keys {
   for my $type ('ed25519', 'ecdsa') { system($tool, '-q', '-t', $type, '-N', '', '-C', '', '-f', "/etc/ssh/ssh_host_${type}_key") == 0 or return '' }
   my ($pid) = read_file('/run/sshd.pid', 32) =~ /^(\d+)$/;
   kill 'HUP', $pid if $pid;
-  return read_file('/etc/ssh/ssh_host_ed25519_key.pub', 1024) =~ s/\s+$//r;
+  return host_key();
 }
+
+sub host_key { return read_file('/etc/ssh/ssh_host_ed25519_key.pub', 1024) =~ s/\s+$//r }
 
 # syncfs(2): the identity is on the disk before it is acknowledged.
 sub sync_root { sysopen(my $fh, '/', 0) or return; syscall(306, fileno $fh) }
