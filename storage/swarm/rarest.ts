@@ -7,6 +7,7 @@ import { PieceSet } from './piece-set.ts'
 
 const LEVELS = 16
 
+/** The pieces that are wanted, by rarity. Pieces beyond its count are ignored. */
 export class Rarest {
   readonly #levels: PieceSet[]
   readonly #holders: Uint16Array
@@ -62,7 +63,7 @@ export class Rarest {
 }
 
 /** Several draws a pick would be dear from the system's source: a small generator (xorshift), seeded from it once. Not for secrets. */
-function fastRandom (random: Random): (below: number) => number {
+export function fastRandom (random: Random): (below: number) => number {
   let state = (random.int(0x7fffffff) | 1) >>> 0
   return (below) => {
     state = (state ^ (state << 13)) >>> 0
