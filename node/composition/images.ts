@@ -23,9 +23,10 @@ export interface ComposedImagesComponents extends Omit<MeshImagesComponents, 'ow
 export function composeImages (c: ComposedImagesComponents): MeshGoldens | undefined {
   const { images, warehouse } = c
   const keeps = (golden: Golden | undefined): boolean => golden !== undefined && warehouse.list().some(({ goldenId }) => goldenId === golden.goldenId) && c.keeps(golden)
+  const seen = async (id: GoldenId, file: string): Promise<unknown> => file === images?.lateDisk?.file && offered(warehouse, id) !== undefined ? images.lateDisk.traces.get(id, file) : undefined
   return images && meshGoldens({
     ...c, ...images,
-    mesh: meshImages({ ...c, own: { description: (id) => offered(warehouse, id), manifest: async (id) => images.store.signedManifest(id), keeps: (id) => keeps(offered(warehouse, id)) } })
+    mesh: meshImages({ ...c, own: { description: (id) => offered(warehouse, id), manifest: async (id) => images.store.signedManifest(id), trace: async (id, file) => seen(id, file), keeps: (id) => keeps(offered(warehouse, id)) } })
   })
 }
 

@@ -31,6 +31,10 @@ export const PART_BYTES_MAX = 2 ** 20
 
 /** A part and the few bytes around it. A manifest is asked for once for each image that is fetched. */
 export const IMAGE_LIMITS: StreamLimits = { messageBytesMax: PART_BYTES_MAX + 1_024, idleTimeoutMs: 10_000, inboundMax: 64, inboundPerPeerMax: 4 }
+/** Pieces that the trace of a file holds: 1 GiB of content. A boot reads some hundred. */
+export const TRACE_PIECES_MAX = 16_384
+/** Two numbers below 2^21, of three bytes each, for each piece at worst. */
+export const TRACE_BYTES_MAX = 6 * TRACE_PIECES_MAX
 /** Manifests read at once for others: each is in memory whole while it is sent. */
 export const SERVED_AT_ONCE_MAX = 4
 /** Others wait for their turn, within the time that they wait for an answer. */

@@ -65,6 +65,10 @@ export const MANIFESTS_BYTES_MAX = 160 * 2 ** 20
 /** Golden machines whose manifest was found unsound, with who sent it: not asked for again there. */
 export const UNSOUND_KEPT_MAX = 1_024
 
+/** Holders that are asked in which order machines read, all at once, and how long they may take: nobody waits that long for it. */
+export const TRACE_ASKED_MAX = 4
+export const TRACE_TIMEOUT_MS = 2_000
+
 /** Plants that the directory is asked for, for a name and for a golden machine. */
 export const DIRECTORY_HOLDERS_MAX = 16
 /** The directory is asked again for the same only after this. */

@@ -8,13 +8,14 @@ import { ByteCache } from './byte-cache.ts'
 import type { SignedImage } from './core.ts'
 import {
   DESCRIBE_AT_ONCE_MAX, DESCRIBE_TIMEOUT_MS, DESCRIBE_TRIES_MAX, DESCRIPTIONS_BYTES_MAX, DIRECTORY_HOLDERS_MAX, KEPT_ASKED_MAX, KEPT_TIMEOUT_MS, MANIFESTS_BYTES_MAX, SEARCHES_KEPT_MAX, SEARCH_EVERY_MS, SEARCH_TIMEOUT_MS,
-  UNSOUND_KEPT_MAX
+  TRACE_ASKED_MAX, TRACE_TIMEOUT_MS, UNSOUND_KEPT_MAX
 } from './holdings-limits.ts'
 import { HoldingsService } from './holdings-service.ts'
 import type { Holding } from './holdings.ts'
-import type { Manifest } from './manifest.ts'
+import { positionsOf, type Manifest } from './manifest.ts'
 import { openManifest } from './open-manifest.ts'
-import { askImage, serveImages, type ImageSource } from './service.ts'
+import type { ReadRuns } from './read-runs.ts'
+import { askImage, askTrace, serveImages, type ImageSource, type TraceSource } from './service.ts'
 import { openInfo } from './torrent.ts'
 
 export interface MeshImagesComponents {
@@ -30,10 +31,11 @@ export interface MeshImagesComponents {
   log: Log
   /** Whether this plant is up, as far as is known. */
   inView: (peer: PeerId) => boolean
-  /** What this plant hands to others: descriptions and manifests of what is here and may be offered. */
+  /** What this plant hands to others: descriptions, manifests and traces of what is here and may be offered. */
   own: {
     description: (goldenId: GoldenId) => Golden | undefined
     manifest: ImageSource
+    trace: TraceSource
     /** Whether it is here and stays for `KEPT_MS`: another plant is about to give up its own. */
     keeps: (goldenId: GoldenId) => boolean
   }
@@ -62,6 +64,8 @@ export interface MeshImages extends Service {
   manifest (goldenId: GoldenId, signal: AbortSignal): Promise<OpenedImage>
   /** A manifest that was asked for before. */
   knownManifest (goldenId: GoldenId): OpenedImage | undefined
+  /** In which order machines read this file of it, as some plants in view that hold it tell within TRACE_TIMEOUT_MS: each in range and without a piece twice, and otherwise a hint. Throws the signal's reason only. */
+  traces (goldenId: GoldenId, file: string, signal: AbortSignal): Promise<ReadRuns[]>
   /** Other plants that say they hold it: those in view first, then those that the directory names. */
   providers (goldenId: GoldenId, signal: AbortSignal): AsyncIterable<PeerId>
   /** Called, at most once a turn, after plants told something new. */
@@ -96,7 +100,7 @@ class MeshImagesService implements MeshImages {
   }
 
   async start (): Promise<void> {
-    this.#stopServing = await serveImages({ transport: this.#c.transport, source: this.#c.own.manifest })
+    this.#stopServing = await serveImages({ transport: this.#c.transport, source: this.#c.own.manifest, trace: this.#c.own.trace })
     await this.#holdings.start()
   }
 
@@ -194,6 +198,20 @@ class MeshImagesService implements MeshImages {
       }
     }
     throw new PlantError('GOLDEN_UNKNOWN', { goldenId, problem: 'no plant that can be reached gives a manifest of it that is sound', ...(problems.length > 0 && { failures: problems.slice(0, 8) }) })
+  }
+
+  async traces (goldenId: GoldenId, file: string, signal: AbortSignal): Promise<ReadRuns[]> {
+    const [golden] = await this.describe([goldenId], signal)
+    const bytes = golden?.files.find(({ name }) => name === file)?.bytes
+    const told: ReadRuns[] = []
+    if (bytes === undefined) return told
+    await this.#within(TRACE_TIMEOUT_MS, signal, async (until) => {
+      await Promise.allSettled(this.#others(goldenId).slice(0, TRACE_ASKED_MAX).map(async (peer) => {
+        const runs = await askTrace(this.#c.transport, peer, { goldenId, file, pieces: positionsOf(bytes) }, until)
+        if (runs !== undefined) told.push(runs)
+      }))
+    })
+    return told
   }
 
   async * providers (goldenId: GoldenId, signal: AbortSignal): AsyncGenerator<PeerId> {

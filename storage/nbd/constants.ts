@@ -48,5 +48,3 @@ export const HANDSHAKE_WITHIN_MS = 10_000
 export const GOODBYE_WITHIN_MS = 2_000
 /** Connections at a time: each machine has one for its disk, and a copy of it another while it is made. */
 export const CONNECTIONS_MAX = 256
-/** Pieces that a boot's trace holds: 1 GiB of 64 KiB. A boot reads some hundred. */
-export const TRACE_PIECES_MAX = 16_384

@@ -44,7 +44,7 @@ class Commons {
   }
 }
 
-interface Plant { images: MeshImages, peer: PeerId, transport: FakeTransport, asked: string[], put: (manifest: Manifest, image?: SignedImage) => void, holdings: Holding[] }
+interface Plant { images: MeshImages, peer: PeerId, transport: FakeTransport, asked: string[], seen: Map<GoldenId, unknown>, put: (manifest: Manifest, image?: SignedImage) => void, holdings: Holding[] }
 const running: MeshImages[] = []
 afterEach(async () => { for (const one of running.splice(0)) await one.stop() })
 
@@ -53,6 +53,7 @@ async function plant (commons: Commons, options: { gossips?: boolean } = {}): Pr
   const peer = keyIdOf(key.publicKey) as string as PeerId
   const transport = commons.network.peer(peer)
   const shelf = new Map<GoldenId, { golden: Golden, image: SignedImage }>()
+  const seen = new Map<GoldenId, unknown>()
   const asked: string[] = []
   const images = meshImages({
     clock: commons.clock, random: new FakeRandom(1), pubsub: options.gossips === false ? { publish: async () => {}, subscribe: async () => () => {} } : commons.pubsub(peer), transport, directory: commons.directory(peer),
@@ -60,6 +61,7 @@ async function plant (commons: Commons, options: { gossips?: boolean } = {}): Pr
     own: {
       keeps: (id) => shelf.has(id) && !commons.gives.has(id),
       description: (id) => { asked.push(`description ${id}`); return shelf.get(id)?.golden },
+      trace: async (id) => seen.get(id),
       manifest: async (id) => { asked.push(`manifest ${id}`); return shelf.get(id)?.image }
     }
   })
@@ -67,7 +69,7 @@ async function plant (commons: Commons, options: { gossips?: boolean } = {}): Pr
   const holdings: Holding[] = []
   await images.start()
   return {
-    images, peer, transport, asked, holdings,
+    images, peer, transport, asked, holdings, seen,
     put (manifest, image = imageOf(manifest)) {
       shelf.set(manifest.golden.goldenId, { golden: manifest.golden, image })
       holdings.push(holdingOf(manifest.golden, { ownBytes: 65_536, totalBytes: 65_536, usedS: 1 }))
@@ -224,4 +226,24 @@ test('twelve plants with five golden machines each say little when nothing chang
   const kbitPerS = 3 * commons.bytes * 8 / 3_600 / 12 / 1_000
   expect(kbitPerS).toBeLessThan(1)
   expect(directoryKeys.named('tiny')).toBe('image-os/tiny')
+})
+
+test('in which order machines read is told by those who saw it; who stalls or lies about the range is not waited for, nor heard', async () => {
+  const commons = new Commons()
+  const plants = [await plant(commons), await plant(commons), await plant(commons), await plant(commons)]
+  const [asker, saw, lies] = plants
+  if (asker === undefined || saw === undefined || lies === undefined) throw new Error('four plants were asked for')
+  const manifest = image()
+  const { goldenId } = manifest.golden
+  const name = manifest.files[0]?.name ?? ''
+  expect(await asker.images.traces(goldenId, name, signal)).toEqual([])
+  for (const one of plants.slice(1)) one.put(manifest)
+  await commons.clock.advance(2_000)
+  saw.seen.set(goldenId, [[1, 1]])
+  lies.seen.set(goldenId, [[0, 3]])
+  plants[3]?.seen.set(goldenId, new Promise(() => {}))
+  const told = asker.images.traces(goldenId, name, signal)
+  await commons.clock.advance(2_000)
+  expect(await told).toEqual([[[1, 1]]])
+  expect(await commons.clock.settle(asker.images.traces(goldenId, 'nothing', signal))).toEqual([])
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Assembly, IMAGE_LIMITS, IMAGE_PROTOCOL, askImage, decodeImageTell, encodeImageTell, serveImages, type ImageSource, type ImageTell } from '../../protocols/image/index.ts'
+import { Assembly, IMAGE_LIMITS, IMAGE_PROTOCOL, askImage, askTrace, decodeImageAsk, decodeImageTell, encodeImageAsk, encodeImageTell, serveImages, type ImageSource, type ImageTell } from '../../protocols/image/index.ts'
 import type { GoldenId, PeerId } from '../../protocols/kit/index.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeNetwork } from '../support/fake-transport.ts'
@@ -15,7 +15,7 @@ function pair (): { clock: FakeClock, asker: ReturnType<FakeNetwork['peer']>, ho
 
 async function asked (source: ImageSource): Promise<unknown> {
   const { clock, asker, holder } = pair()
-  await serveImages({ transport: holder, source })
+  await serveImages({ transport: holder, source, trace: async () => undefined })
   return clock.settle(askImage(asker, holder.self, goldenId, never))
 }
 
@@ -38,5 +38,39 @@ describe('asking for a manifest', () => {
     expect(() => decodeImageTell(encodeImageTell({ t: 0, manifestBytes: 1e12, infoBytes: 1 }))).toThrow('MESSAGE_INVALID')
     expect(() => decodeImageTell(encodeImageTell({ t: 1, bytes: new Uint8Array(2 ** 20 + 1) }))).toThrow('MESSAGE_INVALID')
     expect(new Assembly().image).toBeUndefined()
+  })
+})
+
+describe('asking for a trace', () => {
+  const of = { goldenId, file: 'disk', pieces: 10 }
+
+  async function told (tell: ImageTell): Promise<unknown> {
+    const { clock, asker, holder } = pair()
+    await holder.handle(IMAGE_PROTOCOL, IMAGE_LIMITS, async (stream) => { await stream.send(encodeImageTell(tell)) })
+    return clock.settle(askTrace(asker, holder.self, of, never))
+  }
+
+  test('gives the order that was seen; nothing where none was, or what was kept is none', async () => {
+    for (const [kept, expected] of [[[[5, 2], [0, 1]], [[5, 2], [0, 1]]], [undefined, undefined], [[], undefined], [[[0, 2], [1, 1]], undefined], ['x', undefined]]) {
+      const { clock, asker, holder } = pair()
+      const asked: unknown[] = []
+      await serveImages({ transport: holder, source: async () => undefined, trace: async (...ask) => { asked.push(ask); return kept } })
+      expect(await clock.settle(askTrace(asker, holder.self, of, never))).toEqual(expected)
+      expect(asked).toEqual([[goldenId, 'disk']])
+    }
+  })
+
+  test('takes nothing that leaves the file, names a piece twice, or is cut off', async () => {
+    expect(await told({ t: 3, runs: Uint8Array.of(9, 1) })).toEqual([[9, 1]])
+    for (const runs of [[9, 2], [10, 1], [0, 0], [0, 2, 1, 1], [0], [0x80], [0x80, 0, 1], []]) expect(await told({ t: 3, runs: Uint8Array.from(runs) })).toBeUndefined()
+    expect(() => decodeImageTell(encodeImageTell({ t: 3, runs: new Uint8Array(6 * 16_384 + 1) }))).toThrow('MESSAGE_INVALID')
+    expect(() => decodeImageAsk(encodeImageAsk({ traceOf: goldenId, file: '../key' }))).toThrow('MESSAGE_INVALID')
+  })
+
+  test('ends when a plant answers with something else, or does not know the ask', async () => {
+    await expect(told({ t: 0, manifestBytes: 2, infoBytes: 1 })).rejects.toThrow('MESSAGE_INVALID')
+    const { clock, asker, holder } = pair()
+    await holder.handle(IMAGE_PROTOCOL, IMAGE_LIMITS, async (stream) => { stream.abort(new Error('older')) })
+    await expect(clock.settle(askTrace(asker, holder.self, of, never))).rejects.toThrow()
   })
 })

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { PlantError, type GoldenId, type PeerId, type VmId } from '../../protocols/kit/index.ts'
-import { PIECE_BYTES, openManifest } from '../../protocols/image/index.ts'
+import { PIECE_BYTES, openManifest, type ReadRuns } from '../../protocols/image/index.ts'
+import { BootOrders } from '../../node/plant/images/boot-orders.ts'
 import { ImageFetcher } from '../../node/plant/images/fetcher.ts'
-import { LateDisks } from '../../node/plant/images/late-disks.ts'
+import { LateDisks, type LateDiskParts } from '../../node/plant/images/late-disks.ts'
 import type { BlockSource } from '../../storage/nbd/block-source.ts'
 import type { FsWarehouse } from '../../storage/drivers/fs-warehouse.ts'
 import type { FetchInit } from '../../storage/swarm/index.ts'
@@ -30,6 +31,7 @@ let clock: FakeClock
 let goldenId: GoldenId
 let fetches: Carried[] = []
 let kept: Record<string, unknown>
+let told: ReadRuns[] = []
 let served: { source: BlockSource, stopped: boolean } | undefined
 let late: LateDisks
 
@@ -38,7 +40,7 @@ beforeEach(async () => {
   source = await openAt(join(dir, 'source'))
   here = await openAt(join(dir, 'here'))
   clock = new FakeClock()
-  ;[fetches, kept, served] = [[], {}, undefined]
+  ;[fetches, kept, told, served] = [[], {}, [], undefined]
   goldenId = (await shelved(source, 'web', { ram: RAM, disk: DISK })).goldenId
   late = lateDisks()
 })
@@ -64,21 +66,20 @@ function lateDisks (): LateDisks {
     clock, log, mesh: { manifest, providers: async function * () { yield 'source' as PeerId } }, store: here, warehouse: here, swarm: { fetch },
     freeDiskBytes: () => undefined, learn: () => {}
   })
-  return new LateDisks({
-    clock, log, store: here, warehouse: here, fetcher,
-    parts: {
-      file: 'disk',
-      memoryFile: 'ram',
-      boots: () => false,
-      arrivedFiles: async (id, signal) => here.arrivedFiles(id, signal),
-      serve: async (_, of) => {
-        const one = { source: of, stopped: false }
-        served = one
-        return { socketPath: 'socket', stop: async () => { one.stopped = true } }
-      },
-      traces: { get: async (_, file) => kept[file], put: async (_, file, runs) => { kept[file] = runs } }
-    }
-  })
+  const parts: LateDiskParts = {
+    file: 'disk',
+    memoryFile: 'ram',
+    boots: () => false,
+    arrivedFiles: async (id, signal) => here.arrivedFiles(id, signal),
+    serve: async (_, of) => {
+      const one = { source: of, stopped: false }
+      served = one
+      return { socketPath: 'socket', stop: async () => { one.stopped = true } }
+    },
+    traces: { get: async (_, file) => kept[file], put: async (_, file, runs) => { kept[file] = runs } }
+  }
+  const orders = new BootOrders({ clock, parts, signal: never, mesh: { traces: async () => told } })
+  return new LateDisks({ clock, log, store: here, warehouse: here, fetcher, parts, orders })
 }
 
 /** Brings these pieces of the fetch; all that it wants by default. */
@@ -138,6 +139,26 @@ test('the rest comes in the order of a recorded boot; what is no order is not fo
   await until(() => fetches.length === 3)
   expect(fetches[2]?.order).toEqual([])
   ;(await again).release()
+})
+
+test('what others tell of the order is followed where this plant has seen none, and is not kept as its own', async () => {
+  told = [[[5, 2], [0, 1]]]
+  const hold = await started()
+  expect(fetches[1]?.order).toHaveLength(3)
+  expect(kept).toEqual({})
+  await served?.source.read(0, 1, AbortSignal.abort()).catch(() => {})
+  hold.release()
+  await until(() => served?.stopped === true)
+  // The machine went before its boot was over: what was told says more.
+  expect(kept).toEqual({})
+  const again = await late.startable(goldenId, () => {}, never)
+  await again.serve(never)
+  await served?.source.read(0, 1, AbortSignal.abort()).catch(() => {})
+  await late.looked(goldenId, { memoryTouched: async () => [] })
+  await served?.source.read(PIECE_BYTES, 1, AbortSignal.abort()).catch(() => {})
+  again.release()
+  await until(() => served?.stopped === true)
+  expect(kept).toEqual({ disk: [[0, 1]] })
 })
 
 test('what resumes looked at of the memory is kept, and comes after the small files and before the rest the next time', async () => {

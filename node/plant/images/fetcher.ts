@@ -26,7 +26,9 @@ export interface ImageProgress {
 
 /** A fetch for a machine that starts before all has come. */
 export interface LateFetch {
-  file: LateFile
+  /** The file that may come late, and what is known by the time it is fetched of the order in which machines read it (`runsOf`). Never throws. */
+  file: string
+  runs: () => Promise<unknown>
   /** Its memory. */
   memory: LateFile
   /** All but that file is here, or all of it: once, and before the fetch resolves. */
@@ -196,10 +198,13 @@ export class ImageFetcher {
   async #fetchAll (incoming: Incoming, { late }: Job, signal: AbortSignal): Promise<void> {
     const { goldenId, packs, manifest } = incoming
     if (late !== undefined) {
-      await this.#fetchPacks(withoutFile(incoming, late.file.name), goldenId, signal, startOrder(manifest, late.file, late.memory))
+      await this.#fetchPacks(withoutFile(incoming, late.file), goldenId, signal, startOrder(manifest, late.file, late.memory))
       late.onStartable()
     }
-    await this.#fetchPacks(packs, goldenId, signal, late && bootOrder(manifest, late.file))
+    const order = late && bootOrder(manifest, { name: late.file, runs: await late.runs() })
+    const first = [...order?.values() ?? []].reduce((sum, { length }) => sum + length, 0)
+    if (late !== undefined && incoming.missing() > 0) this.#c.log.info({ goldenId, firstBytes: first * PIECE_BYTES, restBytes: incoming.missing() * PIECE_BYTES }, 'what machines start from has come; of the rest, what they were seen to read comes first')
+    await this.#fetchPacks(packs, goldenId, signal, order)
   }
 
   async #fetchPacks (packs: WantedPack[], goldenId: GoldenId, until: AbortSignal, order?: Map<string, number[]>): Promise<void> {

@@ -6,16 +6,16 @@
  *         '──fails──> over (whoever waits hears)            '──fails: said, and tried again; who reads waits
  */
 import { PlantError, asPlantError, type Clock, type GoldenId, type Log } from '../../../protocols/kit/index.ts'
-import { PIECE_BYTES } from '../../../protocols/image/index.ts'
+import { PIECE_BYTES, runsOf } from '../../../protocols/image/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
 import type { BlockSource } from '../../../storage/nbd/block-source.ts'
-import { BootTrace, runsOf, traced } from '../../../storage/nbd/boot-trace.ts'
+import { BootTrace, traced } from '../../../storage/nbd/boot-trace.ts'
 import type { ArrivingFiles, ImageStore, LazyImage } from '../../../storage/warehouse/image-store.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { LiveMachine } from '../../lines/line.ts'
 import { orAborted } from '../or-aborted.ts'
+import type { BootOrders } from './boot-orders.ts'
 import type { ImageFetcher, ImageProgress } from './fetcher.ts'
-import type { LateFile } from './pieces-first.ts'
 
 /** What a plant whose line can have disks served has besides. */
 export interface LateDiskParts {
@@ -41,6 +41,7 @@ export interface LateDisksComponents {
   warehouse: Pick<Warehouse, 'verified'>
   fetcher: Pick<ImageFetcher, 'fetch' | 'urgent'>
   parts: LateDiskParts
+  orders: Pick<BootOrders, 'ask' | 'known' | 'saw'>
 }
 
 /** What one machine has of a disk that comes late. */
@@ -121,8 +122,9 @@ export class LateDisks {
     }
   }
 
-  /** A machine that was resumed has been configured: what it looked at of its memory by then is kept, once in a run for each golden machine. Never rejects. */
+  /** A machine has been configured: its boot is over, and what it looked at of its memory by then is kept, once in a run for each golden machine. Never rejects. */
   async looked (goldenId: GoldenId, machine: Pick<LiveMachine, 'memoryTouched'>): Promise<void> {
+    this.#disks.get(goldenId)?.trace?.end()
     if (this.#lookedAt.has(goldenId)) return
     this.#lookedAt.add(goldenId)
     for (const oldest of this.#lookedAt) if (this.#lookedAt.size > LOOKED_AT_MAX) this.#lookedAt.delete(oldest)
@@ -157,12 +159,13 @@ export class LateDisks {
   /** Fetches until all is here; once machines read from it a failure is no end. Never rejects. */
   async #bring (disk: Disk): Promise<void> {
     const { goldenId, stop: { signal } } = disk
-    const { parts, fetcher, warehouse, clock, log } = this.#c
-    const known = async (name: string): Promise<LateFile> => ({ name, runs: await parts.traces.get(goldenId, name) })
-    const [file, memory] = await Promise.all([known(parts.file), known(parts.memoryFile)])
+    const { parts, orders, fetcher, warehouse, clock, log } = this.#c
+    void orders.ask(goldenId) // Nothing waits for it: machines cannot start without the other files, which come first.
+    const memory = { name: parts.memoryFile, runs: await parts.traces.get(goldenId, parts.memoryFile) }
+    const late = { file: parts.file, runs: async () => orders.known(goldenId), memory, onStartable: () => { disk.startable.resolve() } }
     while (!signal.aborted) {
       try {
-        await fetcher.fetch(goldenId, (progress) => { for (const follower of disk.followers) follower(progress) }, signal, { file, memory, onStartable: () => { disk.startable.resolve() } })
+        await fetcher.fetch(goldenId, (progress) => { for (const follower of disk.followers) follower(progress) }, signal, late)
         disk.startable.resolve()
         disk.whole.resolve(await warehouse.verified(goldenId, signal))
         return
@@ -223,8 +226,7 @@ export class LateDisks {
   }
 
   async #ended ({ goldenId, served, trace }: Disk): Promise<void> {
-    const runs = runsOf(trace?.order() ?? [])
-    if (runs.length > 0) await this.#c.parts.traces.put(goldenId, this.#c.parts.file, runs)
+    if (trace !== undefined) await this.#c.orders.saw(goldenId, runsOf(trace.order()), trace.isWhole)
     const disk = await served?.catch(() => {}) // Told to who asked for it.
     await disk?.stop()
     disk?.close()

@@ -8,6 +8,7 @@ import type { Order } from '../../../protocols/order/order.ts'
 import type { ImageStore } from '../../../storage/warehouse/image-store.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { Choice } from '../eligible.ts'
+import { BootOrders } from './boot-orders.ts'
 import { ImageFetcher, type ImageProgress } from './fetcher.ts'
 import { LateDisks, type LateDiskParts } from './late-disks.ts'
 import { MeshShelf, type Sought } from './mesh-shelf.ts'
@@ -117,9 +118,11 @@ class MeshGoldensService implements MeshGoldens {
 
   constructor (components: MeshGoldensComponents) {
     this.#c = components
-    this.#shelf = new MeshShelf(components)
+    const { lateDisk: parts } = components
+    const orders = parts && new BootOrders({ ...components, parts, signal: this.#lifetime.signal })
+    this.#shelf = new MeshShelf({ ...components, ...(orders && { orders }) })
     this.#fetcher = new ImageFetcher(components)
-    this.late = components.lateDisk && new LateDisks({ ...components, fetcher: this.#fetcher, parts: components.lateDisk })
+    this.late = parts && orders && new LateDisks({ ...components, fetcher: this.#fetcher, parts, orders })
   }
 
   async start (): Promise<void> {

@@ -9,6 +9,7 @@ import type { ImageStore } from '../../../storage/warehouse/image-store.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { Choice } from '../eligible.ts'
 import { orAborted } from '../or-aborted.ts'
+import type { BootOrders } from './boot-orders.ts'
 import type { LateDiskParts } from './late-disks.ts'
 import { missingByHoldings, missingByManifest, missingToStart } from './missing-bytes.ts'
 
@@ -20,7 +21,9 @@ export interface MeshShelfComponents {
   warehouse: Pick<Warehouse, 'list'>
   isa: string
   /** Absent: machines start only from what has come whole. */
-  lateDisk?: Pick<LateDiskParts, 'file' | 'traces' | 'boots'>
+  lateDisk?: Pick<LateDiskParts, 'file' | 'boots'>
+  /** With `lateDisk`. */
+  orders?: Pick<BootOrders, 'ask' | 'told'>
 }
 
 /** Golden machines elsewhere that are described for one order. */
@@ -76,7 +79,8 @@ export class MeshShelf {
   async confirmed (choice: Choice, signal: AbortSignal): Promise<Choice | undefined> {
     const { goldenId } = choice.golden
     const begun = this.#c.store.incoming().find((one) => one.goldenId === goldenId)
-    if (begun !== undefined) return this.#startable(choice, begun.manifest)
+    if (begun !== undefined) return this.#startable(choice, begun.manifest, signal)
+    void this.#c.orders?.ask(goldenId) // Comes while the manifest does.
     if (this.#c.mesh.knownManifest(goldenId) === undefined) {
       try {
         await orAborted(this.#open(goldenId), signal)
@@ -90,7 +94,7 @@ export class MeshShelf {
         this.#c.log.debug({ goldenId, code }, 'a manifest is late: the bid goes by what plants say')
       }
     }
-    return this.#startable({ golden: choice.golden, missingBytes: this.missingBytes(choice.golden) }, this.#c.mesh.knownManifest(goldenId)?.manifest)
+    return this.#startable({ golden: choice.golden, missingBytes: this.missingBytes(choice.golden) }, this.#c.mesh.knownManifest(goldenId)?.manifest, signal)
   }
 
   /** Bytes of it that are not here: exactly where its manifest is known, else by what plants say. */
@@ -103,10 +107,10 @@ export class MeshShelf {
   }
 
   /** With what must come before a machine of it starts, where that is known and is less than all. */
-  async #startable (choice: Choice, manifest: Manifest | undefined): Promise<Choice> {
-    const { lateDisk, store } = this.#c
-    if (lateDisk === undefined || manifest === undefined) return choice
-    const runs = await lateDisk.traces.get(choice.golden.goldenId, lateDisk.file)
+  async #startable (choice: Choice, manifest: Manifest | undefined, signal: AbortSignal): Promise<Choice> {
+    const { lateDisk, orders, store } = this.#c
+    if (lateDisk === undefined || orders === undefined || manifest === undefined) return choice
+    const runs = await orders.told(choice.golden.goldenId, signal)
     const startBytes = missingToStart(manifest, new Map(store.packs().map((pack) => [pack.infoHash, pack])), { name: lateDisk.file, runs })
     return startBytes === undefined ? choice : { ...choice, startBytes, boots: lateDisk.boots(choice.golden) }
   }

@@ -1,9 +1,8 @@
 /** How much of a golden machine elsewhere is not here: pieces of its packs that are here already, as parts of its bases, are not fetched. */
 import type { GoldenId } from '../../../protocols/kit/index.ts'
-import { PIECE_BYTES, placesIn, type HeldImage, type Holding, type Manifest } from '../../../protocols/image/index.ts'
+import { PIECE_BYTES, orderOf, placesIn, type HeldImage, type Holding, type Manifest } from '../../../protocols/image/index.ts'
 import type { Pack } from '../../../storage/warehouse/pack.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
-import { orderOf } from '../../../storage/nbd/boot-trace.ts'
 import { bytesOf } from '../../../storage/warehouse/warehouse.ts'
 import type { LateFile } from './pieces-first.ts'
 

@@ -2,8 +2,7 @@
  * Which pieces of an image that arrives are fetched before the others: of files that a machine cannot start without, the small ones and what resumes looked
  * at of its memory first; then what boots read of its disk.
  */
-import { PIECE_BYTES, placesIn, type Manifest } from '../../../protocols/image/index.ts'
-import { orderOf } from '../../../storage/nbd/boot-trace.ts'
+import { PIECE_BYTES, orderOf, placesIn, type Manifest } from '../../../protocols/image/index.ts'
 import { hasBit, noBits, setBit } from '../../../storage/warehouse/bits.ts'
 import type { Incoming, WantedPack } from '../../../storage/warehouse/image-store.ts'
 
@@ -14,8 +13,8 @@ export interface LateFile { name: string, runs: unknown }
  * By pack, the pieces of all files but the late one and the memory, then those of the memory that resumes looked at. QEMU maps the memory file, so
  * that all of it must be here before the machine starts: this order says what comes first of it, not when that is.
  */
-export function startOrder (manifest: Manifest, late: LateFile, memory: LateFile): Map<string, number[]> {
-  const small = manifest.files.filter(({ name }) => name !== late.name && name !== memory.name)
+export function startOrder (manifest: Manifest, late: string, memory: LateFile): Map<string, number[]> {
+  const small = manifest.files.filter(({ name }) => name !== late && name !== memory.name)
   const order = new Map<string, number[]>()
   for (const { pack, index } of small.flatMap((file) => [...placesIn(manifest, file)])) add(order, manifest, pack, index)
   for (const [infoHash, indexes] of bootOrder(manifest, memory)) order.set(infoHash, [...order.get(infoHash) ?? [], ...indexes])

@@ -1,8 +1,7 @@
 /** What a boot read, and fetching ahead. */
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { BootTrace, orderOf, runsOf, traced } from '../../../storage/nbd/boot-trace.ts'
-import { TRACE_PIECES_MAX } from '../../../storage/nbd/constants.ts'
+import { TRACE_PIECES_MAX } from '../../../protocols/image/index.ts'
+import { BootTrace, traced } from '../../../storage/nbd/boot-trace.ts'
 import { prefetch } from '../../../storage/nbd/prefetch.ts'
 
 const never = new AbortController().signal
@@ -12,18 +11,15 @@ test('a trace has each piece once, in the order of the first reads, and is bound
   const source = traced({ bytes: 10_000, read: async (_offset, length) => new Uint8Array(length) }, trace)
   for (const [offset, length] of [[640, 64], [0, 1], [63, 2], [700, 4], [100, 0], [320, 129]] as const) await source.read(offset, length, never)
   expect(trace.order()).toEqual([10, 0, 1, 5, 6, 7])
+  const over = new BootTrace(64)
+  over.note(0, 1)
+  expect(over.isWhole).toBe(false)
+  over.end()
+  over.note(64, 1)
+  expect(over).toMatchObject({ isWhole: true })
+  expect(over.order()).toEqual([0])
   trace.note(0, Number.MAX_SAFE_INTEGER)
   expect(trace.order()).toHaveLength(TRACE_PIECES_MAX)
-})
-
-test('an order that is kept as runs is the same again, and what is none is not taken', () => {
-  fc.assert(fc.property(fc.uniqueArray(fc.nat(999), { maxLength: 300 }), (order) => {
-    expect(orderOf(JSON.parse(JSON.stringify(runsOf(order))), 1000)).toEqual(order)
-  }))
-  expect(runsOf([3, 4, 5, 1, 2])).toEqual([[3, 3], [1, 2]])
-  for (const bad of [undefined, {}, 'x', [1], [[1]], [[0, 1, 2]], [[-1, 2]], [[0, 0]], [[999, 2]], [[0.5, 1]], [[0, 1e9]], [[Number.NaN, 1]], Array.from({ length: TRACE_PIECES_MAX + 1 }, () => [0, 1])]) {
-    expect(orderOf(bad, 1000)).toBeUndefined()
-  }
 })
 
 test('what is fetched ahead is fetched in order, few at a time, and no more once it is called off', async () => {
