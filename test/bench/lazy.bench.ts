@@ -1,12 +1,13 @@
 /**
  * Starting a machine before its image has arrived (issue: Starting before it has arrived), over a link of 100 Mbit/s: time until the guest answers a
  * command and bytes fetched by then, of all files, for a cold boot from a disk-only template and for a resume, against the image being here and against fetching all
- * first. `node lazy.bench.ts [--json] [DIR DISK-MIB MEMORY-MIB [ROUNDS]]` takes kernel, initrd and disk.qcow2 (and ram and state) from DIR, else tiny.
+ * first; with the order of reads recorded here, told by another plant (as it goes over the wire and is checked), or told by one that lies. `node lazy.bench.ts [--json] [DIR DISK-MIB MEMORY-MIB [ROUNDS]]` takes kernel, initrd and disk.qcow2 (and ram and state) from DIR, else tiny.
  */
 import { link, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { TRACE_PIECES_MAX, decodeRuns, encodeRuns, orderOf, runsOf } from '../../protocols/image/index.ts'
 import { BootTrace, traced } from '../../storage/nbd/boot-trace.ts'
 import type { BlockSource } from '../../storage/nbd/block-source.ts'
 import { nbdServer } from '../../storage/drivers/nbd-server.ts'
@@ -54,14 +55,20 @@ async function local (subject: Subject, booted: boolean): Promise<number> {
   return ms
 }
 
+/** What another plant tells of an order: as a plant takes it off the wire, and how long that is on the link besides all else. */
+function toldBy (order: number[], pieces: number): { order: number[], ms: number } {
+  const bytes = encodeRuns(runsOf(order)) ?? new Uint8Array(0)
+  return { order: orderOf(decodeRuns(bytes, pieces), pieces) ?? [], ms: 2 * LINK.delayMs + bytes.length * 8 * 1000 / LINK.bitsPerS }
+}
+
 /** With nothing here: what it cannot start without comes first, then what `order` names of the disk. */
-async function lazily (subject: Subject, booted: boolean, start: Start, order: number[]): Promise<Outcome> {
+async function lazily (subject: Subject, booted: boolean, start: Start, order: number[], toldMs = 0): Promise<Outcome> {
   const wire = new SlowLink({ source: subject.disk, ...LINK })
   const trace = new BootTrace(PIECE_BYTES)
   const server = await nbdServer({ socketPath: subject.socketPath, source: traced(wire.source, trace), log: fakeLog() })
   const stop = new AbortController()
   const sinceMs = performance.now()
-  await pause(start.ms + LINK.delayMs)
+  await pause(start.ms + LINK.delayMs + toldMs)
   const ahead = prefetch({ order, parallel: AHEAD_PARALLEL, fetch: async (index) => await wire.fetch(index, false), signal: stop.signal })
   const machine = await clone(subject, subject.lazyDir, { booted, lazy: true })
   const outcome = { ms: performance.now() - sinceMs, fetchedBytes: start.bytes + wire.fetchedBytes, misses: wire.misses, order: trace.order() }
@@ -100,12 +107,19 @@ async function starts (subject: Subject, booted: boolean): Promise<Record<string
   const locals: number[] = []
   const bare: Outcome[] = []
   const ahead: Outcome[] = []
+  const asked: Outcome[] = []
+  const lied: Outcome[] = []
+  const pieces = Math.ceil(subject.disk.bytes / PIECE_BYTES)
+  const backwards = toldBy(Array.from({ length: Math.min(pieces, TRACE_PIECES_MAX) }, (_, i) => pieces - 1 - i), pieces)
   let order: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
     locals.push(await local(subject, booted))
     bare.push(await lazily(subject, booted, start, []))
     order = bare[0]?.order ?? order
     ahead.push(await lazily(subject, booted, start, order))
+    const other = toldBy(order, pieces)
+    asked.push(await lazily(subject, booted, start, other.order, other.ms))
+    lied.push(await lazily(subject, booted, start, backwards.order, backwards.ms))
   }
   const here = median(locals)
   const told = (name: string, outcomes: Outcome[]): Record<string, number> => {
@@ -119,7 +133,10 @@ async function starts (subject: Subject, booted: boolean): Promise<Record<string
     console.log(`  ${'image here'.padEnd(36)} ${here.toFixed(0).padStart(6)} ms`)
     console.log(`  ${'all fetched first'.padEnd(36)} ${(all.ms + here).toFixed(0).padStart(6)} ms   / local = ${((all.ms + here) / here).toFixed(2)}   (computed: ${all.ms.toFixed(0)} ms on the link)`)
   }
-  return { localMs: here, allFirstMs: all.ms + here, startBytes: start.bytes, diskBytes: disk.bytes, bare: told('disk served, nothing recorded', bare), recorded: told('disk served, recorded order ahead', ahead) }
+  return {
+    localMs: here, allFirstMs: all.ms + here, startBytes: start.bytes, diskBytes: disk.bytes, bare: told('disk served, nothing recorded', bare), recorded: told('disk served, recorded order ahead', ahead),
+    told: told('disk served, order of another plant', asked), lied: told('disk served, all told backwards', lied)
+  }
 }
 
 /** What a resume looks at of its memory file: it must be here before; this much of it would do. */
