@@ -78,6 +78,6 @@ export const FOUND_OF_PLANT_MAX = 256
 
 /** How long a plant keeps what it has promised to keep: whoever asked has given up its own, or has given that up, well before. */
 export const KEPT_MS = 60_000
-/** How long plants may take to promise, and how many are asked. */
+/** How long plants may take to promise, and how many are asked: of what is to have more copies none is given up. */
 export const KEPT_TIMEOUT_MS = 5_000
-export const KEPT_ASKED_MAX = 64
+export const KEPT_ASKED_MAX = 256

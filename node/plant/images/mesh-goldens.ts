@@ -35,8 +35,8 @@ export interface MeshGoldensComponents {
 export interface HoldingsTelling {
   /** Uses an hour. */
   uses (goldenId: GoldenId): number
-  /** Whether this plant does not give it up. */
-  isKept (golden: Golden): boolean
+  /** What this plant does not give up, as things are now. */
+  kept (): (golden: Golden) => boolean
   roomBytes (): number
 }
 
@@ -244,6 +244,7 @@ class MeshGoldensService implements MeshGoldens {
     for (const known of [this.#sizes, this.#usedMs]) for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
     const holdings: Holding[] = []
     const telling = this.#c.telling?.()
+    const isKept = telling?.kept()
     for (const golden of shelf) {
       const sizes = this.#sizes.get(golden.goldenId) ?? sizesOf(await this.#c.store.manifestOf(golden.goldenId))
       if (sizes === undefined) continue
@@ -252,7 +253,7 @@ class MeshGoldensService implements MeshGoldens {
         ...sizes,
         ...(golden.publisher !== undefined && { publisher: golden.publisher }),
         usedS: Math.floor((this.#usedMs.get(golden.goldenId) ?? golden.createdAtMs) / 1_000),
-        ...(telling !== undefined && { uses: Math.round(telling.uses(golden.goldenId)), kept: telling.isKept(golden) })
+        ...(telling !== undefined && { uses: Math.round(telling.uses(golden.goldenId)), kept: isKept?.(golden) ?? false })
       }))
     }
     return holdings
