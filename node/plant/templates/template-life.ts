@@ -13,6 +13,7 @@ import { UseRates } from '../../../storage/templates/use-rate.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { HoldingsTelling, MeshGoldens } from '../images/mesh-goldens.ts'
 import { LIVE_STATES } from '../instance.ts'
+import type { SpareView } from '../spares/stock.ts'
 import { lifeFacts, type NamedLife } from './life-facts.ts'
 import type { TemplateDesk } from './template-desk.ts'
 
@@ -28,8 +29,8 @@ export interface TemplateLifeComponents {
   images: Pick<MeshGoldens, 'held' | 'told' | 'keptBy' | 'fetchAhead' | 'ownBytes' | 'incoming' | 'tell' | 'hasRoom'>
   /** Other plants in view. */
   peers: () => PeerId[]
-  /** What the plant keeps ready of a template beside its copy, in one sentence; absent where it keeps nothing. */
-  spares?: (goldenId: GoldenId) => string | undefined
+  /** Machines of it that are made before they are ordered; absent where none are. */
+  spares?: (goldenId: GoldenId) => SpareView | undefined
 }
 
 /** Of one template: how it is used, what it has, and what this plant does about it. JSON-safe. */
@@ -47,7 +48,7 @@ export interface TemplateWhy {
   why: string
   /** Wall clock of the look. */
   lookedAtMs: number
-  spares?: string
+  spares?: SpareView
 }
 
 /** A note of a copy that never came is dropped after this. */
@@ -171,7 +172,8 @@ export class TemplateLife implements HoldingsTelling {
     // The files that machines run from come beside the pieces.
     this.#copy(able.filter(({ does, goldenId }) => does === 'copy' && images.hasRoom(DISK_KEPT_FREE_BYTES + 2 * (bytesOf.get(goldenId) ?? 0))))
     for (const verdict of able.filter(({ does }) => does === 'giveUp')) await this.#giveUp(verdict)
-    for (const one of facts) if (able.some(({ goldenId, does }) => goldenId === one.goldenId && does === 'dispose')) await this.#dispose(one)
+    const due = new Set(able.flatMap(({ goldenId, does }) => does === 'dispose' ? goldenId : []))
+    for (const one of facts) if (due.has(one.goldenId)) await this.#dispose(one)
     images.tell()
   }
 
