@@ -17,7 +17,7 @@ export interface MeshGoldensComponents {
   clock: Clock
   log: Log
   isa: string
-  warehouse: Pick<Warehouse, 'list' | 'onChange' | 'verified'>
+  warehouse: Pick<Warehouse, 'list' | 'onChange' | 'verified' | 'remove'>
   store: ImageStore
   swarm: ImageSwarm
   mesh: MeshImages
