@@ -45,6 +45,8 @@ export const HOLDINGS_PROTOCOL = '/plantmesh/holdings/1.0.0'
 export const HOLDINGS_PART_BYTES = 64 * 1024
 /** The longest description that is handed over here; a longer one comes with its manifest. */
 export const DESCRIPTION_SENT_BYTES_MAX = 512 * 1024
+/** Keys and values in it, for the same reason: 500 actions come to 4,500. An order has sixteen described, each taken apart at some 4 us an item while all else waits. */
+export const DESCRIPTION_SENT_ITEMS_MAX = 2 ** 14
 export const HOLDINGS_LIMITS: StreamLimits = { messageBytesMax: DESCRIPTION_SENT_BYTES_MAX + 1_024, idleTimeoutMs: 5_000, inboundMax: 64, inboundPerPeerMax: 4 }
 /** Descriptions that one ask may name. */
 export const DESCRIBE_AT_ONCE_MAX = 16
