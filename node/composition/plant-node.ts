@@ -170,7 +170,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
 
 /** Marks are read from the records before anybody orders by them. */
 async function startTemplates (c: PlantNodeComponents & { mesh?: MeshGoldens }, peers: () => PeerId[], lifetime: Lifetime): Promise<TemplateDesk> {
-  const tagged: Marks = marks()({ ...c, uses: (goldenIds) => templates.usesOf(goldenIds) })
+  const tagged: Marks = marks({ reliesOn: (by) => templates.relied.has(by) })({ ...c, uses: (goldenIds) => templates.usesOf(goldenIds) })
   const templates = new TemplateDesk({ ...c, marks: tagged, peers })
   lifetime.own(async () => tagged.stop())
   await tagged.start()

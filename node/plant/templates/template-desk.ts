@@ -11,6 +11,7 @@ import { bytesOf, type Warehouse } from '../../../storage/warehouse/warehouse.ts
 import { LIVE_STATES } from '../instance.ts'
 import { soughtNames, type TemplateFacts } from '../resolve.ts'
 import { templatesElsewhere, usedElsewhereMs, type Elsewhere } from './elsewhere.ts'
+import { ReliedKeys } from './relied-keys.ts'
 import { viewOfTemplate, type TemplateView } from './template-view.ts'
 
 export interface TemplateDeskComponents {
@@ -36,6 +37,8 @@ export interface Removed { removed: string[], silent: PeerId[] }
 /** See the head of this file. */
 export class TemplateDesk {
   readonly facts: TemplateFacts
+  /** Whose marks keep their room here. */
+  readonly relied: ReliedKeys
   readonly #c: TemplateDeskComponents
   readonly #self: KeyId
   readonly #uses: Map<string, TemplateUse>
@@ -43,6 +46,7 @@ export class TemplateDesk {
 
   constructor (components: TemplateDeskComponents) {
     this.#c = components
+    this.relied = new ReliedKeys(components)
     this.#self = keyIdOf(components.signer.publicKey)
     this.#uses = new Map(components.records.templateUses().map((one) => [one.goldenId, one]))
     const { marks } = components
@@ -88,7 +92,10 @@ export class TemplateDesk {
 
   /** Keeps a mark that a client signed and tells the mesh; a removal has a way of its own. Throws as `Marks.publish`. */
   mark (signed: Uint8Array): void {
-    if (decodeMark(signed).kind === 'removed') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'a removal is asked for at /v1/templates/remove' })
+    const { kind, by } = decodeMark(signed)
+    if (kind === 'removed') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'a removal is asked for at /v1/templates/remove' })
+    this.#c.marks.check(signed)
+    this.relied.marks(by)
     this.#c.marks.publish(signed)
   }
 
@@ -119,8 +126,14 @@ export class TemplateDesk {
       if (golden === undefined) throw new PlantError('GOLDEN_UNKNOWN', { goldenId: mark.goldenId })
       return { golden, publish: this.#authorised(golden, mark) }
     })
+    // All that may be wrong with any of them before the first is gone.
+    for (const { publish } of orders) if (publish !== undefined) this.#c.marks.check(publish)
     const silent = await this.#refuseInUse(orders.map(({ golden }) => golden), [...known.values()], signal)
-    for (const { publish } of orders) if (publish !== undefined) this.#c.marks.publish(publish)
+    for (const { publish } of orders) {
+      if (publish === undefined) continue
+      this.relied.marks(decodeMark(publish).by)
+      this.#c.marks.publish(publish)
+    }
     // Those that nobody's mark can remove elsewhere were kept by an earlier version, and are only here.
     for (const { golden, publish } of orders) if (publish === undefined) await this.#takeOff(golden)
     await this.#sweep()
