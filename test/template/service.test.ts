@@ -238,7 +238,7 @@ test('a removal is refused while a plant anywhere makes machines or templates of
   const here = deskOf(commons, a, [b], [published(1), published(2, { from: goldenId(1) })])
   b.uses.vmIds.push('f'.repeat(32) as VmId)
   b.uses.templates.push('other@1')
-  await expect(commons.clock.settle(here.desk.remove([removal(1)], signal))).rejects.toMatchObject({ code: 'TEMPLATE_IN_USE', details: { vmids: ['f'.repeat(32)], children: ['workspace@2', 'other@1'] } })
+  await expect(commons.clock.settle(here.desk.remove([removal(1)], signal))).rejects.toMatchObject({ code: 'TEMPLATE_IN_USE', details: { vmids: ['f'.repeat(32)], children: ['workspace@2', 'other@1'], saidBy: [b.peer] } })
   expect(here.shelf).toHaveLength(2)
   b.uses.vmIds.pop()
   b.uses.templates.pop()

@@ -15,11 +15,16 @@ export function usedElsewhereMs (golden: Pick<Golden, 'createdAtMs'>, usedS: rea
   return latestS <= Math.floor(golden.createdAtMs / 1_000) ? undefined : latestS * 1_000
 }
 
-/** What the mesh says it has, described; what nobody describes in time is left out. Throws the signal's reason only. */
-export async function templatesElsewhere (mesh: Pick<MeshImages, 'held' | 'describe'>, os: string | undefined, signal: AbortSignal): Promise<Elsewhere[]> {
+/** A holder describes some at once (`protocols/image`, DESCRIBE_AT_ONCE_MAX): as many asks as it takes for all that one plant tells of, and one more. */
+const DESCRIBE_ROUNDS_MAX = 5
+
+/** What the mesh says it has, described; what nobody describes in time is left out. Those that are `here` need nobody to describe them. Throws the signal's reason only. */
+export async function templatesElsewhere (mesh: Pick<MeshImages, 'held' | 'describe'>, os: string | undefined, here: readonly Golden[], signal: AbortSignal): Promise<Elsewhere[]> {
   const held = new Map<GoldenId, HeldImage>(mesh.held(os).slice(0, ELSEWHERE_MAX).map((one) => [one.goldenId, one]))
-  const described = await mesh.describe([...held.keys()], signal)
-  return described.map((golden) => {
+  const known = here.filter(({ goldenId }) => held.has(goldenId))
+  const ids = new Set(known.map(({ goldenId }) => goldenId))
+  const described = await allDescribed(mesh, [...held.keys()].filter((goldenId) => !ids.has(goldenId)), signal)
+  return [...known, ...described].map((golden) => {
     const said = [...held.get(golden.goldenId)?.said ?? []]
     return {
       golden,
@@ -29,4 +34,15 @@ export async function templatesElsewhere (mesh: Pick<MeshImages, 'held' | 'descr
       lastUsedMs: usedElsewhereMs(golden, said.map(([, holding]) => holding.usedS))
     }
   })
+}
+
+/** Asked again for as long as that brings any. */
+async function allDescribed (mesh: Pick<MeshImages, 'describe'>, goldenIds: readonly GoldenId[], signal: AbortSignal): Promise<Golden[]> {
+  let described: Golden[] = []
+  for (let round = 0; round < DESCRIBE_ROUNDS_MAX && described.length < goldenIds.length; round++) {
+    const before = described.length
+    described = await mesh.describe(goldenIds, signal)
+    if (described.length <= before) break
+  }
+  return described
 }
