@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { PlantError, type GoldenId, type PeerId } from '../../protocols/kit/index.ts'
 import { watch } from '../../node/cli/follow-watch.ts'
 import { labelMarks, labelledByOthers } from '../../node/cli/template-label.ts'
-import { templatesElsewhere } from '../../node/plant/templates/elsewhere.ts'
+import { ELSEWHERE_MAX, templatesElsewhere } from '../../node/plant/templates/elsewhere.ts'
 import { searchTemplates } from '../../node/plant/templates/search.ts'
 import { templatesOf } from '../../storage/templates/template.ts'
 import type { HeldImage } from '../../protocols/image/index.ts'
@@ -60,4 +60,13 @@ test('all that one plant tells of is described, though it describes some at once
   }
   expect(await templatesElsewhere(mesh, undefined, [], signal)).toHaveLength(40)
   expect(await templatesElsewhere({ ...mesh, describe: async () => [] }, undefined, goldens.slice(0, 1), signal)).toMatchObject([{ ownBytes: 7, totalBytes: 9 }])
+})
+
+test('a plant that claims to have thousands does not hide what others have', async () => {
+  const said = (peer: string): HeldImage['said'] => new Map([[peer as PeerId, { ownBytes: 1, totalBytes: 1, usedS: 0 }]]) as never
+  const claimed = Array.from({ length: ELSEWHERE_MAX + 10 }, (_, i) => ({ goldenId: goldenId(i + 100), said: said('liar') }) as HeldImage)
+  const asked: GoldenId[] = []
+  await templatesElsewhere({ held: () => [...claimed, { goldenId: goldenId(1), said: said('honest') } as HeldImage], describe: async (ids) => { asked.push(...ids); return [] } }, undefined, [], signal)
+  expect(asked).toHaveLength(ELSEWHERE_MAX)
+  expect(asked).toContain(goldenId(1))
 })

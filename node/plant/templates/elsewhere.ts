@@ -20,7 +20,7 @@ const DESCRIBE_ROUNDS_MAX = 5
 
 /** What the mesh says it has, described; what nobody describes in time is left out. Those that are `here` need nobody to describe them. Throws the signal's reason only. */
 export async function templatesElsewhere (mesh: Pick<MeshImages, 'held' | 'describe'>, os: string | undefined, here: readonly Golden[], signal: AbortSignal): Promise<Elsewhere[]> {
-  const held = new Map<GoldenId, HeldImage>(mesh.held(os).slice(0, ELSEWHERE_MAX).map((one) => [one.goldenId, one]))
+  const held = new Map<GoldenId, HeldImage>(fairly(mesh.held(os), ELSEWHERE_MAX).map((one) => [one.goldenId, one]))
   const known = here.filter(({ goldenId }) => held.has(goldenId))
   const ids = new Set(known.map(({ goldenId }) => goldenId))
   const described = await allDescribed(mesh, [...held.keys()].filter((goldenId) => !ids.has(goldenId)), signal)
@@ -45,4 +45,16 @@ async function allDescribed (mesh: Pick<MeshImages, 'describe'>, goldenIds: read
     if (described.length <= before) break
   }
   return described
+}
+
+/** At most so many, a few of each plant before many of any: one that claims to have thousands must not hide what others have. */
+function fairly (held: readonly HeldImage[], max: number): HeldImage[] {
+  if (held.length <= max) return [...held]
+  const told = new Map<PeerId, number>()
+  const ranked = held.map((image) => {
+    const counts = [...image.said.keys()].map((peer) => told.get(peer) ?? 0)
+    for (const peer of image.said.keys()) told.set(peer, (told.get(peer) ?? 0) + 1)
+    return { image, rank: Math.min(...counts) }
+  })
+  return ranked.sort((a, b) => a.rank - b.rank).slice(0, max).map(({ image }) => image)
 }
