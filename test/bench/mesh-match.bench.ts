@@ -43,7 +43,7 @@ async function meshOf (elsewhere: readonly Golden[]): Promise<MeshImages> {
   const clock = new FakeClock()
   let hear: Parameters<PubSub['subscribe']>[1] = () => 'ignore'
   const images = meshImages({
-    clock, random: new FakeRandom(1), signer: key, crypto: new NodeCrypto(), log: fakeLog(), inView: () => true, own: { description: () => undefined, manifest: async () => undefined },
+    clock, random: new FakeRandom(1), signer: key, crypto: new NodeCrypto(), log: fakeLog(), inView: () => true, own: { description: () => undefined, manifest: async () => undefined, keeps: () => true },
     transport: new FakeNetwork({ clock, reachable: () => true }).peer(keyIdOf(key.publicKey) as string as PeerId),
     pubsub: { publish: async () => {}, subscribe: async (_topic, handler) => { hear = handler; return () => {} } },
     directory: { provide: async () => {}, withdraw: () => {}, find: async () => [], put: async () => {}, get: async () => undefined }
