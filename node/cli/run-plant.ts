@@ -17,6 +17,7 @@ import { makeDirs } from '../drivers/make-dirs.ts'
 import { NodeCrypto } from '../drivers/node-crypto.ts'
 import { SystemClock } from '../drivers/system-clock.ts'
 import { SystemRandom } from '../drivers/system-random.ts'
+import { keepNurserySmall } from '../drivers/small-nursery.ts'
 import { probeHost, type HostFigures } from '../drivers/host-probe.ts'
 import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
@@ -72,6 +73,7 @@ type Undo = Array<() => Promise<void> | void>
 
 /** Starts a plant; resolves when it can take orders. Whatever was started is stopped again when a later part fails. */
 export async function runPlant (init: RunPlantInit, signal: AbortSignal): Promise<RunningPlant> {
+  keepNurserySmall() // All modules are loaded by now.
   const undo: Undo = []
   const unwind = async (): Promise<void> => { for (const step of undo.splice(0).reverse()) await step() }
   try {

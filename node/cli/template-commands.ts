@@ -6,8 +6,10 @@ import { signMark, type Mark } from '../../protocols/template/index.ts'
 import type { TemplateView } from '../plant/templates/template-view.ts'
 import { clientOptions, runCommand, type Context } from './context.ts'
 import { domainSigner } from './domain-keys.ts'
+import { watch as watchLabel } from './follow-watch.ts'
 import { FollowFile, labelArgument } from './follows.ts'
 import { printable } from './output.ts'
+import { labelMarks, labelledByOthers } from './template-label.ts'
 import { oneNamed, rootsOf, templatesNamed } from './template-names.ts'
 import { goldenIdQuery, lifeText, whyOf } from './template-life-text.ts'
 import { templatesTable, treeText } from './template-text.ts'
@@ -15,6 +17,8 @@ import { templatesTable, treeText } from './template-text.ts'
 const NAME_ABOUT = 'a series, name@version, or an id'
 /** How often `follow --watch` looks. */
 const WATCH_EVERY_MS = 1_000
+/** Keys that an answer shows to people. */
+const OTHERS_SHOWN_MAX = 8
 
 /** Adds the commands. */
 export function templateCommands (program: Command): void {
@@ -98,8 +102,8 @@ function followCommands (template: Command): void {
 }
 
 async function listed (c: Context, find?: string): Promise<TemplateView[]> {
-  const { templates } = await c.api.get(`/v1/templates${find === undefined ? '' : `?find=${encodeURIComponent(find)}`}`, c.signal) as { templates: TemplateView[] }
-  return templates
+  const answer = find === undefined ? await c.api.get('/v1/templates', c.signal) : await c.api.post('/v1/templates/find', { find }, c.signal)
+  return (answer as { templates: TemplateView[] }).templates
 }
 
 interface Nested extends TemplateView { children: Nested[] }
@@ -116,10 +120,10 @@ async function setLabel (c: Context, name: string, label: string, on: boolean): 
   const template = oneNamed(await listed(c), name)
   const signer = await c.signer()
   const by = keyIdOf(signer.publicKey)
-  const before = template.labelledBy.find((one) => one.label === label && one.by === by)
-  // A clock that went back must not make this the earlier of the two.
-  await c.api.post('/v1/templates/marks', { signed: signed(signer, { by, goldenId: template.goldenId, kind: 'label', label, on, atMs: Math.max(Date.now(), (before?.atMs ?? 0) + 1) }) }, c.signal)
-  c.out.answer({ template: template.name, goldenId: template.goldenId, label, on }, `${printable(template.name)} ${on ? 'has the label' : 'has no longer your label'} ${label}`)
+  for (const mark of labelMarks(template, { by, label, on, nowMs: Date.now() })) await c.api.post('/v1/templates/marks', { signed: signed(signer, mark) }, c.signal)
+  const others = labelledByOthers(template, by, label)
+  const left = on || others.length === 0 ? '' : `\n${others.length} others have put it on too: ${others.slice(0, OTHERS_SHOWN_MAX).join(', ')}`
+  c.out.answer({ template: template.name, goldenId: template.goldenId, label, on, others }, `${printable(template.name)} ${on ? 'has the label' : 'has no longer your label'} ${label}${left}`)
 }
 
 async function remove (c: Context, name: string): Promise<void> {
@@ -160,15 +164,13 @@ async function follow (c: Context, label: string, watch: boolean): Promise<void>
   }
   const say = (one: TemplateView & { new: boolean }): void => { c.out.answer(one, `${printable(one.name)}  ${one.goldenId}${one.new ? '  new' : ''}`) }
   for (const one of told) say(one)
-  const shown = new Set(found.map(({ goldenId }) => goldenId))
-  for (;;) {
-    await sleep(WATCH_EVERY_MS, undefined, { signal: c.signal }).catch(() => { throw c.signal.reason })
-    const fresh = (await withLabel()).filter(({ goldenId }) => !shown.has(goldenId))
-    if (fresh.length === 0) continue
-    for (const one of fresh) {
-      shown.add(one.goldenId)
-      say({ ...one, new: !seen.has(one.goldenId) })
-    }
-    await file.shown(label, fresh.map(({ goldenId }) => goldenId))
-  }
+  await watchLabel(found, {
+    look: withLabel,
+    onNew: async (fresh) => {
+      for (const one of fresh) say({ ...one, new: !seen.has(one.goldenId) })
+      await file.shown(label, fresh.map(({ goldenId }) => goldenId))
+    },
+    wait: async () => sleep(WATCH_EVERY_MS, undefined, { signal: c.signal }).catch(() => { throw c.signal.reason }),
+    onSilence: (silent) => { c.out.note(silent ? 'the plant does not answer; waiting for it' : 'the plant answers again') }
+  })
 }

@@ -41,8 +41,12 @@ function paragraph (one: NamedWhy['templates'][number]): string[] {
     `  used    ${one.usesHere} times an hour here, ${one.usesMesh} in the mesh${marks.length === 0 ? '' : `; ${marks.join(', ')}`}`,
     `  copies  ${one.holders} of ${one.target}${one.here === 'no' ? '' : one.here === 'copy' ? ', one of them here, fetched from others' : ', one of them here, of its own'}`,
     `  does    ${DEEDS[one.does]}: ${printable(one.why)}`,
-    ...(one.spares === undefined ? [] : [`  spares  ${printable(one.spares)}`])
+    ...(one.spares === undefined ? [] : [`  spares  ${sparesText(one.spares)}`])
   ]
+}
+
+function sparesText ({ ready, making, target, ordersPerHour, memoryMiB, budgetMiB, why }: NonNullable<TemplateWhy['spares']>): string {
+  return `${ready} ready and ${making} being made of ${target}, for ${ordersPerHour} orders an hour, in ${Math.round(memoryMiB)} of ${budgetMiB} MiB: ${printable(why)}`
 }
 
 const DEEDS: Record<TemplateWhy['does'], string> = { leave: 'nothing', wait: 'waits', copy: 'takes a copy', giveUp: 'gives up its copy', dispose: 'disposes of it' }

@@ -126,7 +126,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
   const peers = (): PeerId[] => view.plants().flatMap(({ peer }) => peer === transport.self ? [] : peer)
-  const { templates, life } = await startTemplates({ ...c, images, peers, policy: init.life }, lifetime)
+  const { templates, life } = await startTemplates({ ...c, images, peers, policy: init.life, spares: (goldenId) => sparing.spares?.view(goldenId) }, lifetime)
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
   const claims = claimsOf(c, transport, view)
   const creating = (): number => atOnce.active + atOnce.waiting

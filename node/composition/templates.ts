@@ -16,7 +16,7 @@ export interface ComposedTemplatesComponents extends Omit<MarksComponents, 'uses
 
 /** Marks are read from the records before anybody orders by them. The life cycle is the caller's to start, once the mesh is in view. */
 export async function startTemplates (c: ComposedTemplatesComponents, lifetime: Lifetime): Promise<{ templates: TemplateDesk, life: TemplateLife | undefined }> {
-  const tagged: Marks = marks()({ ...c, uses: (goldenIds) => templates.usesOf(goldenIds) })
+  const tagged: Marks = marks({ reliesOn: (by) => templates.relied.has(by) })({ ...c, uses: (goldenIds) => templates.usesOf(goldenIds) })
   const templates = new TemplateDesk({ ...c, marks: tagged, ...(c.images !== undefined && { mesh: c.images }) })
   const life = c.images && new TemplateLife({ ...c, self: c.transport.self, marks: tagged.view, templates, images: c.images }, { ...LIFE_DEFAULTS, ...c.policy })
   templates.onUse((goldenId) => { life?.used(goldenId) })

@@ -31,17 +31,13 @@ export function familiesOf (goldens: Iterable<Golden>): Set<string> {
   return families
 }
 
-/** One pass over them. */
+/** One pass over them. What is the order's own by name is looked for before (`resolve.ts`). */
 export function eligible (order: Order, all: readonly Choice[], domainKey?: KeyId): Eligible {
   const { os } = order.software
-  const exact = all.filter(({ golden }) => golden.goldenId === os)
-  if (exact.length > 0) return { kind: 'choices', choices: exact }
   const families = familiesOf(all.map(({ golden }) => golden))
   const mayBase = ({ golden: { name, publishedBy: by } }: Choice): boolean =>
     by === undefined || (by.domainKey === domainKey && by.domain === order.domain) || (name === os && !families.has(name))
   const choices = all.filter(mayBase)
   const named = families.has(os) ? [] : choices.filter(({ golden }) => golden.name === os)
-  const own = named.filter(({ golden: { publishedBy: by } }) => by !== undefined && by.domainKey === domainKey && by.domain === order.domain)
-  if (own.length > 0) return { kind: 'choices', choices: choices.filter((choice) => choice.golden.name !== os || own.includes(choice)) }
   return new Set(named.map(({ golden }) => whose(golden))).size > 1 ? { kind: 'ambiguous', choices: named } : { kind: 'choices', choices }
 }

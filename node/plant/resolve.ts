@@ -1,13 +1,15 @@
 /**
  * What `software.os` means: a golden machine's id, `name@version`, a family, a series (the most recently used version, else the newest) or a label (the most
- * recently used template that has it, else the newest), the first of these that there is. Pure: judging a bid and making the machine resolve alike.
+ * recently used template that has it, else the newest), the first of these that there is. One's own series and labels come before what others call by that name,
+ * save the families that plants build: else anybody who publishes under a name takes over the orders that say it. Pure: judging a bid and making the machine
+ * resolve alike.
  */
 import type { GoldenId, KeyId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import type { Order } from '../../protocols/order/order.ts'
 import { parseVersionName, templateKey, whose } from '../../protocols/order/versions.ts'
 import { chosenOf } from '../../storage/templates/choose.ts'
-import { eligible, familiesOf, type Choice } from './eligible.ts'
+import { BUILT_IN_FAMILIES, eligible, familiesOf, type Choice } from './eligible.ts'
 
 /** Who orders. */
 export interface Asker {
@@ -40,6 +42,8 @@ export function resolve (order: Order, all: readonly Choice[], asker: Asker, fac
   const families = familiesOf(there.map(({ golden }) => golden))
   const version = parseVersionName(os)
   if (version !== undefined) return versions(order, there.filter(({ golden }) => golden.name === version.name && (golden.version ?? 1) === version.version), asker, families.has(version.name))
+  const own = BUILT_IN_FAMILIES.includes(os) ? [] : ownFor(order, there, asker, facts)
+  if (own.length > 0) return { kind: 'choices', choices: chosenOf(own, facts.lastUsedMs), exact: true }
   const { kind, choices } = eligible(order, there, asker.domainKey)
   if (kind === 'ambiguous' || families.has(os)) return { kind, choices, exact: false }
   const named = choices.filter(({ golden }) => golden.name === os)
@@ -47,7 +51,7 @@ export function resolve (order: Order, all: readonly Choice[], asker: Asker, fac
     const chosen = new Set(chosenOf(named, facts.lastUsedMs))
     return { kind, choices: choices.filter((choice) => choice.golden.name !== os || chosen.has(choice)), exact: false }
   }
-  const labelled = labelledFor(order, there, asker, facts)
+  const labelled = labelledBy(order, there, facts, (by, golden) => golden.publishedBy === undefined && by === golden.publisher)
   return labelled.length > 0 ? { kind, choices: chosenOf(labelled, facts.lastUsedMs), exact: true } : { kind, choices, exact: false }
 }
 
@@ -66,15 +70,19 @@ function versions (order: Order, found: readonly Choice[], asker: Asker, family:
   return { kind: several ? 'ambiguous' : 'choices', choices, exact: true }
 }
 
-/** All sizes of templates whose label counts for this order: put on by its owner, its domain, or who made what anybody may base on. */
-function labelledFor (order: Order, all: readonly Choice[], asker: Asker, facts: TemplateFacts): Choice[] {
+/** What the order's own people call so: their series of that name, else what they put such a label on. */
+function ownFor (order: Order, all: readonly Choice[], asker: Asker, facts: TemplateFacts): Choice[] {
+  const series = all.filter(({ golden }) => golden.name === order.software.os && isOwn(order, golden, asker))
+  return series.length > 0 ? series : labelledBy(order, all, facts, (by) => by === asker.owner || by === asker.domainKey)
+}
+
+/** All sizes of templates whose label counts. */
+function labelledBy (order: Order, all: readonly Choice[], facts: TemplateFacts, counts: (by: KeyId, golden: Golden) => boolean): Choice[] {
   const byId = new Map(all.map(({ golden }) => [golden.goldenId, golden]))
   const templates = new Set<string>()
   for (const { by, goldenId } of facts.labelled(order.software.os)) {
     const golden = byId.get(goldenId)
-    if (golden === undefined) continue
-    const counts = by === asker.owner || by === asker.domainKey || (golden.publishedBy === undefined && by === golden.publisher)
-    if (counts) templates.add(templateKey(golden))
+    if (golden !== undefined && counts(by, golden)) templates.add(templateKey(golden))
   }
   return templates.size === 0 ? [] : all.filter(({ golden }) => templates.has(templateKey(golden)))
 }

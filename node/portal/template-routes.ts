@@ -11,7 +11,8 @@ export type LifeApi = Pick<TemplateLife, 'why'> | undefined
 
 /** A signed mark of 1 KiB in base64. */
 const mark = { type: 'string', contentEncoding: 'base64', maxLength: 1_400 } as const
-const EXPRESSION_CHARS_MAX = 16_384
+/** As long as an expression may be (`protocols/order/classad`): what is longer is told so by the parser. */
+const EXPRESSION_CHARS_MAX = 131_072
 const REMOVALS_MAX = 64
 const IDS_ASKED_MAX = 64
 
@@ -32,6 +33,13 @@ export function templateRoutes (app: FastifyInstance, templates: TemplateApi, li
       querystring: { type: 'object', additionalProperties: false, properties: { find: { type: 'string', maxLength: EXPRESSION_CHARS_MAX } } }
     }
   }, async (request) => ({ templates: await templates.list(request.query.find, AbortSignal.timeout(LIST_TIMEOUT_MS)) }))
+
+  app.post<{ Body: { find: string } }>('/v1/templates/find', {
+    schema: {
+      summary: 'Templates for which a ClassAd expression holds, however long it is',
+      body: { type: 'object', required: ['find'], additionalProperties: false, properties: { find: { type: 'string', maxLength: EXPRESSION_CHARS_MAX } } }
+    }
+  }, async (request) => ({ templates: await templates.list(request.body.find, AbortSignal.timeout(LIST_TIMEOUT_MS)) }))
 
   app.post<{ Body: { signed: string } }>('/v1/templates/marks', {
     schema: {

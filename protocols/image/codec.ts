@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { PlantError, decode, encode, type Crypto, type Signer } from '../kit/index.ts'
 import type { Golden } from '../order/golden.ts'
 import { GOLDEN_FILES_MAX, GOLDEN_FILE_NAME, goldenIdSchema, goldenSchema } from '../order/golden-schema.ts'
-import { HASH_BYTES, IMAGE_CONTEXT, MANIFEST_BYTES_MAX, PACKS_MAX, PIECES_MAX, PIECE_BYTES, POSITIONS_MAX } from './constants.ts'
+import { hasItemsAtMost } from './cbor-items.ts'
+import { HASH_BYTES, IMAGE_CONTEXT, MANIFEST_BYTES_MAX, MANIFEST_ITEMS_MAX, PACKS_MAX, PIECES_MAX, PIECE_BYTES, POSITIONS_MAX, RUNS_MAX } from './constants.ts'
 import type { Extent, Manifest, PlaceRun } from './manifest.ts'
 import { VarintReader, VarintWriter } from './varints.ts'
 
@@ -36,9 +37,10 @@ export function signedBytes (crypto: Pick<Crypto, 'sha256'>, body: Uint8Array): 
 export function readManifest (signed: Uint8Array): ReadManifest {
   if (signed.length > MANIFEST_BYTES_MAX) throw invalid('too long', { bytes: signed.length, max: MANIFEST_BYTES_MAX })
   try {
-    const { body, signature } = decode(signedSchema, signed)
-    const { places, files, ...rest } = decode(bodySchema, body)
-    return { body, signature, manifest: { ...rest, places: decodePlaces(places), files: files.map(({ extents, ...file }) => ({ ...file, extents: decodeExtents(extents) })) } }
+    const { body, signature } = decode(signedSchema, fewItems(signed))
+    const { places, files, ...rest } = decode(bodySchema, fewItems(body))
+    const runs: Runs = { left: RUNS_MAX }
+    return { body, signature, manifest: { ...rest, places: decodePlaces(places, runs), files: files.map(({ extents, ...file }) => ({ ...file, extents: decodeExtents(extents, runs) })) } }
   } catch (cause) {
     if (!(cause instanceof PlantError) || cause.code !== 'MESSAGE_INVALID') throw cause
     throw new PlantError('MANIFEST_INVALID', { problem: 'not of the expected form', ...cause.details }, { cause })
@@ -47,6 +49,14 @@ export function readManifest (signed: Uint8Array): ReadManifest {
 
 /** MANIFEST_INVALID with what is wrong. */
 export function invalid (problem: string, details: Record<string, unknown> = {}): PlantError { return new PlantError('MANIFEST_INVALID', { ...details, problem }) }
+
+/** How many more extents and places the manifest may have. */
+interface Runs { left: number }
+
+function fewItems (bytes: Uint8Array): Uint8Array {
+  if (!hasItemsAtMost(bytes, MANIFEST_ITEMS_MAX)) throw invalid('too many values', { max: MANIFEST_ITEMS_MAX })
+  return bytes
+}
 
 /** As it is in a description: fields that are undefined are absent. */
 function plain (golden: Golden): Record<string, unknown> { return { ...golden } }
@@ -62,10 +72,10 @@ function encodeExtents (extents: Extent[]): Uint8Array {
   return out.finish()
 }
 
-function decodeExtents (from: Uint8Array): Extent[] {
+function decodeExtents (from: Uint8Array, runs: Runs): Extent[] {
   const extents: Extent[] = []
   let end = 0
-  for (const [gap, count, piece] of groups(from, 3)) {
+  for (const [gap, count, piece] of groups(from, runs)) {
     const at = end + gap
     end = at + count
     if (count === 0 || end > POSITIONS_MAX || piece + count > PIECES_MAX) throw invalid('an extent is out of range', { at, count, piece })
@@ -81,10 +91,10 @@ function encodePlaces (places: PlaceRun[]): Uint8Array {
   return out.finish()
 }
 
-function decodePlaces (from: Uint8Array): PlaceRun[] {
+function decodePlaces (from: Uint8Array, runs: Runs): PlaceRun[] {
   const places: PlaceRun[] = []
   let first = 0
-  for (const [count, pack, index] of groups(from, 3)) {
+  for (const [count, pack, index] of groups(from, runs)) {
     if (count === 0 || pack >= PACKS_MAX || first + count > PIECES_MAX || index + count > PIECES_MAX) throw invalid('a place is out of range', { first, count, pack, index })
     places.push({ first, count, pack, index })
     first += count
@@ -92,16 +102,12 @@ function decodePlaces (from: Uint8Array): PlaceRun[] {
   return places
 }
 
-function * groups (from: Uint8Array, size: 3): Generator<[number, number, number]> {
+function * groups (from: Uint8Array, runs: Runs): Generator<[number, number, number]> {
   const reader = new VarintReader(from)
   while (!reader.ended) {
-    const group: number[] = []
-    while (group.length < size) {
-      const value = reader.next()
-      if (value === undefined) throw invalid('numbers are cut off or not in their shortest form')
-      group.push(value)
-    }
-    const [a = 0, b = 0, c = 0] = group
+    if (runs.left-- === 0) throw invalid('too many extents and places', { max: RUNS_MAX })
+    const [a, b, c] = [reader.next(), reader.next(), reader.next()]
+    if (a === undefined || b === undefined || c === undefined) throw invalid('numbers are cut off or not in their shortest form')
     yield [a, b, c]
   }
 }

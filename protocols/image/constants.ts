@@ -21,6 +21,13 @@ export const PACKS_MAX = 256
 export const PACKED_PIECES_MAX = 4 * PIECES_MAX
 /** PIECES_MAX digests, as many extents and runs of a few bytes each, and a long description. */
 export const MANIFEST_BYTES_MAX = 64 * 2 ** 20
+/**
+ * Runs of pieces in all files, and in the table: in memory each is some 60 bytes for three on the wire. Pieces are laid out in the order in which they
+ * first occur, so that images have some thousand.
+ */
+export const RUNS_MAX = 2 ** 20
+/** Keys and values in a manifest, most of them of actions and their outputs (256 of a machine): read at some 5 us each, on the thread that all else waits for. */
+export const MANIFEST_ITEMS_MAX = 2 ** 17
 /** Fields and name around PIECES_MAX SHA-1 digests. */
 export const INFO_BYTES_MAX = 1_024 + PIECES_MAX * 20
 

@@ -5,6 +5,7 @@
  *     └──not here──> absent
  */
 import { PlantError } from '../kit/index.ts'
+import { PART_BYTES_MAX } from './constants.ts'
 import type { ImageTell } from './messages.ts'
 
 /** A manifest as it was signed, and the info dictionary of its own pack; neither has been checked. */
@@ -28,7 +29,10 @@ export class Assembly {
       return false
     }
     if (state.is !== 'open' || tell.t !== 1) throw new PlantError('MESSAGE_INVALID', { path: 't', problem: `not expected now (${state.is})`, found: tell.t })
-    if (state.filled + tell.bytes.length > state.bytes.length) throw new PlantError('MESSAGE_INVALID', { path: 'bytes', problem: 'more than was announced' })
+    const left = state.bytes.length - state.filled
+    if (tell.bytes.length > left) throw new PlantError('MESSAGE_INVALID', { path: 'bytes', problem: 'more than was announced' })
+    // A part may take as long as the stream may be silent: with a byte in each, a plant would keep whoever asks for years.
+    if (tell.bytes.length < Math.min(PART_BYTES_MAX, left)) throw new PlantError('MESSAGE_INVALID', { path: 'bytes', problem: 'a part before the last is not full' })
     state.bytes.set(tell.bytes, state.filled)
     state.filled += tell.bytes.length
     if (state.filled < state.bytes.length) return false

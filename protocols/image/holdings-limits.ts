@@ -45,6 +45,8 @@ export const HOLDINGS_PROTOCOL = '/plantmesh/holdings/1.0.0'
 export const HOLDINGS_PART_BYTES = 64 * 1024
 /** The longest description that is handed over here; a longer one comes with its manifest. */
 export const DESCRIPTION_SENT_BYTES_MAX = 512 * 1024
+/** Keys and values in it, for the same reason: 500 actions come to 4,500. An order has sixteen described, each taken apart at some 4 us an item while all else waits. */
+export const DESCRIPTION_SENT_ITEMS_MAX = 2 ** 14
 export const HOLDINGS_LIMITS: StreamLimits = { messageBytesMax: DESCRIPTION_SENT_BYTES_MAX + 1_024, idleTimeoutMs: 5_000, inboundMax: 64, inboundPerPeerMax: 4 }
 /** Descriptions that one ask may name. */
 export const DESCRIBE_AT_ONCE_MAX = 16
@@ -82,6 +84,6 @@ export const FOUND_OF_PLANT_MAX = 256
 
 /** How long a plant keeps what it has promised to keep: whoever asked has given up its own, or has given that up, well before. */
 export const KEPT_MS = 60_000
-/** How long plants may take to promise, and how many are asked. */
+/** How long plants may take to promise, and how many are asked: of what is to have more copies none is given up. */
 export const KEPT_TIMEOUT_MS = 5_000
-export const KEPT_ASKED_MAX = 64
+export const KEPT_ASKED_MAX = 256

@@ -1,9 +1,10 @@
 /** Messages of the holdings streams (README.md, "Holdings"). Numbers are only ever appended. */
 import { z } from 'zod'
-import { decode, encode, type GoldenId } from '../kit/index.ts'
+import { PlantError, decode, encode, type GoldenId } from '../kit/index.ts'
 import { goldenIdOf, goldenIdSchema, goldenSchema } from '../order/golden-schema.ts'
 import type { Golden } from '../order/golden.ts'
-import { DESCRIBE_AT_ONCE_MAX, DESCRIPTION_SENT_BYTES_MAX, HOLDINGS_LISTED_MAX } from './holdings-limits.ts'
+import { hasItemsAtMost } from './cbor-items.ts'
+import { DESCRIBE_AT_ONCE_MAX, DESCRIPTION_SENT_BYTES_MAX, DESCRIPTION_SENT_ITEMS_MAX, HOLDINGS_LISTED_MAX } from './holdings-limits.ts'
 import { holdingSchema, type Holding } from './holdings.ts'
 import type { AgedHoldings } from './holdings-core.ts'
 
@@ -36,13 +37,15 @@ export const decodeHeld = (message: Uint8Array): Holding[] => decode(heldSchema,
 /** A description to hand over; without one when it is not here, not offered, or too long. */
 export function encodeDescribed (goldenId: GoldenId, golden: Golden | undefined): Uint8Array {
   const description = golden === undefined ? undefined : encode(golden)
-  return encode({ goldenId, ...(description !== undefined && description.length <= DESCRIPTION_SENT_BYTES_MAX && { description }) })
+  const isSent = description !== undefined && description.length <= DESCRIPTION_SENT_BYTES_MAX && hasItemsAtMost(description, DESCRIPTION_SENT_ITEMS_MAX)
+  return encode({ goldenId, ...(isSent && { description }) })
 }
 
 /** The description in a message, checked to be the one that its id names; undefined where the plant gave none. Throws MESSAGE_INVALID. */
 export function decodeDescribed (message: Uint8Array): { goldenId: GoldenId, golden: Golden | undefined, sizeBytes: number } {
   const { goldenId, description } = decode(describedSchema, message)
   if (description === undefined) return { goldenId, golden: undefined, sizeBytes: 0 }
+  if (!hasItemsAtMost(description, DESCRIPTION_SENT_ITEMS_MAX)) throw new PlantError('MESSAGE_INVALID', { path: 'description', problem: 'too many values' })
   const golden: Golden = decode(goldenSchema, description)
   const { goldenId: own, ...rest } = golden
   return { goldenId, golden: own === goldenId && goldenIdOf(rest) === own ? golden : undefined, sizeBytes: description.length }

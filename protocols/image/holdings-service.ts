@@ -80,8 +80,13 @@ export class HoldingsService {
   }
 
   said (goldenId: GoldenId): Map<PeerId, Holding> {
-    const all = [...this.#found.get(goldenId)?.said ?? [], ...this.#core.catalogue.get(goldenId)?.said ?? []]
-    return new Map(all.filter(([peer]) => peer === this.#c.transport.self || this.#c.inView(peer)))
+    const { transport: { self }, inView } = this.#c
+    const said = new Map<PeerId, Holding>()
+    // Each bid asks this of all that its order's family has: nothing is made but the answer.
+    for (const catalogue of [this.#found, this.#core.catalogue]) {
+      for (const [peer, holding] of catalogue.get(goldenId)?.said ?? []) if (peer === self || inView(peer)) said.set(peer, holding)
+    }
+    return said
   }
 
   /** Whether this plant holds more than it was heard to say. */

@@ -103,11 +103,21 @@ export function lineDigest (fingerprint: string): string {
   return toHex(sha256(fromString(fingerprint)).subarray(0, 8))
 }
 
+/** Each bid goes over all that its order's family has, so that this is worked out once for each holding. */
+const knownPrefixes = new WeakMap<Holding, Uint32Array>()
+
 /** The digests' beginnings that a holding tells of; undefined when it tells none. */
-export function prefixesOfHolding ({ done }: Holding): Uint32Array | undefined {
+export function prefixesOfHolding (holding: Holding): Uint32Array | undefined {
+  const { done } = holding
   if (done === undefined) return undefined
-  const view = new DataView(done.buffer, done.byteOffset, done.byteLength)
-  return Uint32Array.from({ length: done.length / 4 }, (_, i) => view.getUint32(4 * i))
+  let prefixes = knownPrefixes.get(holding)
+  if (prefixes === undefined) {
+    const view = new DataView(done.buffer, done.byteOffset, done.byteLength)
+    prefixes = new Uint32Array(done.length / 4)
+    for (let i = 0; i < prefixes.length; i++) prefixes[i] = view.getUint32(4 * i)
+    knownPrefixes.set(holding, prefixes)
+  }
+  return prefixes
 }
 
 function packedPrefixes (prefixes: Uint32Array): Uint8Array<ArrayBuffer> {

@@ -78,6 +78,11 @@ export const directoryKeys = {
   named: (os: string): string => `image-os/${os}`
 }
 
+/** An extent or place in memory: three numbers, the object around them and its place in a list. */
+const RUN_BYTES = 64
+
+function runsOf ({ places, files }: Manifest): number { return files.reduce((sum, { extents }) => sum + extents.length, places.length) }
+
 /** Golden machines across the mesh, over these components. */
 export function meshImages (components: MeshImagesComponents): MeshImages {
   return new MeshImagesService(components)
@@ -187,7 +192,7 @@ class MeshImagesService implements MeshImages {
         if (manifest.golden.goldenId !== goldenId || manifest.packs[0] === undefined) throw new PlantError('MANIFEST_INVALID', { goldenId, problem: 'not the one that was asked for' })
         openInfo(manifest.packs[0], signed.info)
         const opened = { manifest, signed }
-        this.#manifests.set(goldenId, opened, signed.manifest.length * 2 + signed.info.length)
+        this.#manifests.set(goldenId, opened, signed.manifest.length * 2 + signed.info.length + runsOf(manifest) * RUN_BYTES)
         this.#descriptions.set(goldenId, manifest.golden, signed.manifest.length >> 4)
         return opened
       } catch (error) {

@@ -34,6 +34,16 @@ export const PART_BYTES = 64 * 1024
 export const TEMPLATE_LIMITS: StreamLimits = { messageBytesMax: 72 * 1024, idleTimeoutMs: 5_000, inboundMax: 64, inboundPerPeerMax: 4 }
 /** A peer is handed marks at most so often. */
 export const SERVED_EVERY_MS = 1_000
+/**
+ * Bytes of marks that a peer is handed at once, and then a second: who asks again and again with a summary that differs everywhere gets 131 kbit/s. A mesh has
+ * far fewer marks than the first; where it has more, a new plant has all after some asks of its neighbours, as each answer begins elsewhere.
+ */
+export const SERVED_BURST_BYTES = 4 * 2 ** 20
+export const SERVED_BYTES_PER_S = 16 * 1024
+/** Peers of whom that is remembered, also when they come again; the longest silent is forgotten first. */
+export const SERVED_PEERS_MAX = 4_096
+/** One neighbour's marks are read for so long: one that sends a byte now and then must not keep this plant from asking others. */
+export const ASK_TIMEOUT_MS = 60_000
 /** A new neighbour is asked at once, and again when what it gossiped meanwhile may have been lost: its subscription can arrive after the connection. */
 export const NEIGHBOUR_ASKED_MS: readonly number[] = [0, 5_000]
 export const ASKS_AT_ONCE_MAX = 4

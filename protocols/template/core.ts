@@ -64,23 +64,33 @@ export class MarksCore {
 
   /** One mark as it was signed. */
   offer (nowMs: number, signed: Uint8Array): Offered {
-    const mark = this.#decoded(signed)
-    if (mark === undefined) return { outcome: 'invalid' }
-    const before = this.marks.get(markKey(mark))
-    if (before !== undefined && sameBytes(before.signed, signed)) return { outcome: 'known' }
-    if (mark.atMs > nowMs + MARK_AHEAD_MS) return { outcome: 'future' }
-    if (!isSigned(this.#crypto, mark)) return { outcome: 'forged' }
+    const mark = this.check(nowMs, signed)
+    if (typeof mark === 'string') return { outcome: mark }
     const added = this.marks.add(mark)
     if (added.outcome !== 'kept') return added
     const dropped = added.dropped.map((key) => ({ key, signed: undefined }))
     return { outcome: 'kept', effects: [{ do: 'keep', changes: [...dropped, { key: markKey(mark), signed }] }, { do: 'changed' }] }
   }
 
-  /** What a neighbour with this summary may lack, in parts that fit a message. */
-  * parts (summary: Uint8Array): Generator<Uint8Array[]> {
+  /** The mark, or what is wrong with it by itself or beside the one before. Keeps nothing. */
+  check (nowMs: number, signed: Uint8Array): SignedMark | 'invalid' | 'known' | 'older' | 'future' | 'forged' {
+    const mark = this.#decoded(signed)
+    if (mark === undefined) return 'invalid'
+    const before = this.marks.get(markKey(mark))
+    if (before !== undefined && sameBytes(before.signed, signed)) return 'known'
+    // Before verifying: who replays what is over must not cost this plant a signature each.
+    if (before !== undefined && mark.atMs < before.atMs) return 'older'
+    if (mark.atMs > nowMs + MARK_AHEAD_MS) return 'future'
+    return isSigned(this.#crypto, mark) ? mark : 'forged'
+  }
+
+  /** What a neighbour with this summary may lack, in parts that fit a message; beginning at some mark (0 to 1), so that who reads only some each time gets all. */
+  * parts (summary: Uint8Array, from = 0): Generator<Uint8Array[]> {
     let part: Uint8Array[] = []
     let bytes = 0
-    for (const { signed } of this.marks.differing(summary)) {
+    const lacking = [...this.marks.differing(summary)]
+    const begin = Math.floor(lacking.length * from)
+    for (const { signed } of [...lacking.slice(begin), ...lacking.slice(0, begin)]) {
       part.push(signed)
       bytes += signed.length + 8
       if (bytes < PART_BYTES) continue

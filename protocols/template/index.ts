@@ -50,6 +50,8 @@ export interface Marks extends Service {
    * LIMIT. Durable when it returns.
    */
   publish (signed: Uint8Array): void
+  /** Throws as `publish` where the mark itself is at fault: it is malformed, forged, from the future, or older than what is known. Keeps nothing. */
+  check (signed: Uint8Array): void
   /** What these plants make of golden machines; `silent`: those that did not answer. */
   usesAt (peers: readonly PeerId[], goldenIds: readonly GoldenId[], signal: AbortSignal): Promise<Array<{ peer: PeerId, uses: Uses | undefined }>>
   /** Called, at most once a turn, after marks came or went. */

@@ -6,7 +6,12 @@ import { markKey, type SignedMark } from './messages.ts'
 
 interface Entry { mark: SignedMark, key: string, bucket: number, hash: Uint8Array }
 
-export interface MarkSetBounds { perKeyMax?: number, max?: number }
+export interface MarkSetBounds {
+  perKeyMax?: number
+  max?: number
+  /** Keys whose marks this plant goes by: they give way to no other's, so that keys which cost nothing cannot push them out. None, by default. */
+  reliesOn?: (by: KeyId) => boolean
+}
 
 /** `dropped`: keys of marks that went for it. */
 export type Added = { outcome: 'kept', dropped: string[] } | { outcome: 'known' | 'older' | 'full' }
@@ -16,15 +21,19 @@ export class MarkSet {
   readonly #crypto: Pick<Crypto, 'sha256'>
   readonly #perKeyMax: number
   readonly #max: number
+  readonly #reliesOn: (by: KeyId) => boolean
   readonly #entries = new Map<string, Entry>()
   readonly #byKey = new Map<KeyId, Map<string, Entry>>()
+  /** Keys by how many marks they have, so that a full set finds who has the most without looking at all. */
+  readonly #byCount: Array<Set<KeyId>> = []
   readonly #byGolden = new Map<GoldenId, Map<string, Entry>>()
   readonly #byLabel = new Map<string, Map<string, Entry>>()
   readonly #buckets: Array<Map<string, Entry>> = Array.from({ length: BUCKETS }, () => new Map<string, Entry>())
   readonly #summary = new Uint8Array(BUCKETS * BUCKET_HASH_BYTES)
 
-  constructor (crypto: Pick<Crypto, 'sha256'>, { perKeyMax = MARKS_PER_KEY_MAX, max = MARKS_MAX }: MarkSetBounds = {}) {
+  constructor (crypto: Pick<Crypto, 'sha256'>, { perKeyMax = MARKS_PER_KEY_MAX, max = MARKS_MAX, reliesOn = () => false }: MarkSetBounds = {}) {
     this.#crypto = crypto
+    this.#reliesOn = reliesOn
     this.#perKeyMax = perKeyMax
     this.#max = max
   }
@@ -88,18 +97,33 @@ export class MarkSet {
       return least !== undefined && byWorth(mark, least.mark) > 0 ? [least.key] : undefined
     }
     if (this.#entries.size < this.#max) return []
-    let most: Map<string, Entry> | undefined
-    for (const marks of this.#byKey.values()) if (most === undefined || marks.size > most.size) most = marks
-    if (most === undefined || most.size <= (own?.size ?? 0) + 1) return undefined
-    const least = leastOf(most)
+    const marks = this.#most(this.#reliesOn(mark.by) ? 1 : (own?.size ?? 0) + 2)
+    const least = marks === undefined ? undefined : leastOf(marks)
     return least === undefined ? undefined : [least.key]
+  }
+
+  /** The marks of a key that has the most, and so many at least; of those that this plant relies on none. */
+  #most (atLeast: number): Map<string, Entry> | undefined {
+    for (let count = this.#byCount.length - 1; count >= atLeast; count--) {
+      for (const by of this.#byCount[count] ?? []) if (!this.#reliesOn(by)) return this.#byKey.get(by)
+    }
+    return undefined
+  }
+
+  /** Called before and after the marks of a key come to be more or fewer. */
+  #count (by: KeyId, present: boolean): void {
+    const count = this.#byKey.get(by)?.size ?? 0
+    if (present) (this.#byCount[count] ??= new Set()).add(by)
+    else this.#byCount[count]?.delete(by)
   }
 
   #put (key: string, mark: SignedMark): void {
     const bucket = this.#crypto.sha256(new TextEncoder().encode(key))[0] ?? 0
     const entry: Entry = { mark, key, bucket, hash: this.#crypto.sha256(mark.signed).subarray(0, BUCKET_HASH_BYTES) }
     this.#entries.set(key, entry)
+    this.#count(mark.by, false)
     putIn(this.#byKey, mark.by, entry)
+    this.#count(mark.by, true)
     putIn(this.#byGolden, mark.goldenId, entry)
     if (mark.kind === 'label') putIn(this.#byLabel, mark.label, entry)
     this.#buckets[bucket]?.set(key, entry)
@@ -111,7 +135,9 @@ export class MarkSet {
     if (entry === undefined) return
     const { mark, bucket } = entry
     this.#entries.delete(key)
+    this.#count(mark.by, false)
     takeFrom(this.#byKey, mark.by, key)
+    this.#count(mark.by, true)
     takeFrom(this.#byGolden, mark.goldenId, key)
     if (mark.kind === 'label') takeFrom(this.#byLabel, mark.label, key)
     this.#buckets[bucket]?.delete(key)

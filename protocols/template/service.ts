@@ -1,13 +1,14 @@
 /** Streams, gossip, records and clock bound to the core. */
 import { Lifetime, PlantError, limiter, type Cancel, type GoldenId, type Limiter, type MessageStream, type PeerId } from '../kit/index.ts'
 import {
-  ASKS_AT_ONCE_MAX, ASKS_WAITING_MAX, EXCHANGE_EVERY_MS, EXCHANGE_JITTER_SHARE, MARKS_MAX, MARKS_PER_KEY_MAX, NEIGHBOUR_ASKED_MS, SERVED_EVERY_MS, TEMPLATE_LIMITS, TEMPLATE_PROTOCOL,
+  ASKS_AT_ONCE_MAX, ASKS_WAITING_MAX, ASK_TIMEOUT_MS, EXCHANGE_EVERY_MS, EXCHANGE_JITTER_SHARE, MARKS_MAX, MARKS_PER_KEY_MAX, NEIGHBOUR_ASKED_MS, TEMPLATE_LIMITS, TEMPLATE_PROTOCOL,
   TEMPLATE_TOPIC, USES_PEERS_MAX, USES_TIMEOUT_MS
 } from './constants.ts'
-import { MarksCore, type MarksEffect } from './core.ts'
+import { MarksCore, type MarksEffect, type Offered } from './core.ts'
 import type { Marks, MarksComponents, MarksView } from './index.ts'
 import type { MarkSetBounds } from './mark-set.ts'
-import { decodeMark, decodeMarks, decodeTemplateAsk, decodeUses, encodeMarks, encodeTemplateAsk, encodeUses, type Uses } from './messages.ts'
+import { decodeMark, decodeMarks, decodeTemplateAsk, decodeUses, encodeMarks, encodeTemplateAsk, encodeUses, markKey, type SignedMark, type Uses } from './messages.ts'
+import { Served } from './served.ts'
 
 export class MarksService implements Marks {
   readonly view: MarksView
@@ -16,8 +17,9 @@ export class MarksService implements Marks {
   readonly #lifetime = new Lifetime()
   readonly #listeners = new Set<() => void>()
   readonly #asks: Limiter = limiter(ASKS_AT_ONCE_MAX, ASKS_WAITING_MAX)
-  /** When each neighbour was last handed marks; those that left are dropped. */
-  readonly #servedMs = new Map<PeerId, number>()
+  readonly #served = new Served()
+  /** Where the next answer begins, 0 to 1. */
+  #beginning = 0
   #telling = false
   #cancelExchange: Cancel = () => {}
 
@@ -37,7 +39,6 @@ export class MarksService implements Marks {
     this.#lifetime.own(await transport.handle(TEMPLATE_PROTOCOL, TEMPLATE_LIMITS, async (stream) => this.#serve(stream)))
     this.#lifetime.own(transport.onNeighbour((peer, change) => {
       if (change === 'joined') this.#onNeighbour(peer)
-      else this.#servedMs.delete(peer)
     }))
     this.#lifetime.own(() => { this.#cancelExchange() })
     for (const peer of transport.connected()) this.#onNeighbour(peer)
@@ -52,18 +53,28 @@ export class MarksService implements Marks {
   publish (signed: Uint8Array): void {
     const mark = decodeMark(signed)
     // A person is told that there is no room, rather than that an older label goes for it.
-    if (this.#core.marks.sizeOf(mark.by) >= MARKS_PER_KEY_MAX && mark.kind === 'label' && mark.on) throw new PlantError('LIMIT', { bound: 'marks of one key', max: MARKS_PER_KEY_MAX })
+    const isNew = this.#core.marks.get(markKey(mark)) === undefined
+    if (isNew && this.#core.marks.sizeOf(mark.by) >= MARKS_PER_KEY_MAX && mark.kind === 'label' && mark.on) throw new PlantError('LIMIT', { bound: 'marks of one key', max: MARKS_PER_KEY_MAX })
     const offered = this.#core.offer(this.#c.clock.nowMs(), signed)
-    switch (offered.outcome) {
+    if (offered.outcome === 'kept') this.#run(offered.effects, true)
+    else this.#refuse(offered.outcome, mark) // What is known is told again: the first telling may have been lost.
+    this.#c.pubsub.publish(TEMPLATE_TOPIC, signed).catch((error: unknown) => { this.#c.log.debug({ error }, 'a mark was not gossiped; neighbours ask for it') })
+  }
+
+  check (signed: Uint8Array): void {
+    const outcome = this.#core.check(this.#c.clock.nowMs(), signed)
+    if (typeof outcome === 'string') this.#refuse(outcome, decodeMark(signed))
+  }
+
+  #refuse (outcome: Exclude<Offered['outcome'], 'kept'>, mark: SignedMark): void {
+    switch (outcome) {
       case 'invalid': throw new PlantError('MESSAGE_INVALID', { path: '', problem: 'not a mark' })
       case 'forged': throw new PlantError('SIGNATURE_INVALID', { by: mark.by })
       case 'full': throw new PlantError('LIMIT', { bound: 'marks', max: MARKS_MAX })
       case 'future': throw new PlantError('CALL_STALE', { problem: 'from the future', aheadMs: mark.atMs - this.#c.clock.nowMs() })
       case 'older': throw new PlantError('CALL_STALE', { problem: 'a later mark is known', atMs: mark.atMs })
-      case 'kept': this.#run(offered.effects, true); break
-      case 'known': // Told again: the first telling may have been lost.
+      case 'known':
     }
-    this.#c.pubsub.publish(TEMPLATE_TOPIC, signed).catch((error: unknown) => { this.#c.log.debug({ error }, 'a mark was not gossiped; neighbours ask for it') })
   }
 
   async usesAt (peers: readonly PeerId[], goldenIds: readonly GoldenId[], signal: AbortSignal): Promise<Array<{ peer: PeerId, uses: Uses | undefined }>> {
@@ -71,7 +82,8 @@ export class MarksService implements Marks {
     const cancel = this.#c.clock.after(USES_TIMEOUT_MS, () => { tooLong.abort(new PlantError('STREAM_TIMEOUT', { timeoutMs: USES_TIMEOUT_MS })) })
     const until = AbortSignal.any([signal, tooLong.signal, this.#lifetime.signal])
     try {
-      return await Promise.all(peers.slice(0, USES_PEERS_MAX).map(async (peer) => ({ peer, uses: await this.#usesOf(peer, goldenIds, until).catch(() => undefined) }))) // Told as silent.
+      const said = await Promise.all(peers.slice(0, USES_PEERS_MAX).map(async (peer) => ({ peer, uses: await this.#usesOf(peer, goldenIds, until).catch(() => undefined) }))) // Told as silent.
+      return [...said, ...peers.slice(USES_PEERS_MAX).map((peer) => ({ peer, uses: undefined }))]
     } finally {
       cancel()
     }
@@ -138,6 +150,7 @@ export class MarksService implements Marks {
 
   async #askMarks (peer: PeerId): Promise<void> {
     const stream = await this.#c.transport.open(peer, TEMPLATE_PROTOCOL, TEMPLATE_LIMITS, this.#lifetime.signal)
+    const cancel = this.#c.clock.after(ASK_TIMEOUT_MS, () => { stream.abort(new PlantError('STREAM_TIMEOUT', { timeoutMs: ASK_TIMEOUT_MS })) })
     try {
       await stream.send(encodeTemplateAsk({ ask: 'marks', have: this.#core.marks.summary() }))
       await stream.close()
@@ -152,6 +165,7 @@ export class MarksService implements Marks {
         return
       }
     } finally {
+      cancel()
       stream.abort(new Error('done')) // Does nothing to a stream that has ended in order.
     }
   }
@@ -180,9 +194,16 @@ export class MarksService implements Marks {
       await stream.send(encodeUses({ ...this.#c.uses(ask.goldenIds), more: false }))
       return
     }
-    const nowMs = this.#c.clock.monotonicMs()
-    if (nowMs - (this.#servedMs.get(stream.peer) ?? -Infinity) < SERVED_EVERY_MS) return
-    if (this.#c.transport.connected().includes(stream.peer)) this.#servedMs.set(stream.peer, nowMs)
-    for (const part of this.#core.parts(ask.have)) await stream.send(encodeMarks(part))
+    let bytesLeft = this.#served.asked(this.#c.clock.monotonicMs(), stream.peer)
+    if (bytesLeft <= 0) return
+    // By the golden section, so that beginnings are spread however few there are.
+    this.#beginning = (this.#beginning + 0.618) % 1
+    for (const part of this.#core.parts(ask.have, this.#beginning)) {
+      const message = encodeMarks(part)
+      this.#served.handed(stream.peer, message.length)
+      bytesLeft -= message.length
+      await stream.send(message)
+      if (bytesLeft <= 0) return
+    }
   }
 }

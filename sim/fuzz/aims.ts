@@ -7,11 +7,13 @@ import type { ClientOrder } from '../world/client.ts'
 import type { SimPlant } from '../world/plant.ts'
 import { usOf } from '../world/timeline.ts'
 import type { World } from '../world/world.ts'
+import { strikeImages, type ImageAim } from './image-aims.ts'
 import { registrarsOf } from './registered.ts'
 import { isLive } from './seen.ts'
 
 /** Each strikes once, at the first occasion from then on. */
 export type Aim =
+  | ImageAim
   /** A plant stands still while it asks the registrars about an award, for longer than a lease lives. */
   | { kind: 'stillInGrant', fromMs: number, forMs: number }
   /** A process dies while it collects a machine. */
@@ -79,6 +81,11 @@ export class Aims {
         return this.#killed && this.#crashInClearing('crashInBurial', 'failed', aim.restartAfterMs)
       case 'registrarsCrash': return this.#registrarsCrash()
       case 'regretInResize': return this.#regretInResize()
+      default: {
+        const struck = strikeImages(this.#world, aim)
+        if (struck !== undefined) this.#tell(aim.kind, struck)
+        return struck !== undefined
+      }
     }
   }
 

@@ -7,7 +7,7 @@ import { CLAIM_PROTOCOL, decodeAnswer, decodeAsk } from '../../protocols/claim/i
 import { PlantError, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import { decodeTicket } from '../../node/shop/ticket.ts'
 import type { Said } from './overhear.ts'
-import { registrarsOf } from './registered.ts'
+import { registrarSets } from './registered.ts'
 import { problem, type Checker, type Seen } from './seen.ts'
 
 /** What is to be listened to. */
@@ -81,9 +81,11 @@ export class ClaimsHeld {
   #onCall ({ world }: Seen, claim: Claim): void {
     if (claim.called) return
     claim.called = true
-    const registrars = registrarsOf(world, claim.vmId)
-    const granted = registrars.filter((peer) => peer === claim.by || claim.granted.has(peer))
-    if (2 * granted.length > registrars.length) return
+    const sets = registrarSets(world, claim.vmId)
+    const grantedOf = (registrars: readonly PeerId[]): PeerId[] => registrars.filter((peer) => peer === claim.by || claim.granted.has(peer))
+    if (sets.some((set) => 2 * grantedOf(set).length > set.length)) return
+    const [registrars = []] = sets
+    const granted = grantedOf(registrars)
     this.#find(claim, `${world.nameOf(claim.by)} calls for bids for ${claim.vmId}, and of its registrars ${registrars.map((peer) => world.nameOf(peer)).join(', ')} only [${granted.map((peer) => world.nameOf(peer)).join(', ')}] have granted it`)
   }
 

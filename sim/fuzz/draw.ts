@@ -7,6 +7,8 @@ import { SOUND_GUEST } from '../world/host/host.ts'
 import { LIES } from '../world/liar.ts'
 import type { Absence } from './absence.ts'
 import { drawAims, type Aim } from './aims.ts'
+import { drawImages, drawPublications, type DrawnImages, type Publication } from './draw-images.ts'
+import { drawImageAims } from './image-aims.ts'
 
 /** Orders and faults fall into this time; then all that is broken is mended. */
 export const TROUBLE_MS = 90_000
@@ -42,7 +44,13 @@ export interface FuzzCase {
   straysMs: number[]
   /** Who goes away for a while in the end. */
   absence?: Absence
+  /** Plants fetch golden machines of each other. */
+  images?: DrawnImages
+  publications: Publication[]
 }
+
+/** What there is to clone; where plants fetch of each other, on some of their shelves. */
+const GOLDENS = [{ name: 'linux', memoryMiB: 256, diskMiB: 512 }, { name: 'tools', os: 'linux', memoryMiB: 256, diskMiB: 512, actionsDone: ['tools'] }]
 
 /** The case of a seed; the same on every machine. */
 export function drawCase (seed: number): FuzzCase {
@@ -60,7 +68,14 @@ export function drawCase (seed: number): FuzzCase {
   const extra: ExtraFault[] = []
   const faultRandom = random.fork('faults')
   for (let n = 0; n < faultCount; n++) drawFault(faultRandom, names, sites, faults, extra)
-  drawDiskLoss(random.fork('diskLoss'), names, faults, extra)
+  const mayLose = !drawDiskLoss(random.fork('diskLoss'), names, faults, extra) && !extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts')
+  drawStops(random.fork('stops'), names, extra)
+  const images = drawImages(random.fork('images'), byRoom(plants), GOLDENS.map(({ name }) => name))
+  for (const { plant, lie } of images?.liars ?? []) extra.push({ kind: 'lie', atMs: 0, plant, lie })
+  for (const plant of plants) if (images !== undefined) plant['golden'] = images.shelves.get(plant.name)
+  const twins = orders.orders.flatMap((order, at) => early && order.atMs < EARLY_MS ? [{ order: at, atMs: order.atMs }] : random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : [])
+  const patienceMs = orders.orders.map(() => random.chance(0.15) ? 200 + random.int(8_000) : undefined)
+  const publications = drawPublications(random.fork('publications'), orders, TROUBLE_MS - 20_000)
   const file = scenarioFile.parse({
     apiVersion: 'plantmesh-sim/v1',
     kind: 'Scenario',
@@ -69,7 +84,7 @@ export function drawCase (seed: number): FuzzCase {
     plants,
     links,
     timings: { set: 'measured' },
-    golden: [{ name: 'linux', memoryMiB: 256, diskMiB: 512 }, { name: 'tools', os: 'linux', memoryMiB: 256, diskMiB: 512, actionsDone: ['tools'] }],
+    golden: GOLDENS,
     orders: [orders],
     faults
   })
@@ -78,14 +93,16 @@ export function drawCase (seed: number): FuzzCase {
     seed,
     scenario: { ...scenario, orders: [orders] },
     extra,
-    twins: orders.orders.flatMap((order, at) => early && order.atMs < EARLY_MS ? [{ order: at, atMs: order.atMs }] : random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : []),
-    patienceMs: orders.orders.map(() => random.chance(0.15) ? 200 + random.int(8_000) : undefined),
+    twins,
+    patienceMs,
     flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0,
-    aims: drawAims(random.fork('aims')),
+    aims: [...drawAims(random.fork('aims')), ...images === undefined ? [] : drawImageAims(random.fork('imageAims'), mayLose)],
     early,
     ...(kept.chance(0.25) && { endedKept: { inAll: 2 + kept.int(4), perOwner: 1 + kept.int(2) } }),
     straysMs: Array.from({ length: random.int(8) }, () => WARM_MS + random.int(TROUBLE_MS - WARM_MS)),
-    ...(random.chance(0.25) && { absence: drawAbsence(random.fork('absence'), names) })
+    ...(random.chance(0.25) && { absence: drawAbsence(random.fork('absence'), names) }),
+    ...(images !== undefined && { images }),
+    publications
   }
 }
 
@@ -93,6 +110,11 @@ function drawAbsence (random: RandomStream, names: string[]): Absence {
   const [plant = '', witness, ...others] = random.shuffled(names)
   // Of two there is nobody left to ask.
   return { plant, power: random.chance(0.5), ...(witness !== undefined && others.length > 0 && { witness }) }
+}
+
+/** Names, of those that offer the least first. */
+function byRoom (plants: readonly DrawnPlant[]): string[] {
+  return plants.toSorted((a, b) => Math.min(a.capacity.machines, a.capacity.memoryMiB / 256) - Math.min(b.capacity.machines, b.capacity.memoryMiB / 256)).map(({ name }) => name)
 }
 
 /** How the next guest behaves. */
@@ -109,7 +131,7 @@ export function drawNature (random: RandomStream, flawedShare: number): GuestNat
   }
 }
 
-type DrawnPlant = { name: string } & Record<string, unknown>
+type DrawnPlant = { name: string, capacity: { machines: number, memoryMiB: number } } & Record<string, unknown>
 
 function drawPlants (random: RandomStream, sites: string[]): DrawnPlant[] {
   const count = 2 + random.int(5)
@@ -198,9 +220,16 @@ function drawFault (random: RandomStream, names: string[], sites: string[], faul
   if (random.chance(0.05)) faults.push({ kind: 'siteOutage', atMs, site: sites[random.int(sites.length)] as string, restartAfterMs: 1_000 + restartAfterMs })
 }
 
-/** A host loses power and its disk. One at most, and no registrar that lies: three registrars stand one that knows nothing. */
-function drawDiskLoss (random: RandomStream, names: readonly string[], faults: Fault[], extra: readonly ExtraFault[]): void {
-  if (!random.chance(0.12) || extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts')) return
+/** Plants are stopped in order, and started again. */
+function drawStops (random: RandomStream, names: readonly string[], extra: ExtraFault[]): void {
+  if (!random.chance(0.3)) return
+  for (let n = 1 + random.int(2); n > 0; n--) extra.push({ kind: 'stop', atMs: WARM_MS + random.int(TROUBLE_MS - WARM_MS), plant: random.pick(names) as string, restartAfterMs: random.int(random.chance(0.5) ? 2_000 : 40_000) })
+}
+
+/** True: a host loses power and its disk. One at most, and no registrar that lies: three registrars stand one that knows nothing. */
+function drawDiskLoss (random: RandomStream, names: readonly string[], faults: Fault[], extra: readonly ExtraFault[]): boolean {
+  if (!random.chance(0.12) || extra.some((fault) => fault.kind === 'lie' && fault.lie === 'verdicts')) return false
   const target = { plants: [random.pick(names) as string], sites: [], groups: [] }
   faults.push({ kind: 'hostDown', atMs: WARM_MS + random.int(TROUBLE_MS / 2), target, diskLost: true, restartAfterMs: random.int(4_000) })
+  return true
 }

@@ -18,9 +18,12 @@ import { AwardsAlike } from './awards-alike.ts'
 import { allCheckers } from './checkers.ts'
 import { CLAIMS_HEARD, ClaimsHeld } from './claims-held.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
+import { imageCheckers } from './images.ts'
 import { LinkTruth } from './link-truth.ts'
 import { Lulls } from './lulls.ts'
 import { overheard } from './overhear.ts'
+import { deadShops, placeProbes, PROBE_EVERY_MS, PROBE_MS } from './probes.ts'
+import { Publishers } from './publishers.ts'
 import { registrarsOf } from './registrars.ts'
 import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
@@ -56,13 +59,6 @@ const LONGEST_CREATION_MS = 260_000
 /** For orders asked again, and for collecting all. */
 const ASK_MS = 40_000
 const COLLECT_MS = 60_000
-/** A few more orders at each plant, in peace, one after the other on plants that are empty. */
-const PROBES_EACH = 3
-/** Links that lose so much fail more orders than they let through, with everything else in peace: there it takes more orders. */
-const LOSSY_SHARE = 0.1
-const PROBES_EACH_LOSSY = 8
-const PROBE_EVERY_MS = 8_000
-const PROBE_MS = 40_000
 /** Before a rest it is looked for so long how quiet plants are. */
 const LULL_MS = 10_000
 /** A seed takes some ten thousand events; one that takes so many never ends. */
@@ -86,7 +82,8 @@ export class FuzzRun implements Seen {
   readonly #claims = new ClaimsHeld()
   readonly #awards = new AwardsAlike()
   readonly #adverts = new AdvertTruth()
-  readonly #checkers: Checker[] = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(), this.#adverts]
+  readonly #publishers: Publishers
+  readonly #checkers: Checker[]
   readonly #aims: Aims
   readonly #faults: Faults
   readonly #links: LinkTruth
@@ -111,6 +108,7 @@ export class FuzzRun implements Seen {
         this.#note(event)
         options.onEvent?.(event)
       },
+      ...(drawn.images !== undefined && { images: drawn.images }),
       ...(drawn.endedKept !== undefined && { endedKept: drawn.endedKept }),
       compose: overheard(this.#awards.heard(options.compose ?? startPlantNode), CLAIMS_HEARD, (said) => { this.#claims.onSaid(this, said) }),
       onSigned: (by, bytes) => { this.#adverts.onSigned(by, bytes, this.world.timeline.nowMs) },
@@ -121,6 +119,8 @@ export class FuzzRun implements Seen {
         if (level === 'error') this.#onErrorLog(plant, fields, message)
       }
     })
+    this.#publishers = new Publishers(this.world, this.orders)
+    this.#checkers = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(), this.#adverts, ...imageCheckers(this.#publishers)]
     this.#faults = new Faults(this.world)
     this.#aims = new Aims(this.world, this.orders, drawn.aims)
     this.#links = new LinkTruth(this.world, drawn.scenario.faults, (text) => { this.blame('links', text) })
@@ -134,6 +134,7 @@ export class FuzzRun implements Seen {
     world.start()
     this.#placeOrders()
     this.#faults.plan([...this.#case.scenario.faults, ...this.#case.extra])
+    this.#publishers.plan(this.#case.publications)
     for (const strayMs of this.#case.straysMs) world.timeline.at(usOf(strayMs), () => { this.#authority.stray() })
     let atMs = TROUBLE_MS
     await this.#until(atMs)
@@ -156,14 +157,10 @@ export class FuzzRun implements Seen {
       this.#rest('atEnd')
     }
     if (this.#goesOn()) {
-      const probes = this.#probe(atMs)
+      const probes = placeProbes(world, this.#case.scenario, { atMs, first: this.orders.length + 1 })
       await this.#until(atMs += PROBE_EVERY_MS * probes.length + PROBE_MS)
-      for (const { name } of world.plants) {
-        const here = probes.filter(({ plan }) => plan.shops[0]?.name === name)
-        const [first] = here
-        if (first === undefined || here.some(({ result }) => result.end === 'running')) continue
-        this.blame('alive', `of ${here.length} orders at ${name}, on a mesh that is whole and empty, none runs: ${here.map(({ result }) => `${result.end} ${result.error ?? ''}`).join(', ')}`, first.vmId)
-      }
+      const [dead] = deadShops(probes)
+      if (dead !== undefined) this.blame('alive', dead.text, dead.vmId)
     }
     await this.#absence(atMs)
     return {
@@ -275,26 +272,6 @@ export class FuzzRun implements Seen {
     const { world } = this
     // As time servers do once they can be reached.
     for (const { host } of world.plants) host.clock.setRight()
-  }
-
-  /** What must always work: a small order at each plant, of a golden machine that is there and fits. */
-  #probe (atMs: number): ClientOrder[] {
-    const { world } = this
-    const { golden: [golden], plants: groups, links } = this.#case.scenario
-    const fits = golden !== undefined && groups.some(({ golden: shelf, capacity }) => (shelf?.includes(golden.name) ?? true) && capacity.machines > 0 &&
-      capacity.memoryMiB >= golden.memoryMiB && capacity.diskMiB >= golden.diskMiB && capacity.cpus >= golden.cpus)
-    if (golden === undefined || !fits) return []
-    // Links may be bad for good: of a few orders one must get through.
-    const shops = Array.from({ length: links.default.lossShare > LOSSY_SHARE ? PROBES_EACH_LOSSY : PROBES_EACH }, () => world.plants).flat()
-    return shops.map((plant, at) => {
-      const { name, os = name, cpus, memoryMiB, diskMiB } = golden
-      const order = new ClientOrder(world, {
-        sequence: this.orders.length + at + 1, source: 1, id: `probe-${at}`, atMs: atMs + PROBE_EVERY_MS * at, shops: [plant], holdMs: PROBE_EVERY_MS / 4,
-        machine: { os, cpus, memoryMiB, diskMiB, domain: `probe-${at}`, actions: [], requirements: 'true', strict: true }
-      })
-      order.place()
-      return order
-    })
   }
 
   /** Everybody who asks again is told of the machine that there is. */

@@ -3,6 +3,7 @@ import { asPlantError } from '../../protocols/kit/index.ts'
 import { parseExpression } from '../../protocols/order/classad.ts'
 import { foundText, nearest, type Path, type RawProblem } from '../../protocols/order/problems.ts'
 import { arraysProblems } from './arrays.ts'
+import { swarmProblems } from './swarm.ts'
 import { CORES_PLANTS_MAX, PLANTS_MAX } from './constants.ts'
 import type { Fault, FaultTarget } from './faults.ts'
 import { plantCount, plantsOf } from './plants-of.ts'
@@ -23,7 +24,8 @@ export function scenarioProblems (file: ScenarioFile, constantsOf: (set: Scenari
     ...file.faults.flatMap((fault, index) => faultProblems(fault, ['faults', index], names)),
     ...endProblems(file),
     ...twice(file.cases.map((one) => one.name), (i) => ['cases', i, 'name'], 'case'),
-    ...file.mode === 'arrays' ? arraysProblems(file) : []
+    ...file.mode === 'arrays' ? arraysProblems(file) : [],
+    ...file.mode === 'swarm' ? swarmProblems(file) : []
   ]
 }
 
@@ -181,7 +183,8 @@ function targetProblems (target: FaultTarget | undefined, path: Path, names: Nam
 
 /** A run must have an end: a time, or orders that are finite. */
 function endProblems (file: ScenarioFile): RawProblem[] {
-  if (file.until.ms !== undefined) return []
+  // A swarm ends when every plant has the image.
+  if (file.until.ms !== undefined || file.mode === 'swarm') return []
   const allowed = 'a time (until: { ms: 60000 })'
   if (file.orders.length === 0) return [wrong(['until', 'ms'], 'nothing', `${allowed}, as there are no orders`, 'the run has no end')]
   if (!file.until.ordersEnded) return [wrong(['until', 'ms'], 'nothing', `${allowed}, or ordersEnded: true`, 'the run has no end')]

@@ -7,6 +7,7 @@ import { FAULTS_MAX, RUNS_MAX, SEED_MAX, SOURCES_MAX, TIME_MS_MAX } from './cons
 import { fault, type Fault } from './faults.ts'
 import { count, filePath, ms, name, periodMs, prose, share } from './fields.ts'
 import { orderSource, type OrderSource } from './orders.ts'
+import { swarm } from './swarm.ts'
 import { goldens, links, plants, sites, timings } from './plants.ts'
 
 /** What plants and shops decide by. */
@@ -54,7 +55,7 @@ const shared = {
   name,
   title: prose.prefault(''),
   description: prose.prefault(''),
-  mode: z.enum(['cores', 'arrays']).prefault('cores'),
+  mode: z.enum(['cores', 'arrays', 'swarm']).prefault('cores'),
   sites: sites.prefault([]),
   plants: plants.prefault([{}]),
   links: links.prefault({}),
@@ -63,6 +64,7 @@ const shared = {
   faults: z.array(fault).max(FAULTS_MAX).prefault([]),
   policy: policy.prefault({}),
   scale: scale.prefault({}),
+  swarm: swarm.prefault({}),
   until: until.prefault({}),
   /** How often a sample of the views and of each plant's fill goes into the result. */
   sampleEveryMs: periodMs(86_400_000).prefault(1_000),
@@ -87,7 +89,7 @@ export const scenarioFile = z.strictObject({
   /** Every combination of these values is a point, within each case. */
   sweep: z.record(fieldPath, z.array(z.unknown()).min(1).max(1_000)).prefault({}),
   /** Figures of a paper that the report puts beside the run's (`sim/figures`). */
-  figures: z.array(z.enum(['vmplants-4', 'vmplants-5', 'vmplants-6', 'vmplants-copy', 'vmplants-13', 'so-mvds-1'])).max(8).prefault([])
+  figures: z.array(z.enum(['vmplants-4', 'vmplants-5', 'vmplants-6', 'vmplants-copy', 'vmplants-13', 'so-mvds-1', 'so-mvds-7', 'kraken'])).max(8).prefault([])
 })
 
 /** A whole file, checked, defaults filled in; its traces are not read yet. */

@@ -56,7 +56,7 @@ export function paperTimings (init: PaperInit): VmTimings {
         case 'uml': return [links(random), booted(fill, random)]
         case 'xen': return [
           time('copy', c.xenCreateMs * factor(cv('copyCv'), random)),
-          ...init.clone === 'copy' ? [{ phase: 'copy', on: 'store', bytes: work.diskMiB * MIB } as const] : [],
+          ...init.clone === 'copy' ? [{ phase: 'copy', on: 'store', bytes: work.diskMiB * MIB * c.xenStoreBytesPerMs / c.xenCopyBytesPerMs } as const] : [],
           { phase: 'boot', on: 'store', bytes: c.xenBootBytes * factor(cv('copyCv'), random) }
         ]
       }

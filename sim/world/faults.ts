@@ -10,6 +10,8 @@ import type { World } from './world.ts'
 export type ExtraFault =
   /** The process dies in front of its n-th effect from then on: between a write and what follows it, in the middle of anything. */
   | { kind: 'crashAtEffect', atMs: number, plant: string, effects: number, restartAfterMs: number }
+  /** The process is told to stop, and does so in order. */
+  | { kind: 'stop', atMs: number, plant: string, restartAfterMs: number }
   /** The process gets no processor. */
   | { kind: 'standStill', atMs: number, plant: string, forMs: number }
   /** The plant tells this lie from then on, until all heals or for ever. */
@@ -79,6 +81,14 @@ export class Faults {
       case 'machineDeath': this.#killMachines(struck, fault.count); break
       case 'liar': for (const plant of struck) this.#lie(plant, fault.about, fault.untilMs); break
       case 'lie': for (const plant of struck) this.#lie(plant, fault.lie, fault.untilMs); break
+      case 'stop':
+        for (const plant of struck) {
+          if (plant.life === undefined) continue
+          if (plant.node !== undefined) strikes.add(kind)
+          plant.onDeath(() => { this.#world.timeline.after(usOf(fault.restartAfterMs), () => { plant.start() }) })
+          plant.stop()
+        }
+        break
       case 'standStill': for (const plant of struck) plant.standStill(fault.forMs); break
       case 'crashAtEffect':
         for (const plant of struck) {

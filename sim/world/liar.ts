@@ -17,7 +17,9 @@ import { never } from './life.ts'
  * adverts of others, without their keys.
  */
 export const LIES = ['capacity', 'silence', 'verdicts', 'holds', 'lowball', 'replay', 'repeat', 'forge'] as const
-export type Lie = typeof LIES[number]
+/** What only a source of pieces can do. `wrongPieces`: sends something else. `stalls`: says that it has all, and sends nothing. */
+export const SWARM_LIES = ['wrongPieces', 'stalls'] as const
+export type Lie = typeof LIES[number] | typeof SWARM_LIES[number]
 
 /** As long as a proof of the claim protocol is. */
 const PROOF_BYTES = 32

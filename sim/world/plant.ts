@@ -1,5 +1,5 @@
 /** A plant of a world: its host, and the process that runs on it, one life after the other. */
-import { asPlantError, type Log, type PeerId } from '../../protocols/kit/index.ts'
+import { asPlantError, type GoldenId, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
 import { HOLDINGS_TOPIC } from '../../protocols/image/index.ts'
@@ -11,11 +11,13 @@ import type { KeyRing } from './crypto.ts'
 import type { SimHost } from './host/host.ts'
 import { SimLine } from './host/line.ts'
 import { SimRecords } from './host/records.ts'
-import { SimWarehouse } from './host/warehouse.ts'
+import { SimWarehouse, type DraftImages } from './host/warehouse.ts'
 import type { LineWatch } from './host/work.ts'
 import type { ImageDisk } from './images/image-disk.ts'
 import { SimImageStore } from './images/image-store.ts'
-import { SimSwarm, type Serving } from './images/swarm.ts'
+import { imageOf } from './images/make-image.ts'
+import { SimSwarm } from './images/swarm.ts'
+import type { SwarmNet } from './images/swarm-net.ts'
 import { liarParts, type Lie } from './liar.ts'
 import { Life, type Effect } from './life.ts'
 import type { Network, NetProcess } from './network/network.ts'
@@ -38,7 +40,7 @@ export interface SimPlantInit {
   spareMemoryMiB?: number
   bootstrap: readonly PeerId[]
   /** What the host has of images, and who serves what; absent: plants neither offer nor fetch golden machines. */
-  images?: { disk: ImageDisk, serving: Serving }
+  images?: { disk: ImageDisk, net: SwarmNet }
   line: LineWatch
   onEvent: (kind: string, plant: string, fields: Record<string, unknown>) => void
   onLog?: (plant: string, level: 'debug' | 'info' | 'warn' | 'error', fields: Record<string, unknown>, message: string) => void
@@ -46,6 +48,10 @@ export interface SimPlantInit {
 
 /** A process that ends at its start (a full disk, say) is started again after this: what a supervisor does. */
 const START_AGAIN_MS = 5_000
+/** Two of the adverts that a plant gossips every ten seconds, and their way. */
+const SEEN_AGAIN_MS = 25_000
+/** A supervisor kills a plant that has not stopped by then: systemd's default. */
+const STOPPED_WITHIN_MS = 90_000
 /** As in `node/cli/run-plant.ts`. */
 const PROBE_EVERY_MS = 5_000
 
@@ -60,6 +66,7 @@ export class SimPlant {
   #process: NetProcess | undefined
   #node: PlantNode | undefined
   #warehouse: SimWarehouse | undefined
+  #goneUntilUs = 0
 
   constructor (init: SimPlantInit) {
     this.#init = init
@@ -76,6 +83,10 @@ export class SimPlant {
   /** Plants that it joins by. */
   get bootstraps (): number { return this.#init.bootstrap.length }
   get warehouse (): SimWarehouse | undefined { return this.#warehouse }
+  /** It has said goodbye to the others, and they may not have seen it again since. */
+  get saidGoodbye (): boolean { return this.host.timeline.nowUs < this.#goneUntilUs }
+  /** What lies on its host's disk of the mesh's golden machines. */
+  get imageDisk (): ImageDisk | undefined { return this.#init.images?.disk }
 
   /** Starts the process; one that runs goes on, and a host that has no power is powered on. */
   start (): void {
@@ -95,20 +106,22 @@ export class SimPlant {
       bootstrap: this.#init.bootstrap
     })
     this.#process = process
-    const warehouse = new SimWarehouse(host, life, ring)
+    const { images, drafts } = this.#imageParts(life, clock, random)
+    const warehouse = new SimWarehouse(host, life, ring, drafts)
     this.#warehouse = warehouse
     const honest: PlantNodeComponents = {
       clock, random, crypto: ring, signer: host.key, log, warehouse,
       transport: process.transport, pubsub: process.pubsub, directory: process.directory,
       records: new SimRecords(host, life, clock),
       line: new SimLine(host, life, line),
-      ...this.#imageParts(life, warehouse, clock),
+      ...(images !== undefined && { images }),
       media: async () => undefined
     }
     const init = { site: host.site, ...this.#init.policy, capacity: host.capacity, cpus: this.#init.creationsAtOnce ?? host.init.cpus, load: 0, spareMemoryMiB: this.#init.spareMemoryMiB ?? 0 }
     this.#init.compose(init, liarParts(honest, this.lies, (lie) => { host.init.onStrike?.(`lie ${lie}`) }), new AbortController().signal).then((node) => {
       if (life.dead) return
       this.#node = node
+      this.#goneUntilUs = Math.min(this.#goneUntilUs, host.timeline.nowUs + usOf(SEEN_AGAIN_MS))
       this.#tell('plant.ready', { life: life.incarnation })
       this.#probe(node, clock)
     }, (error: unknown) => {
@@ -119,15 +132,27 @@ export class SimPlant {
     })
   }
 
-  #imageParts (life: Life, warehouse: SimWarehouse, clock: SimClock): Pick<PlantNodeComponents, 'images'> {
+  /** What it has of the mesh's golden machines, and how drafts become ones that can be offered. */
+  #imageParts (life: Life, clock: SimClock, random: RandomStream): { images?: NonNullable<PlantNodeComponents['images']>, drafts?: DraftImages } {
     const { host, network, ring, images } = this.#init
     if (images === undefined) return {}
-    const store = new SimImageStore({ host, life, crypto: ring, disk: images.disk, arrived: (golden) => { warehouse.arrived(golden) } })
-    warehouse.onChange(() => { store.sweep() })
+    const { disk, net } = images
+    const store = new SimImageStore({ host, life, crypto: ring, disk, arrived: (golden) => { this.#warehouse?.arrived(golden) } })
+    const onLie = (lie: Lie): void => { host.init.onStrike?.(`lie ${lie}`) }
     return {
-      images: {
-        store,
-        swarm: new SimSwarm({ self: host.peer, life, clock, serving: images.serving, reaches: (from) => !network.links.isBroken(from, host.peer) })
+      images: { store, swarm: new SimSwarm({ self: host.peer, life, clock, net, lies: this.lies, onLie, random: random.fork('swarm'), reaches: (from) => !network.links.isBroken(from, host.peer) }) },
+      drafts: {
+        commit: (golden, label) => {
+          const base = golden.from === undefined ? undefined : disk.images.get(golden.from as GoldenId)?.manifest
+          const image = imageOf({ golden, label, ...(base !== undefined && { base }) }, ring, host.key)
+          disk.put(image)
+          store.packsChanged()
+          return image.golden
+        },
+        remove: (id) => {
+          disk.remove(id)
+          store.packsChanged()
+        }
       }
     }
   }
@@ -135,12 +160,37 @@ export class SimPlant {
   /** The process ends here and now; its machines go on. */
   crash (): void { this.#life?.die() }
 
+  /** Stops it in order, as SIGTERM does: its API first, then the plant, then the process; a supervisor kills one that takes too long. Machines go on. */
+  stop (): void {
+    const node = this.#node
+    const life = this.#life
+    if (node === undefined || life === undefined) {
+      this.crash()
+      return
+    }
+    this.#node = undefined
+    this.#goneUntilUs = Infinity
+    this.#tell('plant.stopping', {})
+    const { timeline } = this.host
+    const ended = (): void => { timeline.after(0, () => { life.die() }) }
+    timeline.after(0, () => { node.closeDoors().then(async () => node.stop()).then(ended, (error: unknown) => {
+      this.#tell('plant.stopFailed', { code: asPlantError(error).code })
+      ended()
+    }) }, life)
+    timeline.after(usOf(STOPPED_WITHIN_MS), () => {
+      if (life.dead) return
+      this.#tell('plant.killed', {})
+      life.die()
+    })
+  }
+
   /** The host loses power, with all that runs on it. */
   powerOff (diskLost: boolean): void {
     if (!this.host.up) return
     this.host.up = false
     this.#life?.die()
     this.host.powerOff(diskLost)
+    if (diskLost) this.#init.images?.disk.clear()
   }
 
   /** The process gets no processor for so long. */
@@ -172,6 +222,7 @@ export class SimPlant {
   /** As the daemon does: looks at its host's load again and again. */
   #probe (node: PlantNode, clock: SimClock): void {
     clock.after(PROBE_EVERY_MS, () => {
+      if (this.#node !== node) return
       const { cpu, init } = this.host
       node.onHost(Math.round(cpu.users / init.cpus * 100) / 100)
       this.#probe(node, clock)

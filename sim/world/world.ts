@@ -10,7 +10,7 @@ import { SimHost, type EndedKept, type GuestNature } from './host/host.ts'
 import type { LineWatch } from './host/work.ts'
 import { ImageDisk } from './images/image-disk.ts'
 import { imageOf } from './images/make-image.ts'
-import type { Serving } from './images/swarm.ts'
+import { SwarmNet } from './images/swarm-net.ts'
 import { Network, type NetworkWatch } from './network/network.ts'
 import type { Gossip } from './network/pubsub.ts'
 import { goldenOf } from './orders.ts'
@@ -28,8 +28,8 @@ export interface WorldInit {
   quiet: Quiet
   /** The daemon's own composition by default. */
   compose?: Compose
-  /** Plants offer their golden machines to each other and fetch them; off by default (sim/world/images). */
-  images?: boolean
+  /** Plants offer their golden machines to each other and fetch them over lines of this rate; absent: they do not (sim/world/images). */
+  images?: { bytesPerMs: number }
   /** How copies of golden machines are taken and given up, where plants fetch; the daemon's defaults by default. */
   life?: PlantNodeInit['life']
   /** How the next guest of a host behaves; sound by default. */
@@ -64,6 +64,8 @@ export class World {
   readonly strikes = new Strikes()
   readonly random: RandomStream
   readonly network: Network
+  /** Absent where plants fetch nothing of each other. */
+  readonly swarms: SwarmNet | undefined
   readonly plants: SimPlant[]
   readonly #byName: Map<string, SimPlant>
   readonly #byPeer: Map<PeerId, SimPlant>
@@ -83,6 +85,7 @@ export class World {
     this.trace = new Trace(this.timeline, init.onEvent)
     const watch: NetworkWatch = networkWatch(this, (peer) => this.nameOf(peer), init)
     this.network = new Network({ timeline: this.timeline, seed: String(init.seed), watch, link: (from, to) => this.naturalLink(from, to) })
+    this.swarms = init.images && new SwarmNet(init.images.bytesPerMs)
     this.plants = this.#makePlants()
     this.#byName = new Map(this.plants.map((plant) => [plant.name, plant]))
     this.#byPeer = new Map(this.plants.map((plant) => [plant.peer, plant]))
@@ -111,8 +114,8 @@ export class World {
   #makePlants (): SimPlant[] {
     const { scenario, seed } = this
     const goldens = scenario.golden.map((spec) => ({ spec, golden: goldenOf(spec, this.ring) }))
-    const publisher = this.#init.images === true ? this.newKey('publisher') : undefined
-    const images = publisher === undefined ? undefined : new Map(goldens.map(({ spec, golden }) => [spec.name, imageOf(golden, this.ring, publisher)]))
+    const publisher = this.#init.images === undefined ? undefined : this.newKey('publisher')
+    const images = publisher === undefined ? undefined : new Map(goldens.map(({ spec, golden }) => [spec.name, imageOf({ golden, label: spec.name }, this.ring, publisher)]))
     const timings = vmTimings(scenario.timings)
     const trueClock = { monotonicMs: () => this.timeline.nowMs, after: (ms: number, fn: () => void) => this.timeline.after(Math.ceil(ms * 1_000), fn) }
     const store = timings.store === undefined ? undefined : new FairShare(trueClock, { ratePerMs: timings.store.bytesPerMs, eachPerMs: timings.store.clientBytesPerMs })
@@ -137,7 +140,7 @@ export class World {
       phases: (vmId, ms) => { this.#init.line?.phases?.(vmId, ms) },
       begun: (host, vmId) => { this.#init.line?.begun?.(host, vmId) }
     }
-    const serving: Serving = new Map()
+    const { swarms } = this
     const diskOf = (host: SimHost): ImageDisk => {
       const disk = new ImageDisk()
       for (const image of images?.values() ?? []) if (host.shelf.has(image.golden.goldenId)) disk.put(image)
@@ -147,7 +150,7 @@ export class World {
       host, seed, line,
       network: this.network,
       ring: this.ring,
-      ...(images !== undefined && { images: { disk: diskOf(host), serving } }),
+      ...(images !== undefined && swarms !== undefined && { images: { disk: diskOf(host), net: swarms } }),
       compose: this.#init.compose ?? startPlantNode,
       policy: { ...policyOf(scenario.policy, this.#init.policies, (peer) => this.nameOf(peer)), ...(this.#init.life !== undefined && { life: this.#init.life }) },
       ...(this.#init.spareMemoryMiB !== undefined && { spareMemoryMiB: this.#init.spareMemoryMiB }),

@@ -72,11 +72,13 @@ export class FsPack implements Pack {
     return () => { this.#listeners.delete(fn) }
   }
 
-  /** Its own manifest is here: its digests count, whatever others said. */
-  owned (hashes: Uint8Array): void {
+  /** Its own manifest is here: its digests count, whatever others said. True when one of them said otherwise. */
+  owned (hashes: Uint8Array): boolean {
     this.#own = hashes.subarray(0, this.count * HASH_BYTES)
-    for (const [index, said] of this.#said) if (this.has(index) && !this.agrees(index, said)) this.lost(index)
+    const otherwise = [...this.#said].filter(([index, said]) => !this.agrees(index, said))
     this.#said.clear()
+    for (const [index] of otherwise) this.lost(index)
+    return otherwise.length > 0
   }
 
   /** Whether an image may take this piece of it by this digest. */
@@ -87,6 +89,16 @@ export class FsPack implements Pack {
 
   /** An image takes this piece of it. */
   said (index: number, hash: Uint8Array): void { if (this.#own === undefined) this.#said.set(index, hash) }
+
+  /** An image has gone: what only it said counts no longer. Those that stay say it again, and then `disown` is called. */
+  unsaid (): void { this.#said.clear() }
+
+  /** Forgets pieces of which nobody says what they are: they could be neither checked nor served. */
+  disown (): void {
+    if (this.#own !== undefined) return
+    for (let index = 0; index < this.count; index++) if (this.has(index) && !this.#said.has(index)) clearBit(this.#have, index)
+    this.#missing = this.count - countBits(this.#have)
+  }
 
   async read (index: number, signal?: AbortSignal): Promise<Uint8Array> {
     signal?.throwIfAborted()
@@ -104,8 +116,7 @@ export class FsPack implements Pack {
     if (this.has(index)) return true
     if (this.#closed) throw new PlantError('IMAGE_INCOMPLETE', { infoHash: this.infoHash, index, problem: 'the pack was let go of' })
     try {
-      this.#writer ??= open(this.path, 'r+')
-      const file = await this.#writer
+      const file = await this.#openWriter()
       for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done, bytes.length - done, index * PIECE_BYTES + done)).bytesWritten
     } catch (error) {
       throw asDiskError(error, this.dir)
@@ -127,13 +138,10 @@ export class FsPack implements Pack {
 
   /**
    * Looks for pieces that came after the bits were last written, once it is known what they are. Pieces of which nobody says that are not
-   * here: they could be neither checked nor served.
+   * here.
    */
   async recover (): Promise<void> {
-    if (this.#own === undefined) {
-      for (let index = 0; index < this.count; index++) if (this.has(index) && !this.#said.has(index)) clearBit(this.#have, index)
-      this.#missing = this.count - countBits(this.#have)
-    }
+    this.disown()
     const wanted = this.#own === undefined ? [...this.#said.keys()] : Array.from({ length: this.count }, (_, i) => i)
     const unknown = wanted.filter((index) => !this.has(index))
     if (unknown.length === 0) return
@@ -213,12 +221,10 @@ export class FsPack implements Pack {
     this.#dirty = false
     try {
       await (await this.#writer)?.datasync()
-      if (!whole) {
-        await chmod(this.path, 0o600)
-        return await writeBits(have, bits)
-      }
-      await this.#writer?.then(async (file) => file.close())
+      if (!whole) return await writeBits(have, bits)
+      const writer = this.#writer
       this.#writer = undefined
+      await writer?.then(async (file) => file.close())
       await chmod(this.path, 0o444)
       await rm(have, { force: true })
       await syncPath(this.dir)
@@ -228,6 +234,12 @@ export class FsPack implements Pack {
     }
   }
 
+  async #openWriter (): Promise<FileHandle> {
+    const writer = this.#writer ??= chmod(this.path, 0o600).then(async () => open(this.path, 'r+')) // It was read-only if it was whole once.
+    writer.catch(() => { if (this.#writer === writer) this.#writer = undefined })
+    return writer
+  }
+
   #expected (index: number): Uint8Array | undefined {
     return this.#own?.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES) ?? this.#said.get(index)
   }
@@ -235,11 +247,13 @@ export class FsPack implements Pack {
   /** Undefined when the file ends before. */
   async #readPiece (index: number): Promise<Uint8Array | undefined> {
     if (this.#closed) throw new PlantError('IMAGE_INCOMPLETE', { infoHash: this.infoHash, index, problem: 'the pack was let go of' })
-    this.#reader ??= open(this.path, 'r')
+    const reader = this.#reader ??= open(this.path, 'r')
+    // What could not be opened is tried again: for want of descriptors, say.
+    reader.catch(() => { if (this.#reader === reader) this.#reader = undefined })
     const bytes = Buffer.allocUnsafe(PIECE_BYTES)
     let filled = 0
     while (filled < PIECE_BYTES) {
-      const { bytesRead } = await (await this.#reader).read(bytes, filled, PIECE_BYTES - filled, index * PIECE_BYTES + filled)
+      const { bytesRead } = await (await reader).read(bytes, filled, PIECE_BYTES - filled, index * PIECE_BYTES + filled)
       if (bytesRead === 0) return undefined
       filled += bytesRead
     }

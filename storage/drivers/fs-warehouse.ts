@@ -9,7 +9,7 @@ import type { Pack } from '../warehouse/pack.ts'
 import type { GoldenDraft, Warehouse } from '../warehouse/warehouse.ts'
 import { FILES_DIR, MANIFEST_FILE, buildImage, ownPackDir, type Bases } from './build-image.ts'
 import { INFO_FILE } from './fs-pack.ts'
-import { asDiskError, readDescription, sealFiles, syncPath, takeOver, writeDescription, writeDurably } from './golden-files.ts'
+import { asDiskError, readDescription, sealFiles, takeOver, writeDescription, writeDurably } from './golden-files.ts'
 import { FsLazyImage } from './lazy-image.ts'
 import { Shelf } from './shelf.ts'
 import { MARK_FILE, filesDirOf, type Checking, type Item, type Scope } from './shelf-item.ts'
@@ -168,7 +168,9 @@ class FsShelf implements FsWarehouse {
     if (own !== undefined) openInfo(own, info)
     const known = this.#shelf.items.get(golden.goldenId)
     if (known?.off === 'incoming' && known.image !== undefined) return known.image
-    if (known !== undefined) throw new PlantError('GOLDEN_EXISTS', { goldenId: golden.goldenId, ...(known.off !== undefined && { problem: 'it was taken off the shelf and clones still use it' }) })
+    // Removed here while machines used it, and wanted again.
+    if (known?.off === 'removed' && known.image !== undefined && await this.#shelf.putBack(known)) return known.image
+    if (known !== undefined && this.#shelf.items.get(golden.goldenId) === known) throw new PlantError('GOLDEN_EXISTS', { goldenId: golden.goldenId, ...(known.off !== undefined && { problem: 'it was taken off the shelf and clones still use it' }) })
     if (this.incoming().length + this.#receiving >= INCOMING_MAX) throw new PlantError('LIMIT', { bound: 'INCOMING_MAX', max: INCOMING_MAX })
     this.#receiving++
     const release = this.#shelf.hold(own === undefined ? [] : [own.infoHash])
@@ -254,19 +256,13 @@ class FsShelf implements FsWarehouse {
   }
 
   async #receive (signed: Uint8Array, info: Uint8Array, manifest: Manifest): Promise<Incoming> {
-    const { golden, packs: [own] } = manifest
+    const { golden } = manifest
     const root = await this.#shelf.newDraft()
     try {
-      if (own !== undefined && own.pieces > 0) {
-        const pack = await this.#shelf.packs.ensure(own)
-        await rm(join(pack.dir, INFO_FILE), { force: true })
-        await writeDurably(join(pack.dir, INFO_FILE), info)
-        await syncPath(pack.dir)
-      }
       await writeDurably(join(root, MANIFEST_FILE), signed)
       await writeFile(join(root, MARK_FILE), 'incoming', { flush: true })
       await writeDescription(root, golden)
-      const { image } = await this.#shelf.place({ root, golden, sound: new Map(), image: { manifest, packDirs: new Map() } }, 'incoming')
+      const { image } = await this.#shelf.place({ root, golden, sound: new Map(), image: { manifest, packDirs: new Map(), info } }, 'incoming')
       if (image === undefined) throw new PlantError('GOLDEN_EXISTS', { goldenId: golden.goldenId })
       return image
     } catch (error) {
@@ -279,6 +275,7 @@ class FsShelf implements FsWarehouse {
     const item = this.#shelf.items.get(id)
     if (item === undefined || item.off === 'removed') throw new PlantError('GOLDEN_UNKNOWN', { goldenId: id })
     signal?.throwIfAborted()
+    await item.dropping
     const isOther = item.checking !== undefined && scope !== item.checking.scope && item.checking.scope !== 'all' && scope !== 'there'
     if (isOther) await item.checking?.done.catch(() => {}) // Done again at once, and heard of then.
     if (item.checking === undefined || item.checking.stop.signal.aborted) item.checking = this.#check(item, scope)

@@ -6,8 +6,8 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Cancel, Clock, Log } from '../../protocols/kit/index.ts'
 import type { PackRef } from '../../protocols/image/index.ts'
-import { makeEmptyPack, openPack, type FsPack, type FsPackInit } from './fs-pack.ts'
-import { syncPath } from './golden-files.ts'
+import { INFO_FILE, makeEmptyPack, openPack, type FsPack, type FsPackInit } from './fs-pack.ts'
+import { syncPath, writeDurably } from './golden-files.ts'
 
 export interface PackShelfInit { dir: string, drafts: string, clock: Clock, log: Log, randomName: () => string, onLost: (pack: FsPack, index: number) => void }
 
@@ -40,6 +40,15 @@ export class PackShelf {
     } finally {
       this.#making.delete(ref.infoHash)
     }
+  }
+
+  /** Keeps the torrent's info dictionary of a pack, which is made empty where there is none. */
+  async describe (ref: PackRef, info: Uint8Array): Promise<void> {
+    if (ref.pieces === 0) return
+    const { dir } = await this.ensure(ref)
+    await rm(join(dir, INFO_FILE), { force: true })
+    await writeDurably(join(dir, INFO_FILE), info)
+    await syncPath(dir)
   }
 
   /** Takes over a pack's directory from a draft, where it is not here at all. */

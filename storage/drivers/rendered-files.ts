@@ -42,7 +42,9 @@ export class RenderedCache {
     for (const { item } of unpinned.filter(({ goldenId }) => going.includes(goldenId))) {
       if (!isDroppable(item)) continue // Pinned meanwhile.
       item.sound.clear()
-      await this.#init.trash(filesDirOf(item)).catch((error: unknown) => { this.#init.log.warn({ goldenId: item.golden.goldenId, error }, 'rendered files could not be dropped') })
+      item.dropping = this.#init.trash(filesDirOf(item)).catch((error: unknown) => { this.#init.log.warn({ goldenId: item.golden.goldenId, error }, 'rendered files could not be dropped') })
+      await item.dropping
+      delete item.dropping
     }
     if (going.length < unpinned.length || pinnedBytes > 0) this.look()
   }

@@ -1,6 +1,6 @@
 /** An image on the shelf or on its way: its manifest, the packs it takes pieces of, and how many of those are still to come. */
 import { PlantError, type Cancel, type GoldenId } from '../../protocols/kit/index.ts'
-import { hashOf, type Manifest } from '../../protocols/image/index.ts'
+import { hashOf, type Manifest, type PackRef } from '../../protocols/image/index.ts'
 import { allBits, countBits, hasBit, noBits, setBit } from '../warehouse/bits.ts'
 import type { Incoming, WantedPack } from '../warehouse/image-store.ts'
 import type { FsPack } from './fs-pack.ts'
@@ -46,7 +46,18 @@ export class ShelfImage implements Incoming {
   }
 
   /** Whether the packs' own manifests, and other images, say the same of its pieces. */
-  agrees (): boolean { return agreeing(this.manifest, (infoHash) => this.packs.find(({ pack }) => pack.infoHash === infoHash)?.pack) }
+  agrees (): boolean {
+    const packs = new Map(this.packs.map(({ pack }) => [pack.infoHash, pack]))
+    return agreeing(this.manifest, (infoHash) => packs.get(infoHash))
+  }
+
+  /** Says again what it says of a pack. */
+  sayAgain (pack: FsPack): void {
+    const number = this.packs.find((one) => one.pack === pack)?.number
+    for (const { first, count, pack: of, index } of number === undefined ? [] : this.manifest.places) {
+      for (let i = 0; of === number && i < count; i++) pack.said(index + i, hashOf(this.manifest, first + i))
+    }
+  }
 
   /** Makes all that came durable. */
   async flush (): Promise<void> { for (const { pack } of this.packs) await pack.flush() }
@@ -64,34 +75,43 @@ export class ShelfImage implements Incoming {
   }
 }
 
-/** Whether what is known of packs agrees with what a manifest says of them. */
+/** Whether what is known of packs - whose they are, how long, what their pieces are - agrees with what a manifest says of them. */
 export function agreeing (manifest: Manifest, packOf: (infoHash: string) => FsPack | undefined): boolean {
+  const packs = manifest.packs.map((ref, number) => ({ ref, there: number === 0 ? undefined : packOf(ref.infoHash) }))
+  if (!packs.every(({ ref, there }) => there === undefined || isSame(ref, there.ref))) return false
   return manifest.places.every(({ first, count, pack, index }) => {
-    const there = packOf(manifest.packs[pack]?.infoHash ?? '')
-    if (there === undefined || pack === 0) return true
+    const there = packs[pack]?.there
+    if (there === undefined) return true
     for (let i = 0; i < count; i++) if (!there.agrees(index + i, hashOf(manifest, first + i))) return false
     return true
   })
 }
 
-/** Opens or makes the packs of an image, tells them its digests, and finds what is here of it already. */
-export async function attachImage (manifest: Manifest, shelf: PackShelf, onWhole: (image: ShelfImage) => void): Promise<ShelfImage> {
+/** Whether two say the same of a pack. The info hash binds what its own manifest says; what others say of it may be a lie. */
+export function isSame (a: PackRef, b: PackRef): boolean { return a.infoHash === b.infoHash && a.goldenId === b.goldenId && a.pieces === b.pieces }
+
+/**
+ * Opens or makes the packs of an image, tells them its digests, and finds what is here of it already. `disputed`: others had said something else of
+ * its own pack.
+ */
+export async function attachImage (manifest: Manifest, shelf: PackShelf, onWhole: (image: ShelfImage) => void): Promise<{ image: ShelfImage, disputed: boolean }> {
   const packs: Array<{ number: number, pack: FsPack, needed: Uint8Array }> = []
+  let disputed = false
   for (const [number, ref] of manifest.packs.entries()) {
     if (ref.pieces === 0) continue
     const pack = await shelf.ensure(ref)
-    const needed = number === 0 ? allBits(ref.pieces) : noBits(ref.pieces)
-    if (number === 0) pack.owned(manifest.hashes)
-    packs.push({ number, pack, needed })
+    packs.push({ number, pack, needed: number === 0 ? allBits(ref.pieces) : noBits(ref.pieces) })
+    if (number === 0) disputed = pack.owned(manifest.hashes)
   }
+  const byNumber = new Map(packs.map((one) => [one.number, one]))
   for (const { first, count, pack: number, index } of manifest.places) {
-    const of = number === 0 ? undefined : packs.find((one) => one.number === number)
+    const of = number === 0 ? undefined : byNumber.get(number)
     for (let i = 0; of !== undefined && i < count; i++) {
       setBit(of.needed, index + i)
       of.pack.said(index + i, hashOf(manifest, first + i))
     }
   }
-  return new ShelfImage(manifest, packs, onWhole)
+  return { image: new ShelfImage(manifest, packs, onWhole), disputed }
 }
 
 function settling (): PromiseWithResolvers<void> {

@@ -22,6 +22,8 @@ export interface Item {
   sound: Map<string, string>
   /** A verification under way, for all who wait for it; aborted when nobody does. */
   checking?: Checking
+  /** Its rendered files are being taken away; whoever wants them waits, and has them made again. */
+  dropping?: Promise<void>
   /** Undefined for what earlier versions kept: files with SHA-256, which lie right in `dir`. */
   image?: ShelfImage
   /** When its rendered files were last asked for, or unpinned. */

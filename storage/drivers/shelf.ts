@@ -10,13 +10,13 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlantError, limiter, type Cancel, type Clock, type Crypto, type GoldenId, type Limiter, type Log } from '../../protocols/kit/index.ts'
-import { openManifest, type Manifest } from '../../protocols/image/index.ts'
+import { openManifest, type Manifest, type PackRef } from '../../protocols/image/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import { PACK_FILE, type FsPack } from './fs-pack.ts'
 import { asDiskError, readDescription, syncPath } from './golden-files.ts'
 import { PackShelf } from './pack-shelf.ts'
 import { RenderedCache } from './rendered-files.ts'
-import { agreeing, attachImage, type ShelfImage } from './shelf-image.ts'
+import { agreeing, attachImage, isSame, type ShelfImage } from './shelf-image.ts'
 import { MARK_FILE, type Item, type OffShelf } from './shelf-item.ts'
 import { readSigned } from './take-image.ts'
 import { QUARANTINE_MAX, REMOVED_KEPT_MS } from './warehouse-limits.ts'
@@ -24,7 +24,7 @@ import { QUARANTINE_MAX, REMOVED_KEPT_MS } from './warehouse-limits.ts'
 export interface ShelfInit { dir: string, clock: Clock, log: Log, crypto: Crypto, renderedBytesMax: number }
 
 /** A draft that is to become a golden machine: its directory, and directories of packs by their numbers. */
-export interface Finished { root: string, golden: Golden, sound: Map<string, string>, image?: { manifest: Manifest, packDirs: Map<number, string> } }
+export interface Finished { root: string, golden: Golden, sound: Map<string, string>, image?: { manifest: Manifest, packDirs: Map<number, string>, /** The torrent of its own pack, when that is to be fetched. */ info?: Uint8Array } }
 
 /** Made and opened by `openWarehouse`. */
 export class Shelf {
@@ -109,12 +109,15 @@ export class Shelf {
   async place ({ root, golden, sound, image }: Finished, off?: OffShelf): Promise<Item> {
     return this.#turn(async () => {
       const known = this.items.get(golden.goldenId)
-      if (known !== undefined && known.off === undefined) {
+      // On its way for another who asks for it: he waits for the same.
+      if (known !== undefined && (known.off === undefined || known.off === off)) {
         for (const path of [root, ...image?.packDirs.values() ?? []]) await rm(path, { recursive: true, force: true })
         return known
       }
       if (known !== undefined) throw new PlantError('GOLDEN_EXISTS', { goldenId: golden.goldenId, problem: known.off === 'incoming' ? 'it is being fetched' : 'it was taken off the shelf and clones still use it' })
       if (image !== undefined && !agreeing(image.manifest, (infoHash) => this.packs.get(infoHash))) throw new PlantError('MANIFEST_INVALID', { goldenId: golden.goldenId, problem: 'it says of a pack what that pack\'s own manifest, or another image, does not' })
+      const own = image?.manifest.packs[0]
+      if (own !== undefined) await this.#settle(own)
       const spare = new Map<string, string>()
       for (const [number, from] of image?.packDirs ?? []) {
         const ref = image?.manifest.packs[number]
@@ -124,6 +127,7 @@ export class Shelf {
       }
       const dir = join(this.#golden, golden.goldenId)
       const item: Item = { golden, dir, pins: 0, sound, usedAtMs: this.#init.clock.monotonicMs(), ...(off !== undefined && { off }) }
+      if (own !== undefined && image?.info !== undefined) await this.packs.describe(own, image.info)
       if (image !== undefined) item.image = await this.#attach(image.manifest, spare)
       try {
         await rename(root, dir)
@@ -151,6 +155,21 @@ export class Shelf {
     await this.clear(item)
   }
 
+  /** Puts back what was removed while machines used it, with what is here of it; false when it has gone meanwhile. */
+  async putBack (item: Item): Promise<boolean> {
+    return this.#turn(async () => {
+      if (this.items.get(item.golden.goldenId) !== item || item.off !== 'removed' || item.image === undefined) return false
+      const mark = join(item.dir, MARK_FILE)
+      const isWhole = item.image.missing() === 0
+      await (isWhole ? rm(mark, { force: true }) : writeFile(mark, 'incoming', { flush: true }))
+      await syncPath(item.dir)
+      if (isWhole) delete item.off
+      else item.off = 'incoming'
+      this.#changed()
+      return true
+    })
+  }
+
   /** Takes the files away of what is off the shelf and in nobody's use. */
   async clear (item: Item): Promise<void> {
     await this.#turn(async () => {
@@ -158,6 +177,7 @@ export class Shelf {
       if (item.off === undefined || item.off === 'incoming' || item.pins > 0 || this.items.get(goldenId) !== item) return
       this.items.delete(goldenId)
       item.image?.close()
+      this.#unsay(item)
       try {
         if (item.off === 'corrupt') await this.#setAside(item.dir, goldenId)
         else await this.#trash(item.dir)
@@ -174,7 +194,7 @@ export class Shelf {
   async #turn<T> (work: () => Promise<T>): Promise<T> { return this.#turns.run(work) }
 
   async #attach (manifest: Manifest, spare: Map<string, string>): Promise<ShelfImage> {
-    const image = await attachImage(manifest, this.packs, (whole) => { void this.#arrived(whole) })
+    const { image, disputed } = await attachImage(manifest, this.packs, (whole) => { void this.#arrived(whole) })
     for (const { pack } of image.packs) {
       await pack.recover()
       const from = spare.get(pack.infoHash)
@@ -182,13 +202,32 @@ export class Shelf {
       if (!pack.whole) await pack.fill(join(from, PACK_FILE))
       await rm(from, { recursive: true, force: true })
     }
-    // Its own manifest counts: others that said something else of its pack were lied to.
-    for (const other of this.items.values()) {
-      if (other.image === undefined || other.image.agrees() || other.off === 'corrupt') continue
-      this.#init.log.error({ goldenId: other.golden.goldenId, publisher: other.golden.publisher, of: manifest.golden.goldenId }, 'an image says of another\'s pack what is not so')
-      void this.takeOff(other, 'corrupt')
-    }
+    for (const other of disputed ? this.items.values() : []) if (other.image?.agrees() === false) this.#expose(other, manifest.golden.goldenId)
     return image
+  }
+
+  /** What a pack's own manifest says of it counts: whoever says that it is another's, or of another length, goes, and so does what was made by that word. */
+  async #settle (own: PackRef): Promise<void> {
+    const there = this.packs.get(own.infoHash)
+    if (there === undefined || isSame(there.ref, own)) return
+    for (const other of this.items.values()) if (other.image?.packs.some(({ pack }) => pack === there) === true) this.#expose(other, own.goldenId)
+    await this.packs.drop(there)
+  }
+
+  /** An image lied about the pack of this golden machine. */
+  #expose (item: Item, of: GoldenId): void {
+    if (item.off === 'corrupt') return
+    const { goldenId, publisher } = item.golden
+    this.#init.log.error({ goldenId, publisher, of }, 'an image says of another\'s pack what is not so')
+    this.takeOff(item, 'corrupt').catch((error: unknown) => { this.#init.log.error({ goldenId, error }, 'could not note that an image is off the shelf; the next start finds it') })
+  }
+
+  /** What only this one said of the packs of others counts no longer: it may have been a lie, by which others were refused. */
+  #unsay (gone: Item): void {
+    const packs = gone.image?.packs.filter(({ number }) => number !== 0) ?? []
+    for (const { pack } of packs) pack.unsaid()
+    for (const { image } of this.items.values()) for (const { pack } of packs) image?.sayAgain(pack)
+    for (const { pack } of packs) pack.disown()
   }
 
   /** All that it needs is here: onto the shelf. */
@@ -227,7 +266,10 @@ export class Shelf {
 
   async #dropIdlePacks (): Promise<void> {
     const needed = new Set([...this.items.values()].flatMap(({ image }) => image?.packs.map(({ pack }) => pack.infoHash) ?? []))
-    for (const pack of this.packs.list()) if (!needed.has(pack.infoHash) && !this.#held.has(pack.infoHash)) await this.packs.drop(pack)
+    for (const pack of this.packs.list()) {
+      if (needed.has(pack.infoHash) || this.#held.has(pack.infoHash)) continue
+      await this.packs.drop(pack).catch((error: unknown) => { this.#init.log.warn({ infoHash: pack.infoHash, error }, 'a pack that nobody needs could not be removed; the next start does') })
+    }
   }
 
   /** Renamed first: what a crash leaves half removed is among the drafts, which are removed at the next start. */

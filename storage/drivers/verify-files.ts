@@ -86,7 +86,8 @@ function isIn (scope: Scope, file: ImageFile & { now: unknown }, image: ShelfIma
 /** Whether all its pieces are here. */
 function hasArrived (file: ImageFile, { manifest, packs }: ShelfImage): boolean {
   if (packs.every((pack) => pack.missing() === 0)) return true
-  return placesIn(manifest, file).every(({ pack, index }) => packs.find(({ number }) => number === pack)?.pack.has(index) === true)
+  const byNumber = new Map(packs.map(({ number, pack }) => [number, pack]))
+  return placesIn(manifest, file).every(({ pack, index }) => byNumber.get(pack)?.has(index) === true)
 }
 
 async function renderInto (dir: string, item: Item, image: ShelfImage, wanted: Array<{ number: number, name: string }>, c: RenderComponents, signal: AbortSignal): Promise<void> {
@@ -99,7 +100,10 @@ async function renderInto (dir: string, item: Item, image: ShelfImage, wanted: A
       for (const { pack, index } of altered) image.packs.find(({ number }) => number === pack)?.pack.lost(index)
       throw new PlantError('GOLDEN_CORRUPT', { goldenId: item.golden.goldenId, name: item.golden.name, file: files[altered[0]?.file ?? 0]?.name, pieces: altered.length, problem: 'pieces were altered and are missing now' })
     }
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    // Not what is above it: a golden machine that was removed meanwhile must leave nothing.
+    await mkdir(dir, { mode: 0o700 }).catch((error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    })
     for (const { name } of wanted) {
       await chmod(join(draft, name), modeOf(name))
       // Whoever has the old file open keeps it.

@@ -34,8 +34,8 @@ export function adOfTemplate (template: Template): ClassAd {
   })
 }
 
-/** Templates for which the expression holds; what is undefined or an error does not. Throws EXPRESSION_INVALID. */
-export function findTemplates (templates: readonly Template[], text: string): Template[] {
+/** Whether the expression holds for a template; what is undefined or an error does not. Throws EXPRESSION_INVALID at once. */
+export function templateTest (text: string): (template: Template) => boolean {
   const expression = parseExpression(text)
-  return templates.filter((template) => holds(evaluate(expression, { my: adOfTemplate(template) })))
+  return (template) => holds(evaluate(expression, { my: adOfTemplate(template) }))
 }

@@ -10,7 +10,7 @@
  */
 import type { GoldenId, PeerId } from '../../protocols/kit/index.ts'
 import { disposalHoldMs, holdOffMs, targetOf, USES_COUNTED_MAX, type LifePolicy } from './life-policy.ts'
-import { hashOfPeer, ranked } from './rendezvous.ts'
+import { hashOfPeer, ranked, rankOf } from './rendezvous.ts'
 
 /** What a holder says of it. */
 export interface HolderSaid { uses: number, kept: boolean }
@@ -62,6 +62,9 @@ export interface LifeVerdict {
   ask: PeerId[]
 }
 
+/** Where it is used so often it stays. */
+const USED_PER_HOUR = 1
+
 /** How often the next plants in rank may join in when the first do nothing: a copy of gigabytes takes longer than a hold-off. */
 const STAGGER = 4
 
@@ -87,7 +90,8 @@ export class LifeCore {
 
   #verdict (nowMs: number, view: LifeView, one: TemplateLife, hashOf: (peer: PeerId) => number): LifeVerdict {
     const { goldenId, others, here } = one
-    const meshUses = [...others.values()].reduce((sum, { uses }) => sum + Math.min(uses, USES_COUNTED_MAX), Math.min(one.uses, USES_COUNTED_MAX))
+    // As others count: a plant that has it no longer tells no uses of it.
+    const meshUses = [...others.values()].reduce((sum, { uses }) => sum + Math.min(uses, USES_COUNTED_MAX), here === 'no' ? 0 : Math.min(one.uses, USES_COUNTED_MAX))
     const holders = others.size + Number(here !== 'no')
     const target = targetOf(meshUses, view.roomBytes.size, this.policy)
     const lastedMs = this.#lasted(nowMs, goldenId, holders < target ? true : holders > target ? false : undefined)
@@ -123,8 +127,7 @@ export class LifeCore {
     if (missing <= 0) return c.verdict('leave', `others have ${c.wanted}`)
     if (c.holders === 0) return c.verdict('leave', 'no plant in view has it')
     if ((view.roomBytes.get(view.self) ?? 0) < bytes) return c.verdict('leave', `others have ${c.wanted}; this plant has no room for one more ahead of use`)
-    const able = [...view.roomBytes].filter(([peer, room]) => room >= bytes && !others.has(peer)).map(([peer]) => peer)
-    const rank = ranked(goldenId, able, c.hashOf).indexOf(view.self)
+    const rank = rankOf(goldenId, view.self, ableOf(view.roomBytes, bytes, others), c.hashOf)
     const turn = Math.floor(rank / missing)
     const leftMs = holdOffMs(this.policy) * (1 + STAGGER * turn) - c.lastedMs
     if (leftMs > 0) return c.verdict('wait', `others have ${c.wanted}; ${turn === 0 ? 'this plant takes one' : `${rank} other plants come first; this one takes one`} if that lasts for ${secondsText(leftMs)} more`)
@@ -132,13 +135,14 @@ export class LifeCore {
   }
 
   #giveUpOrNot (view: LifeView, one: TemplateLife, c: Considered): LifeVerdict {
-    const { goldenId, others, here, busyHere, idleHereMs } = one
+    const { goldenId, others, here, busyHere, idleHereMs, uses } = one
     if (here === 'own') return c.verdict('leave', `it was made or imported here; the mesh has ${c.wanted}`)
     if (c.holders <= c.target) return c.verdict('leave', `the mesh has ${c.wanted}, this one among them`)
     if (busyHere) return c.verdict('leave', 'machines or templates here are made from it')
     if (idleHereMs < this.policy.coolDownMs) return c.verdict('leave', `the mesh has ${c.wanted}, and this one came or was used within the cool-down of ${hoursText(this.policy.coolDownMs)}`)
-    // Those that nobody would give up stand first: the others go by rank.
-    const kept = [...others].filter(([, said]) => said.kept).map(([peer]) => peer)
+    if (uses >= USED_PER_HOUR) return c.verdict('leave', `it is used ${Math.round(uses)} times an hour here`)
+    // Those that would not be given up stand first: the others go by rank.
+    const kept = [...others].filter(([, said]) => said.kept || said.uses >= USED_PER_HOUR).map(([peer]) => peer)
     const rest = ranked(goldenId, [view.self, ...others.keys()].filter((peer) => !kept.includes(peer)), c.hashOf)
     if (kept.length + rest.indexOf(view.self) < c.target) return c.verdict('leave', `the mesh has ${c.wanted}; others give up theirs`)
     const leftMs = holdOffMs(this.policy) - c.lastedMs
@@ -167,6 +171,11 @@ interface Considered {
   wanted: string
   verdict: (does: LifeDeed, why: string, ask?: PeerId[]) => LifeVerdict
   hashOf: (peer: PeerId) => number
+}
+
+/** Those that could take one. */
+function * ableOf (roomBytes: ReadonlyMap<PeerId, number>, bytes: number, others: ReadonlyMap<PeerId, unknown>): Generator<PeerId> {
+  for (const [peer, room] of roomBytes) if (room >= bytes && !others.has(peer)) yield peer
 }
 
 function hoursText (ms: number): string {

@@ -7,6 +7,18 @@ export function ranked (goldenId: GoldenId, peers: readonly PeerId[], hashOf: (p
   return peers.map((peer) => ({ peer, weight: mixed(golden ^ hashOf(peer)) })).sort((a, b) => b.weight - a.weight || (a.peer < b.peer ? -1 : 1)).map(({ peer }) => peer)
 }
 
+/** How many of these come before `self`; without sorting, as it is asked for each template at each look. */
+export function rankOf (goldenId: GoldenId, self: PeerId, peers: Iterable<PeerId>, hashOf: (peer: PeerId) => number = hashOfPeer): number {
+  const golden = Number.parseInt(goldenId.slice(0, 8), 16) >>> 0
+  const own = mixed(golden ^ hashOf(self))
+  let rank = 0
+  for (const peer of peers) {
+    const weight = mixed(golden ^ hashOf(peer))
+    if (weight > own || (weight === own && peer < self)) rank++
+  }
+  return rank
+}
+
 /** FNV-1a. Nothing rests on it that a plant could win by choosing its key: who ranks first does the work. */
 export function hashOfPeer (peer: PeerId): number {
   let hash = 0x811c9dc5

@@ -17,8 +17,8 @@ export interface KnownGolden {
   uses: number
 }
 
-/** Who put a label on it, and when. */
-export interface LabelBy { label: string, by: KeyId, atMs: number }
+/** Who put a label on it, when, and on which of its sizes. */
+export interface LabelBy { label: string, by: KeyId, atMs: number, goldenId: GoldenId }
 
 export interface Template {
   series: string

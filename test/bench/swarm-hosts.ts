@@ -2,7 +2,7 @@
 import { execFileSync, fork, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadOrMakeKey } from '../../node/drivers/key-file.ts'
 import { PIECE_BYTES } from '../../storage/swarm/constants.ts'
@@ -11,7 +11,7 @@ import type { Order, WorkerInit } from './swarm-worker.ts'
 
 const WORKER = join(import.meta.dirname, 'swarm-worker.ts')
 /** Ports for workers: below those that the kernel gives out. */
-const PORT = 21_000
+export const PORT = 21_000
 
 export interface Told { tookMs: number, cpuS: number, uploadedBytes: number, wastedBytes: number, neighbours: number }
 
@@ -63,8 +63,8 @@ export function makePack (dir: string, bytes: number): { names: string, content:
   return { names, content, info }
 }
 
-/** Where a host lives: its address, and the namespace that it is put in. */
-export interface Place { address: string, namespace?: string }
+/** Where a host lives: its address, the namespace that it is put in, and the near end of its link. */
+export interface Place { address: string, namespace?: string, device?: string }
 
 /** Hosts, the first with the whole pack. */
 export async function startHosts (root: string, kind: WorkerInit['kind'], names: string, content: Buffer, places: Place[]): Promise<Host[]> {
@@ -89,6 +89,14 @@ export async function startHosts (root: string, kind: WorkerInit['kind'], names:
   return hosts
 }
 
+/** Where the host that runs the benchmark is, on the bridge between namespaces. */
+export const BRIDGE_ADDRESS = '10.231.0.254'
+
+/** Bytes that have left each place so far, as its link counts them. */
+export function sentBytes (places: Place[]): number[] {
+  return places.map(({ device }) => Number(readFileSync(`/sys/class/net/${device}/statistics/rx_bytes`, 'utf8')))
+}
+
 /** Namespaces on one bridge, each with so much of bandwidth up and down; undone by what is returned. */
 export function capHosts (count: number, mbitPerS: number): { places: Place[], undo: () => void } {
   const prefix = `pms${process.pid % 10_000}`
@@ -106,6 +114,7 @@ export function capHosts (count: number, mbitPerS: number): { places: Place[], u
   }
   try {
     run(`link add ${prefix}b type bridge`)
+    run(`addr add ${BRIDGE_ADDRESS}/24 dev ${prefix}b`)
     run(`link set ${prefix}b up`)
     const places = Array.from({ length: count }, (_, i): Place => {
       const namespace = `${prefix}-${i}`
@@ -117,7 +126,7 @@ export function capHosts (count: number, mbitPerS: number): { places: Place[], u
       run(`-n ${namespace} link set lo up`)
       shape(namespace, 'eth0')
       shape(undefined, `${prefix}v${i}`)
-      return { address: `10.231.0.${i + 1}`, namespace }
+      return { address: `10.231.0.${i + 1}`, namespace, device: `${prefix}v${i}` }
     })
     return { places, undo }
   } catch (error) {

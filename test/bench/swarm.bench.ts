@@ -1,11 +1,13 @@
 /**
- * The swarm against others in one run: uncapped on loopback against plain HTTP, capped links in network namespaces against libtorrent and
- * plain HTTP (issue: Golden machines in the swarm, 8). `--fast`: fewer rounds. `--hosts=N`, `--mib=N`, `--only=uncapped|capped`.
+ * The swarm against others in one run: uncapped on loopback against plain HTTP, capped links in network namespaces against libtorrent, aria2 and
+ * plain HTTP; and what whole plants say when nobody wants anything. `--fast`: fewer rounds. `--hosts=N`, `--mib=N`, `--only=uncapped|capped|idle`.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PIECE_BYTES } from '../../storage/swarm/constants.ts'
+import { aria2Round, hasAria2 } from './aria2.ts'
+import { idleRound } from './idle.ts'
 import { hasLibtorrent, libtorrentRound } from './libtorrent.ts'
 import { capHosts, makePack, startHosts } from './swarm-hosts.ts'
 import type { Host, Place } from './swarm-hosts.ts'
@@ -73,11 +75,14 @@ async function capped (root: string, hosts: number, mib: number, mbitPerS: numbe
   const boundMs = (1 + Math.floor(Math.log2(hosts)) / pieces) * fileMs
   const { places, undo } = capHosts(hosts + 1, mbitPerS)
   try {
-    if (hasLibtorrent()) {
-      const { tookMs, seedBytes } = await libtorrentRound(places, info, content)
-      say(`capped ${mbitPerS} Mbit/s, ${hosts} hosts, ${mib} MiB, libtorrent: p50 ${(at(tookMs, 0.5) / boundMs).toFixed(2)}, p99 ${(at(tookMs, 0.99) / boundMs).toFixed(2)} of the bound; the first sent ${(seedBytes / content.length).toFixed(2)} copies`)
-    } else {
-      say('libtorrent absent')
+    const others = { libtorrent: hasLibtorrent() ? libtorrentRound : undefined, aria2: hasAria2() ? aria2Round : undefined }
+    for (const [name, fetchRound] of Object.entries(others)) {
+      if (fetchRound === undefined) {
+        say(`${name} absent`)
+        continue
+      }
+      const { tookMs, seedBytes } = await fetchRound(places, info, content)
+      say(`capped ${mbitPerS} Mbit/s, ${hosts} hosts, ${mib} MiB, ${name}: p50 ${(at(tookMs, 0.5) / boundMs).toFixed(2)}, p99 ${(at(tookMs, 0.99) / boundMs).toFixed(2)} of the bound; the first sent ${(seedBytes / content.length).toFixed(2)} copies`)
     }
     for (const kind of ['swarm', 'http'] as const) {
       const one = await once(kind, names, content, places)
@@ -89,12 +94,28 @@ async function capped (root: string, hosts: number, mib: number, mbitPerS: numbe
   }
 }
 
+async function idle (count: number, measuredMs: number): Promise<void> {
+  const { places, undo } = capHosts(count, 100)
+  try {
+    const kbitPerS = await idleRound(places, measuredMs)
+    say(`idle, ${count} plants that hold one golden machine, ${measuredMs / 1_000} s: each sends ${at(kbitPerS, 0.5).toFixed(1)} kbit/s (median; most ${Math.max(...kbitPerS).toFixed(1)}; aim 5)`)
+  } finally {
+    undo()
+  }
+}
+
 const root = mkdtempSync(join(tmpdir(), 'pmbench-swarm-pack-'))
 try {
   const only = option('only', '')
-  if (only !== 'capped') await uncapped(root, Number(option('mib', '256')), process.argv.includes('--fast') ? 1 : 3)
-  if (only !== 'uncapped' && process.getuid?.() !== 0) say('capped links: skipped, as they need root (ip netns, tc)')
-  else if (only !== 'uncapped') await capped(root, Number(option('hosts', '8')), Number(option('mib', '16')), 10)
+  const isFast = process.argv.includes('--fast')
+  say(`load when it began: ${loadavg().map((load) => load.toFixed(1)).join(' ')}`)
+  if (only === '' || only === 'uncapped') await uncapped(root, Number(option('mib', '256')), isFast ? 1 : 3)
+  if (only !== 'uncapped' && process.getuid?.() !== 0) say('capped links and idle plants: skipped, as they need root (ip netns, tc)')
+  else {
+    if (only === '' || only === 'capped') await capped(root, Number(option('hosts', '8')), Number(option('mib', '16')), 10)
+    if (only === '' || only === 'idle') await idle(Number(option('hosts', '10')), isFast ? 20_000 : 60_000)
+  }
+  say(`load when it ended: ${loadavg().map((load) => load.toFixed(1)).join(' ')}`)
 } finally {
   rmSync(root, { recursive: true, force: true })
 }

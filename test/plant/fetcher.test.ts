@@ -10,6 +10,7 @@ import { ImageFetcher, progressText, type ImageProgress } from '../../node/plant
 import { missingByHoldings, missingByManifest } from '../../node/plant/images/missing-bytes.ts'
 import type { FetchInit } from '../../storage/swarm/index.ts'
 import type { FsWarehouse } from '../../storage/drivers/fs-warehouse.ts'
+import { INCOMING_MAX } from '../../storage/drivers/warehouse-limits.ts'
 import type { Pack } from '../../storage/warehouse/pack.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { fakeLog } from '../support/fake-log.ts'
@@ -244,6 +245,22 @@ describe('a fetch', () => {
     await until(() => swarm.fetches === 2)
     await swarm.carry(5)
     expect(await again).toEqual(golden)
+  })
+
+  test('takes the place of one that nobody goes on with, not of what machines run from', async () => {
+    const begun: GoldenId[] = []
+    for (let i = 0; i < INCOMING_MAX; i++) {
+      const { goldenId } = await shelved(source, `begun${i}`, { disk: randomPieces(1) })
+      const { manifest, info } = await offered(source, goldenId)
+      begun.push((await here.receive(manifest, info)).goldenId)
+      if (i === 0) here.pin(goldenId)
+    }
+    const last = await shelved(source, 'last', { disk: randomPieces(2) })
+    const fetched = fetcher().fetch(last.goldenId, () => {}, never)
+    await until(() => swarm.fetches === 1)
+    await swarm.carry(2)
+    expect((await fetched).goldenId).toBe(last.goldenId)
+    expect(here.incoming().map(({ goldenId }) => goldenId)).toEqual(begun.filter((_, i) => i !== 1))
   })
 
   test('of what is removed meanwhile fails at once, and holds nothing', async () => {

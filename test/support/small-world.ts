@@ -17,7 +17,7 @@ export class SmallWorld {
       apiVersion: 'plantmesh-sim/v1', kind: 'Scenario', name: 'small',
       plants: Array.from({ length: plants }, (_, at) => ({ name: `p${at + 1}`, ...(options.capacity !== undefined && { capacity: options.capacity }), ...(at >= (options.holders ?? plants) && { golden: [] }) })), timings: { set: 'measured', vary: false }, golden: [{ name: 'linux', memoryMiB: 64, diskMiB: 64 }]
     })
-    this.world = new World({ scenario: { ...file, orders: [] } as Scenario, seed: 1, quiet: microtaskQuiet(), ...(options.holders !== undefined && { images: true }), ...(options.spareMemoryMiB !== undefined && { spareMemoryMiB: options.spareMemoryMiB }), ...(options.life !== undefined && { life: options.life }) })
+    this.world = new World({ scenario: { ...file, orders: [] } as Scenario, seed: 1, quiet: microtaskQuiet(), ...(options.holders !== undefined && { images: { bytesPerMs: 12_500 } }), ...(options.spareMemoryMiB !== undefined && { spareMemoryMiB: options.spareMemoryMiB }), ...(options.life !== undefined && { life: options.life }) })
     this.world.start()
   }
 

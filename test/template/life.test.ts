@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import type { GoldenId, PeerId } from '../../protocols/kit/index.ts'
 import { LifeCore, type HolderSaid, type LifeVerdict, type TemplateLife } from '../../storage/templates/life.ts'
 import { LIFE_DEFAULTS, USES_COUNTED_MAX, holdOffMs, targetOf, type LifePolicy } from '../../storage/templates/life-policy.ts'
-import { ranked } from '../../storage/templates/rendezvous.ts'
+import { ranked, rankOf } from '../../storage/templates/rendezvous.ts'
 import { USE_MEMORY_MS, USE_RATES_MAX, UseRates } from '../../storage/templates/use-rate.ts'
 import { goldenId } from './support.ts'
 
@@ -210,10 +210,10 @@ test('copies come to the target where plants have room, and stay there: all agre
   fc.assert(fc.property(drawn, (of) => {
     const world = worldOf({ ...of, dispose: undefined, busy: [], idleHours: 2_000 })
     if (world.holders.size === 0) return
-    const own = [...world.holders.values()].filter((as) => as === 'own').length
     world.pass(30 * HOLD_MS)
+    const kept = [...world.holders].filter(([peer, as]) => as === 'own' || (world.truth.uses?.get(peer) ?? 0) >= 1).length
     const target = [...world.decide().values()][0]?.target ?? 0
-    expect(world.holders.size).toBe(Math.max(own, target))
+    expect(world.holders.size).toBe(Math.max(kept, target))
     expect(world.pass(30 * HOLD_MS)).toEqual([])
   }), { numRuns: 60 })
 })
@@ -222,6 +222,7 @@ test('ranks are spread over plants, and a plant that joins changes the rank of n
   const plants = names(50)
   const firsts = new Set(Array.from({ length: 200 }, (_, i) => ranked((i * 7_919 + 1).toString(16).padStart(8, '0') as GoldenId, plants)[0]))
   expect(firsts.size).toBeGreaterThan(40)
+  for (const [rank, peer] of ranked(goldenId(1), plants).entries()) expect(rankOf(goldenId(1), peer, plants)).toBe(rank)
   const [more, ...fewer] = plants
   expect(ranked(goldenId(1), plants).filter((peer) => peer !== more)).toEqual(ranked(goldenId(1), fewer))
 })

@@ -1,9 +1,10 @@
 /** Marks: the last written counts whatever comes first, bounds hold, forgeries and the future are refused, and two plants find what differs. */
 import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
-import type { PeerId } from '../../protocols/kit/index.ts'
-import { LABEL, MARK_AHEAD_MS, MarksCore, decodeMark, markKey, signMark } from '../../protocols/template/index.ts'
-import { AUTHOR_BURST, MARK_BYTES_MAX, PART_BYTES } from '../../protocols/template/constants.ts'
+import type { KeyId, PeerId } from '../../protocols/kit/index.ts'
+import { LABEL, MARK_AHEAD_MS, MarkSet, MarksCore, decodeMark, markKey, signMark } from '../../protocols/template/index.ts'
+import { AUTHOR_BURST, MARK_BYTES_MAX, PART_BYTES, SERVED_BURST_BYTES, SERVED_BYTES_PER_S } from '../../protocols/template/constants.ts'
+import { Served } from '../../protocols/template/served.ts'
 import { decodeMarks, decodeTemplateAsk, decodeUses, encodeMarks, encodeTemplateAsk, encodeUses } from '../../protocols/template/messages.ts'
 import { crypto, goldenId, labelBy, markBy, people } from './support.ts'
 
@@ -61,6 +62,52 @@ describe('bounds', () => {
     expect([core.marks.sizeOf(people[0]?.key as never), core.marks.sizeOf(people[1]?.key as never)]).toEqual([5, 4])
     expect(core.offer(NOW, labelBy(2, 1, 'c', 1))).toMatchObject({ outcome: 'kept' })
     expect(core.marks.size).toBe(9)
+  })
+
+  test('keys that cost nothing neither push out nor keep out those that this plant goes by', () => {
+    const [many, relied, late] = [0, 1, 2].map((person) => people[person]?.key)
+    const core = given([1, 2, 3, 4].map((n) => labelBy(1, n, 'a', n)), { max: 6, reliesOn: (by: string) => by === relied || by === late })
+    for (let i = 0; i < 9; i++) core.offer(NOW, labelBy(i % 2 === 0 ? 0 : 3, i, 'b', i))
+    expect([core.marks.sizeOf(relied as never), core.marks.sizeOf(many as never)]).toEqual([4, 1])
+    expect(core.offer(NOW, labelBy(2, 1, 'c', 1))).toMatchObject({ outcome: 'kept' })
+    expect(core.offer(NOW, labelBy(2, 2, 'c', 1))).toMatchObject({ outcome: 'kept' })
+    expect(core.offer(NOW, labelBy(2, 3, 'c', 1))).toEqual({ outcome: 'full' })
+    expect([core.marks.size, core.marks.sizeOf(relied as never), core.marks.sizeOf(late as never)]).toEqual([6, 4, 2])
+  })
+
+  test('what is full of keys with one mark each is found full at once', () => {
+    const count = 20_000
+    const set = new MarkSet(crypto, { max: count })
+    const added = (n: number): string => set.add({ by: `key ${n}` as KeyId, kind: 'pin', on: true, goldenId: goldenId(n), atMs: n, signed: Uint8Array.of(n, n >> 8), signature: new Uint8Array(64) }).outcome
+    const timed = (from: number): { outcomes: string[], tookMs: number } => {
+      const beganMs = performance.now()
+      const outcomes = [...new Set(Array.from({ length: count }, (_, i) => added(from + i)))]
+      return { outcomes, tookMs: performance.now() - beganMs }
+    }
+    const [filling, full] = [timed(0), timed(count)]
+    expect([filling.outcomes, full.outcomes]).toEqual([['kept'], ['full']])
+    // Looking at all keys for each takes several times as long as filling.
+    expect(full.tookMs).toBeLessThan(2 * filling.tookMs)
+  })
+
+  test('what is over is not verified again, however often it comes', () => {
+    let verified = 0
+    const core = new MarksCore({ sha256: (bytes) => crypto.sha256(bytes), verify: (...all) => { verified++; return crypto.verify(...all) } })
+    core.offer(NOW, labelBy(0, 1, 'a', 9))
+    const older = labelBy(0, 1, 'a', 8)
+    for (let i = 0; i < 50; i++) expect(core.offer(NOW, older)).toEqual({ outcome: 'older' })
+    expect(verified).toBe(1)
+  })
+
+  test('who asks for all again and again is handed less and less, also when it comes again; others are not kept waiting', () => {
+    const served = new Served()
+    expect(served.asked(0, peer('p'))).toBe(SERVED_BURST_BYTES)
+    served.handed(peer('p'), SERVED_BURST_BYTES)
+    expect(served.asked(500, peer('p'))).toBe(0)
+    expect(served.asked(2_000, peer('p'))).toBe(2 * SERVED_BYTES_PER_S)
+    expect(served.asked(2_000, peer('q'))).toBe(SERVED_BURST_BYTES)
+    served.handed(peer('p'), 5 * SERVED_BYTES_PER_S)
+    expect(served.asked(4_000, peer('p'))).toBeLessThan(0)
   })
 
   test('what goes for another is dropped from the records too', () => {
@@ -135,6 +182,13 @@ describe('two plants', () => {
       expect(keys(a)).toEqual(keys(b))
       expect(partsFor(a, b)).toEqual([])
     }), { numRuns: 60 })
+  })
+
+  test('get all of each other, though each time only some is read', () => {
+    const marks = Array.from({ length: 600 }, (_, i) => labelBy(0, i, 'a', i))
+    const [full, lacking] = [given(marks), given([])]
+    for (let i = 1; i <= 12; i++) lacking.onPart(NOW, [...full.parts(lacking.marks.summary(), i * 0.618 % 1)][0] ?? [])
+    expect(lacking.marks.size).toBe(600)
   })
 
   test('hand each other parts that fit a message', () => {

@@ -105,9 +105,22 @@ describe('a label', () => {
     expect(chosen('good', two, { labels, used: { 1: 3 } })).toEqual(ids(1))
   })
 
-  test('gives way to a family and to a series of that name', () => {
+  test('of one\'s own gives way to one\'s own series and to what plants build, that of others to any family and series', () => {
     expect(chosen('workspace', [own, basis], { labels: [['workspace', 2, mine]] })).toEqual(ids(1))
-    expect(chosen('basis', [own, basis], { labels: [['basis', 1, mine]] })).toEqual(ids(2))
+    const tiny = goldenOf(4, { name: 'tiny' })
+    expect(chosen('tiny', [foreign, tiny], { labels: [['tiny', 3, mine]] })).toEqual(ids(4))
+    expect(chosen('foreign', [basis, foreign], { labels: [['foreign', 2, other]] })).toEqual(ids(3))
+    expect(chosen('basis', [{ ...own, publishedBy: undefined as never, publisher: other }, basis], { labels: [['basis', 1, other]] })).toEqual(ids(2))
+  })
+
+  test('and a series of one\'s own are not taken over by strangers who come to call something so', () => {
+    const labels: Told['labels'] = [['good', 1, mine]]
+    const strangers = [theirs, other].map((key, i) => goldenOf(8 + i, { name: 'good', ...ofDomain(key) }))
+    const family = goldenOf(7, { name: 'good', os: 'good', publisher: theirs })
+    for (const others of [strangers.slice(0, 1), strangers, [family], [...strangers, family]]) expect(chosen('good', [own, ...others], { labels })).toEqual(ids(1))
+    const claimed = goldenOf(7, { name: 'workspace', os: 'workspace', publisher: theirs })
+    expect(chosen('workspace', [own, claimed])).toEqual(ids(1))
+    expect(chosen('workspace', [own, claimed], {}, { owner: other, domainKey: other })).toEqual(ids(7))
   })
 
   test('is planned with all that was done on it, though the order names none of it', () => {

@@ -2,9 +2,9 @@
 import { afterEach, expect, test } from 'vitest'
 import type { GoldenId, PeerId, PubSub, VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
-import { marks, type Marks } from '../../protocols/template/index.ts'
-import { TEMPLATE_LIMITS, TEMPLATE_PROTOCOL } from '../../protocols/template/constants.ts'
-import { encodeMarks } from '../../protocols/template/messages.ts'
+import { MARKS_PER_KEY_MAX, marks, type Marks } from '../../protocols/template/index.ts'
+import { PART_BYTES, SERVED_BURST_BYTES, SERVED_BYTES_PER_S, TEMPLATE_LIMITS, TEMPLATE_PROTOCOL, USES_PEERS_MAX } from '../../protocols/template/constants.ts'
+import { encodeMarks, encodeTemplateAsk } from '../../protocols/template/messages.ts'
 import { TemplateDesk } from '../../node/plant/templates/template-desk.ts'
 import type { TemplateUse } from '../../storage/records/records.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -133,6 +133,64 @@ test('a neighbour whose marks are not sound is read no further, and one that sen
   expect(labelled(a, 'good')).toEqual([goldenId(1)])
 })
 
+test('neighbours that send a mark now and then, without end, do not keep a plant from asking others', async () => {
+  const commons = new Commons()
+  commons.lost = true
+  const a = await plant(commons, 'a')
+  for (let i = 0; i < 6; i++) {
+    await commons.network.peer(`slow ${i}`).handle(TEMPLATE_PROTOCOL, TEMPLATE_LIMITS, async (stream) => {
+      await stream.receive()
+      for (let n = 0; !stream.signal.aborted; n++) {
+        await stream.send(encodeMarks([labelBy(1, i, 'slow', 1)]))
+        await new Promise<void>((resolve) => { commons.clock.after(4_000, resolve) })
+      }
+    })
+  }
+  await commons.clock.advance(10_000)
+  const b = await plant(commons, 'b')
+  b.marks.publish(labelBy(0, 1, 'good', now(commons)))
+  await commons.clock.advance(300_000)
+  expect(labelled(a, 'good')).toEqual([goldenId(1)])
+})
+
+test('a summary that differs everywhere, asked again and again, is answered within the peer\'s share', async () => {
+  const commons = new Commons()
+  const a = await plant(commons, 'a')
+  for (let i = 0; i < 1_000; i++) a.marks.publish(labelBy(0, i, 'good', now(commons)))
+  const greedy = commons.network.peer('greedy')
+  let bytes = 0
+  const ask = async (): Promise<void> => {
+    const stream = await greedy.open(a.peer, TEMPLATE_PROTOCOL, TEMPLATE_LIMITS)
+    await stream.send(encodeTemplateAsk({ ask: 'marks', have: new Uint8Array(2048) }))
+    await stream.close()
+    for (let message = await stream.receive(); message !== undefined; message = await stream.receive()) bytes += message.length
+  }
+  const times = 60
+  for (let i = 0; i < times; i++) {
+    const asked = ask().catch(() => {}) // The end of its patience, as nothing more comes.
+    await commons.clock.advance(6_000)
+    await asked
+  }
+  expect(bytes).toBeLessThan(SERVED_BURST_BYTES + times * 6 * SERVED_BYTES_PER_S + 4 * PART_BYTES)
+  expect(bytes).toBeGreaterThan(SERVED_BURST_BYTES)
+})
+
+test('who has all the labels that a key may have can still say one of them again', async () => {
+  const commons = new Commons()
+  const a = await plant(commons, 'a')
+  for (let i = 0; i < MARKS_PER_KEY_MAX; i++) a.marks.publish(labelBy(0, i, 'good', now(commons)))
+  expect(() => { a.marks.publish(labelBy(0, MARKS_PER_KEY_MAX, 'good', now(commons))) }).toThrow('LIMIT')
+  a.marks.publish(labelBy(0, 1, 'good', now(commons) + 1, false))
+  a.marks.publish(labelBy(0, 1, 'good', now(commons) + 2))
+})
+
+test('more plants than are asked are told of as silent', async () => {
+  const commons = new Commons()
+  const a = await plant(commons, 'a')
+  const peers = Array.from({ length: USES_PEERS_MAX + 3 }, (_, i) => `gone ${i}` as PeerId)
+  expect((await commons.clock.settle(a.marks.usesAt(peers, [goldenId(1)], signal))).map(({ peer }) => peer)).toEqual(peers)
+})
+
 /** A desk over a shelf in memory. */
 function deskOf (commons: Commons, of: Plant, peers: Plant[], goldens: Golden[], signer = people[3]?.signer): { desk: TemplateDesk, shelf: Golden[], live: GoldenId[], stop: () => void } {
   const shelf = [...goldens]
@@ -180,13 +238,33 @@ test('a removal is refused while a plant anywhere makes machines or templates of
   const here = deskOf(commons, a, [b], [published(1), published(2, { from: goldenId(1) })])
   b.uses.vmIds.push('f'.repeat(32) as VmId)
   b.uses.templates.push('other@1')
-  await expect(commons.clock.settle(here.desk.remove([removal(1)], signal))).rejects.toMatchObject({ code: 'TEMPLATE_IN_USE', details: { vmids: ['f'.repeat(32)], children: ['workspace@2', 'other@1'] } })
+  await expect(commons.clock.settle(here.desk.remove([removal(1)], signal))).rejects.toMatchObject({ code: 'TEMPLATE_IN_USE', details: { vmids: ['f'.repeat(32)], children: ['workspace@2', 'other@1'], saidBy: [b.peer] } })
   expect(here.shelf).toHaveLength(2)
   b.uses.vmIds.pop()
   b.uses.templates.pop()
   // Base and child at once: nothing is left that stands on either.
   expect(await commons.clock.settle(here.desk.remove([removal(1), removal(2)], signal))).toMatchObject({ removed: ['workspace@1', 'workspace@2'] })
   expect(here.shelf).toEqual([])
+})
+
+test('of several removals none is done when one is not sound', async () => {
+  const commons = new Commons()
+  const a = await plant(commons, 'a')
+  const here = deskOf(commons, a, [], [published(1), published(2)])
+  const forged = removal(2)
+  forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1
+  await expect(commons.clock.settle(here.desk.remove([removal(1), forged], signal))).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' })
+  expect([here.shelf.length, [...a.marks.view.all()]]).toEqual([2, []])
+})
+
+test('keys that a plant goes by are those of its shelf, its machines and its users', async () => {
+  const commons = new Commons()
+  const a = await plant(commons, 'a')
+  const here = deskOf(commons, a, [], [published(1)])
+  const goesBy = (): boolean[] => people.slice(0, 3).map(({ key }) => here.desk.relied.has(key))
+  expect(goesBy()).toEqual([true, false, false])
+  here.desk.mark(labelBy(1, 1, 'good', now(commons)))
+  expect(goesBy()).toEqual([true, true, false])
 })
 
 test('who may not remove is refused, and a stranger\'s mark of removal that comes by gossip removes nothing', async () => {

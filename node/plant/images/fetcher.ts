@@ -40,7 +40,7 @@ export interface FetcherComponents {
   log: Log
   mesh: Pick<MeshImages, 'manifest' | 'providers'>
   store: Pick<ImageStore, 'incoming' | 'receive' | 'packs'>
-  warehouse: Pick<Warehouse, 'list'>
+  warehouse: Pick<Warehouse, 'list' | 'remove'>
   swarm: Pick<ImageSwarm, 'fetch'>
   /** What the file system has left; undefined when it is not known. */
   freeDiskBytes: () => number | undefined
@@ -183,7 +183,31 @@ export class ImageFetcher {
     const missing = missingByManifest(manifest, new Map(store.packs().map((pack) => [pack.infoHash, pack])))
     // The files that machines run from are made of the pieces and lie beside them.
     this.#hold(job, missing + piecesOf(manifest) * PIECE_BYTES, goldenId)
-    return store.receive(signed.manifest, signed.info)
+    try {
+      return await store.receive(signed.manifest, signed.info)
+    } catch (error) {
+      if (asPlantError(error).code !== 'LIMIT' || !await this.#giveUpOne()) throw error
+      return store.receive(signed.manifest, signed.info)
+    }
+  }
+
+  /**
+   * Makes room among those on their way: what nobody fetches any more, and of which the least has come, goes. Whoever could have a plant begin what then never
+   * comes would else keep it from fetching anything. What lacks less than half stays: it may be the last copy of something, with an altered piece.
+   */
+  async #giveUpOne (): Promise<boolean> {
+    const idle = this.#c.store.incoming().filter(({ goldenId }) => !this.#jobs.has(goldenId))
+    const shares = idle.map((one) => ({ goldenId: one.goldenId, missing: one.missing() / Math.max(1, piecesOf(one.manifest)) }))
+    for (const { goldenId, missing } of shares.filter((one) => one.missing >= 0.5).sort((a, b) => b.missing - a.missing)) {
+      try {
+        await this.#c.warehouse.remove(goldenId)
+        this.#c.log.info({ goldenId, missingShare: missing }, 'a golden machine that nobody fetches any more was given up, to make room for another')
+        return true
+      } catch (error) {
+        this.#c.log.debug({ goldenId, error }, 'a golden machine on its way stays: machines run from it')
+      }
+    }
+    return false
   }
 
   #hold (job: Job, bytes: number, goldenId: GoldenId): void {

@@ -12,13 +12,14 @@ import { BootOrders } from './boot-orders.ts'
 import { ImageFetcher, type ImageProgress } from './fetcher.ts'
 import { LateDisks, type LateDiskParts } from './late-disks.ts'
 import { MeshShelf, type Sought } from './mesh-shelf.ts'
+import { missingByHoldings } from './missing-bytes.ts'
 import type { ImageSwarm } from './pack-fetches.ts'
 
 export interface MeshGoldensComponents {
   clock: Clock
   log: Log
   isa: string
-  warehouse: Pick<Warehouse, 'list' | 'onChange' | 'verified'>
+  warehouse: Pick<Warehouse, 'list' | 'onChange' | 'verified' | 'remove'>
   store: ImageStore
   swarm: ImageSwarm
   mesh: MeshImages
@@ -36,8 +37,8 @@ export interface MeshGoldensComponents {
 export interface HoldingsTelling {
   /** Uses an hour. */
   uses (goldenId: GoldenId): number
-  /** Whether this plant does not give it up. */
-  isKept (golden: Golden): boolean
+  /** What this plant does not give up, as things are now. */
+  kept (): (golden: Golden) => boolean
   roomBytes (): number
 }
 
@@ -190,7 +191,7 @@ class MeshGoldensService implements MeshGoldens {
       const [first] = said.values()
       return {
         goldenId, name: first?.name ?? '', os: first?.os ?? '', plants: [...said.keys()], ownBytes: first?.ownBytes ?? 0, totalBytes: first?.totalBytes ?? 0,
-        missingBytes: here.has(goldenId) ? 0 : this.#missing(goldenId, said)
+        missingBytes: here.has(goldenId) ? 0 : this.#missing(goldenId, said, here)
       }
     })
   }
@@ -203,14 +204,16 @@ class MeshGoldensService implements MeshGoldens {
   }
 
   /** Of one that is on its way, exactly; of one that is only told of, as far as that goes. */
-  #missing (goldenId: GoldenId, said: HeldImage['said']): number {
-    const begun = this.#c.store.incoming().find((one) => one.goldenId === goldenId)
+  #missing (goldenId: GoldenId, said: HeldImage['said'], here: ReadonlySet<GoldenId>): number {
+    const { store, mesh } = this.#c
+    const begun = store.incoming().find((one) => one.goldenId === goldenId)
     if (begun !== undefined) return begun.missing() * PIECE_BYTES
-    const known = this.#c.mesh.knownManifest(goldenId)
+    const known = mesh.knownManifest(goldenId)
     if (known !== undefined) return this.#shelf.missingBytes(known.manifest.golden)
-    const here = new Set(this.#c.warehouse.list().map((golden) => golden.goldenId))
     const [first] = said.values()
-    return first === undefined ? 0 : first.base !== undefined && here.has(first.base) ? first.ownBytes : first.totalBytes
+    if (first === undefined) return 0
+    const told = { goldenId, ...(first.base !== undefined && { from: first.base }), files: [{ name: 'all', bytes: first.totalBytes }] }
+    return missingByHoldings(told, { isHere: (id) => here.has(id), held: (id) => mesh.held(id).find((one) => one.goldenId === id) })
   }
 
   /** Every pack of which there is something here is served to whoever asks. */
@@ -247,6 +250,7 @@ class MeshGoldensService implements MeshGoldens {
     for (const known of [this.#sizes, this.#usedMs]) for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
     const holdings: Holding[] = []
     const telling = this.#c.telling?.()
+    const isKept = telling?.kept()
     for (const golden of shelf) {
       const sizes = this.#sizes.get(golden.goldenId) ?? sizesOf(await this.#c.store.manifestOf(golden.goldenId))
       if (sizes === undefined) continue
@@ -255,7 +259,7 @@ class MeshGoldensService implements MeshGoldens {
         ...sizes,
         ...(golden.publisher !== undefined && { publisher: golden.publisher }),
         usedS: Math.floor((this.#usedMs.get(golden.goldenId) ?? golden.createdAtMs) / 1_000),
-        ...(telling !== undefined && { uses: Math.round(telling.uses(golden.goldenId)), kept: telling.isKept(golden) })
+        ...(telling !== undefined && { uses: Math.round(telling.uses(golden.goldenId)), kept: isKept?.(golden) ?? false })
       }))
     }
     return holdings

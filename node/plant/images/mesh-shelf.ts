@@ -6,6 +6,7 @@ import { QuickMatcher } from '../../../protocols/order/quick-match.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
 import type { Order } from '../../../protocols/order/order.ts'
 import type { ImageStore } from '../../../storage/warehouse/image-store.ts'
+import type { Pack } from '../../../storage/warehouse/pack.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { Choice } from '../eligible.ts'
 import { orAborted } from '../or-aborted.ts'
@@ -55,10 +56,14 @@ export class MeshShelf {
     const here = new Map(warehouse.list().map((golden) => [golden.goldenId, golden]))
     const heldAll = (): HeldImage[] => [...new Map(names.flatMap((name) => mesh.held(name)).map((held) => [held.goldenId, held])).values()]
     const isHere = [...here.values()].some((golden) => names.includes(golden.os) || names.includes(golden.name) || names.includes(golden.goldenId))
-    if (heldAll().length === 0 && !isHere) await Promise.all(names.slice(0, SEARCHED_MAX).map(async (name) => mesh.search(name, signal)))
-    const hints = heldAll().filter(({ goldenId }) => !here.has(goldenId)).flatMap((held) => {
-      const hint = this.#hintOf(held, order, sought)
-      return hint === undefined ? [] : [{ goldenId: held.goldenId, ...hint }]
+    let held = heldAll()
+    if (held.length === 0 && !isHere) {
+      await Promise.all(names.slice(0, SEARCHED_MAX).map(async (name) => mesh.search(name, signal)))
+      held = heldAll()
+    }
+    const hints = held.filter(({ goldenId }) => !here.has(goldenId)).flatMap((one) => {
+      const hint = this.#hintOf(one, order, sought)
+      return hint === undefined ? [] : [{ goldenId: one.goldenId, ...hint }]
     })
     // What is on its way is known by its manifest, whoever is in view.
     const begun = this.#c.store.incoming().map((one): Choice => ({ golden: one.manifest.golden, missingBytes: one.missing() * PIECE_BYTES }))
@@ -72,7 +77,8 @@ export class MeshShelf {
     // Named ones first: whether several have the name must be known. Then the most done, then the smaller.
     likely.sort((a, b) => Number(b.named) - Number(a.named) || (b.holding.done?.length ?? 0) - (a.holding.done?.length ?? 0) || a.holding.totalBytes - b.holding.totalBytes || (a.goldenId < b.goldenId ? -1 : 1))
     const described = await mesh.describe(likely.slice(0, DESCRIBED_MAX).map(({ goldenId }) => goldenId), signal)
-    return [...begun, ...described.filter(({ goldenId }) => !begun.some(({ golden }) => golden.goldenId === goldenId)).map((golden) => ({ golden, missingBytes: this.missingBytes(golden) }))]
+    const parts = this.#parts()
+    return [...begun, ...described.filter(({ goldenId }) => !begun.some(({ golden }) => golden.goldenId === goldenId)).map((golden) => ({ golden, missingBytes: this.missingBytes(golden, parts) }))]
   }
 
   /** Opens the manifest of what a bid is to count on. Undefined: nobody has a sound one, so it is no choice. Throws the signal's reason only. */
@@ -97,13 +103,18 @@ export class MeshShelf {
     return this.#startable({ golden: choice.golden, missingBytes: this.missingBytes(choice.golden) }, this.#c.mesh.knownManifest(goldenId)?.manifest, signal)
   }
 
-  /** Bytes of it that are not here: exactly where its manifest is known, else by what plants say. */
-  missingBytes (golden: Golden): number {
-    const { mesh, store, warehouse } = this.#c
+  /** Bytes of it that are not here: exactly where its manifest is known, else by what plants say. Who asks for many gathers `parts` once. */
+  missingBytes (golden: Golden, parts = this.#parts()): number {
+    const { mesh } = this.#c
     const known = mesh.knownManifest(golden.goldenId)
-    if (known !== undefined) return missingByManifest(known.manifest, new Map(store.packs().map((pack) => [pack.infoHash, pack])))
-    const here = new Set(warehouse.list().map(({ goldenId }) => goldenId))
-    return missingByHoldings(golden, { isHere: (id) => here.has(id), held: (id) => mesh.held(id).find(({ goldenId }) => goldenId === id) })
+    if (known !== undefined) return missingByManifest(known.manifest, parts.packs)
+    return missingByHoldings(golden, { isHere: (id) => parts.here.has(id), held: (id) => mesh.held(id).find(({ goldenId }) => goldenId === id) })
+  }
+
+  /** What is here that others may be made of. */
+  #parts (): { packs: ReadonlyMap<string, Pack>, here: ReadonlySet<GoldenId> } {
+    const { store, warehouse } = this.#c
+    return { packs: new Map(store.packs().map((pack) => [pack.infoHash, pack])), here: new Set(warehouse.list().map(({ goldenId }) => goldenId)) }
   }
 
   /** With what must come before a machine of it starts, where that is known and is less than all. */

@@ -41,7 +41,7 @@ const BASES_MAX = 64
  * By what plants say of it, before its manifest is here: its own pack and those of its bases down to one that is here; all of it when none is. Never more
  * than its files have.
  */
-export function missingByHoldings (golden: Golden, mesh: { held: (id: GoldenId) => HeldImage | undefined, isHere: (id: GoldenId) => boolean }): number {
+export function missingByHoldings (golden: Pick<Golden, 'goldenId' | 'from' | 'files'>, mesh: { held: (id: GoldenId) => HeldImage | undefined, isHere: (id: GoldenId) => boolean }): number {
   const own = saidOf(mesh.held(golden.goldenId))
   const whole = Math.min(bytesOf(golden.files), own?.totalBytes ?? Infinity)
   let sum = own?.ownBytes ?? whole

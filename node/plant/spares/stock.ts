@@ -155,7 +155,7 @@ export class Stock {
     const allotted = this.#allotted(nowMs, free, () => true).get(goldenId) ?? 0
     const { memoryMiB } = sumOf([...this.#spares.values()].filter((spare) => spare.goldenId === goldenId))
     const [ready, making] = [this.readyOf(goldenId), this.#count(goldenId, 'making')]
-    return { ready, making, target, ordersPerHour, memoryMiB, budgetMiB: this.budgetMiB, why: whyOf({ kind, target, allotted, staying: ready + making, nowMs }) }
+    return { ready, making, target, ordersPerHour: Math.round(ordersPerHour * 10) / 10, memoryMiB, budgetMiB: this.budgetMiB, why: whyOf({ kind, target, allotted, staying: ready + making, nowMs }) }
   }
 
   #allotted (nowMs: number, free: Room, has: (goldenId: GoldenId) => boolean): Map<GoldenId, number> {

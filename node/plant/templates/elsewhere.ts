@@ -15,11 +15,16 @@ export function usedElsewhereMs (golden: Pick<Golden, 'createdAtMs'>, usedS: rea
   return latestS <= Math.floor(golden.createdAtMs / 1_000) ? undefined : latestS * 1_000
 }
 
-/** What the mesh says it has, described; what nobody describes in time is left out. Throws the signal's reason only. */
-export async function templatesElsewhere (mesh: Pick<MeshImages, 'held' | 'describe'>, os: string | undefined, signal: AbortSignal): Promise<Elsewhere[]> {
-  const held = new Map<GoldenId, HeldImage>(mesh.held(os).slice(0, ELSEWHERE_MAX).map((one) => [one.goldenId, one]))
-  const described = await mesh.describe([...held.keys()], signal)
-  return described.map((golden) => {
+/** A holder describes some at once (`protocols/image`, DESCRIBE_AT_ONCE_MAX): as many asks as it takes for all that one plant tells of, and one more. */
+const DESCRIBE_ROUNDS_MAX = 5
+
+/** What the mesh says it has, described; what nobody describes in time is left out. Those that are `here` need nobody to describe them. Throws the signal's reason only. */
+export async function templatesElsewhere (mesh: Pick<MeshImages, 'held' | 'describe'>, os: string | undefined, here: readonly Golden[], signal: AbortSignal): Promise<Elsewhere[]> {
+  const held = new Map<GoldenId, HeldImage>(fairly(mesh.held(os), ELSEWHERE_MAX).map((one) => [one.goldenId, one]))
+  const known = here.filter(({ goldenId }) => held.has(goldenId))
+  const ids = new Set(known.map(({ goldenId }) => goldenId))
+  const described = await allDescribed(mesh, [...held.keys()].filter((goldenId) => !ids.has(goldenId)), signal)
+  return [...known, ...described].map((golden) => {
     const said = [...held.get(golden.goldenId)?.said ?? []]
     return {
       golden,
@@ -29,4 +34,27 @@ export async function templatesElsewhere (mesh: Pick<MeshImages, 'held' | 'descr
       lastUsedMs: usedElsewhereMs(golden, said.map(([, holding]) => holding.usedS))
     }
   })
+}
+
+/** Asked again for as long as that brings any. */
+async function allDescribed (mesh: Pick<MeshImages, 'describe'>, goldenIds: readonly GoldenId[], signal: AbortSignal): Promise<Golden[]> {
+  let described: Golden[] = []
+  for (let round = 0; round < DESCRIBE_ROUNDS_MAX && described.length < goldenIds.length; round++) {
+    const before = described.length
+    described = await mesh.describe(goldenIds, signal)
+    if (described.length <= before) break
+  }
+  return described
+}
+
+/** At most so many, a few of each plant before many of any: one that claims to have thousands must not hide what others have. */
+function fairly (held: readonly HeldImage[], max: number): HeldImage[] {
+  if (held.length <= max) return [...held]
+  const told = new Map<PeerId, number>()
+  const ranked = held.map((image) => {
+    const counts = [...image.said.keys()].map((peer) => told.get(peer) ?? 0)
+    for (const peer of image.said.keys()) told.set(peer, (told.get(peer) ?? 0) + 1)
+    return { image, rank: Math.min(...counts) }
+  })
+  return ranked.sort((a, b) => a.rank - b.rank).slice(0, max).map(({ image }) => image)
 }

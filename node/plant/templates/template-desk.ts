@@ -5,12 +5,13 @@ import type { Golden } from '../../../protocols/order/golden.ts'
 import { versionName, versionOf } from '../../../protocols/order/versions.ts'
 import { decodeMark, mayRemove, signMark, type Marks, type SignedMark } from '../../../protocols/template/index.ts'
 import type { Records, TemplateUse } from '../../../storage/records/records.ts'
-import { findTemplates } from '../../../storage/templates/find.ts'
 import { templatesOf, type KnownGolden, type MarksOfGolden, type Template } from '../../../storage/templates/template.ts'
 import { bytesOf, type Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import { LIVE_STATES } from '../instance.ts'
 import { soughtNames, type TemplateFacts } from '../resolve.ts'
 import { templatesElsewhere, usedElsewhereMs, type Elsewhere } from './elsewhere.ts'
+import { ReliedKeys } from './relied-keys.ts'
+import { searchTemplates } from './search.ts'
 import { viewOfTemplate, type TemplateView } from './template-view.ts'
 
 export interface TemplateDeskComponents {
@@ -29,6 +30,8 @@ export interface TemplateDeskComponents {
 
 /** Golden machines that one removal takes off: all sizes of all versions of a series are fewer. */
 export const REMOVED_AT_ONCE_MAX = 64
+/** Plants that an error names. */
+const SAID_BY_MAX = 16
 
 /** Plants that an error names. */
 const SILENT_NAMED_MAX = 8
@@ -39,6 +42,8 @@ export interface Removed { removed: string[], silent: PeerId[] }
 /** See the head of this file. */
 export class TemplateDesk {
   readonly facts: TemplateFacts
+  /** Whose marks keep their room here. */
+  readonly relied: ReliedKeys
   readonly #c: TemplateDeskComponents
   readonly #self: KeyId
   readonly #uses: Map<string, TemplateUse>
@@ -47,6 +52,7 @@ export class TemplateDesk {
 
   constructor (components: TemplateDeskComponents) {
     this.#c = components
+    this.relied = new ReliedKeys(components)
     this.#self = keyIdOf(components.signer.publicKey)
     this.#uses = new Map(components.records.templateUses().map((one) => [one.goldenId, one]))
     const { marks } = components
@@ -105,21 +111,24 @@ export class TemplateDesk {
     await this.#sweep()
   }
 
-  /** Templates here and elsewhere, those that are removed left out; with an expression, those that it holds for. Throws EXPRESSION_INVALID. */
+  /** Templates here and elsewhere, those that are removed left out; with an expression, those that it holds for. Throws EXPRESSION_INVALID, LIMIT. */
   async list (find: string | undefined, signal: AbortSignal): Promise<TemplateView[]> {
     const templates = await this.#templates(signal)
-    return (find === undefined ? templates : findTemplates(templates, find)).map(viewOfTemplate)
+    return (find === undefined ? templates : await searchTemplates(templates, find, this.#c.clock, signal)).map(viewOfTemplate)
   }
 
   /** Keeps a mark that a client signed and tells the mesh; a removal has a way of its own. Throws as `Marks.publish`. */
   mark (signed: Uint8Array): void {
-    if (decodeMark(signed).kind === 'removed') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'a removal is asked for at /v1/templates/remove' })
+    const { kind, by } = decodeMark(signed)
+    if (kind === 'removed') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'a removal is asked for at /v1/templates/remove' })
+    this.#c.marks.check(signed)
+    this.relied.marks(by)
     this.#c.marks.publish(signed)
   }
 
   /** Golden machines of this name here and elsewhere, also those that are removed but in use. */
   async named (name: string, signal: AbortSignal): Promise<Golden[]> {
-    const elsewhere = this.#c.mesh === undefined ? [] : await templatesElsewhere(this.#c.mesh, name, signal)
+    const elsewhere = this.#c.mesh === undefined ? [] : await templatesElsewhere(this.#c.mesh, name, this.#c.warehouse.list(), signal)
     return [...this.#c.warehouse.list(), ...elsewhere.map(({ golden }) => golden)]
   }
 
@@ -144,8 +153,14 @@ export class TemplateDesk {
       if (golden === undefined) throw new PlantError('GOLDEN_UNKNOWN', { goldenId: mark.goldenId })
       return { golden, publish: this.#authorised(golden, mark) }
     })
+    // All that may be wrong with any of them before the first is gone.
+    for (const { publish } of orders) if (publish !== undefined) this.#c.marks.check(publish)
     const silent = await this.#refuseInUse(orders.map(({ golden }) => golden), [...known.values()], signal)
-    for (const { publish } of orders) if (publish !== undefined) this.#c.marks.publish(publish)
+    for (const { publish } of orders) {
+      if (publish === undefined) continue
+      this.relied.marks(decodeMark(publish).by)
+      this.#c.marks.publish(publish)
+    }
     // Those that nobody's mark can remove elsewhere were kept by an earlier version, and are only here.
     for (const { golden, publish } of orders) if (publish === undefined) await this.#takeOff(golden)
     await this.#sweep()
@@ -170,7 +185,7 @@ export class TemplateDesk {
       const { goldenId, name } = golden
       return signMark(this.#c.signer, { by: this.#self, goldenId, kind: 'removed', name, version: versionOf(golden), atMs: this.#c.clock.nowMs() })
     }
-    throw new PlantError('NOT_AUTHORISED', { call: 'template remove', template: versionName(golden), by: mark.by, allowed: [golden.publishedBy?.domainKey, golden.publisher].filter((key) => key !== undefined) })
+    throw new PlantError('NOT_AUTHORISED', { call: 'template remove', template: versionName(golden), by: mark.by, allowed: [golden.publishedBy?.domainKey, golden.publisher].filter((key) => key !== undefined), ...(golden.publishedBy === undefined && { problem: 'a plant built it: its administrator removes it there' }) })
   }
 
   async #refuseInUse (goldens: readonly Golden[], known: readonly Golden[], signal: AbortSignal): Promise<PeerId[]> {
@@ -179,7 +194,11 @@ export class TemplateDesk {
     const here = this.usesOf(goldenIds)
     const vmids = [...new Set([...here.vmIds, ...told.flatMap(({ uses }) => uses?.vmIds ?? [])])]
     const children = [...new Set([...this.#childrenOf(new Set(goldenIds), known), ...told.flatMap(({ uses }) => uses?.templates ?? [])])]
-    if (vmids.length + children.length > 0) throw new PlantError('TEMPLATE_IN_USE', { templates: [...new Set(goldens.map(versionName))], vmids, children })
+    if (vmids.length + children.length > 0) {
+      // Another plant's word is all that there is for what it makes: who doubts it is told whose word that is.
+      const saidBy = told.flatMap(({ peer, uses }) => uses !== undefined && uses.vmIds.length + uses.templates.length > 0 ? [peer] : [])
+      throw new PlantError('TEMPLATE_IN_USE', { templates: [...new Set(goldens.map(versionName))], vmids, children, ...(saidBy.length > 0 && { saidBy: saidBy.slice(0, SAID_BY_MAX) }) })
+    }
     return told.filter(({ uses }) => uses === undefined).map(({ peer }) => peer)
   }
 
@@ -201,7 +220,7 @@ export class TemplateDesk {
   }
 
   async #known (signal: AbortSignal): Promise<KnownGolden[]> {
-    const elsewhere = this.#c.mesh === undefined ? [] : await templatesElsewhere(this.#c.mesh, undefined, signal)
+    const elsewhere = this.#c.mesh === undefined ? [] : await templatesElsewhere(this.#c.mesh, undefined, this.#c.warehouse.list(), signal)
     const told = new Map(elsewhere.map((one) => [one.golden.goldenId, one]))
     const here = this.#c.warehouse.list()
     const ids = new Set(here.map(({ goldenId }) => goldenId))
@@ -219,7 +238,7 @@ export class TemplateDesk {
   #marksOf (goldenId: GoldenId): MarksOfGolden {
     const found: MarksOfGolden = { labels: [], pinnedBy: [] }
     for (const mark of this.#c.marks.view.of(goldenId)) {
-      if (mark.kind === 'label') found.labels.push({ label: mark.label, by: mark.by, atMs: mark.atMs })
+      if (mark.kind === 'label') found.labels.push({ label: mark.label, by: mark.by, atMs: mark.atMs, goldenId })
       if (mark.kind === 'pin') found.pinnedBy.push(mark.by)
     }
     return found

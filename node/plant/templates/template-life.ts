@@ -13,6 +13,7 @@ import { UseRates } from '../../../storage/templates/use-rate.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { HoldingsTelling, MeshGoldens } from '../images/mesh-goldens.ts'
 import { LIVE_STATES } from '../instance.ts'
+import type { SpareView } from '../spares/stock.ts'
 import { lifeFacts, type NamedLife } from './life-facts.ts'
 import type { TemplateDesk } from './template-desk.ts'
 
@@ -24,12 +25,12 @@ export interface TemplateLifeComponents {
   warehouse: Pick<Warehouse, 'list' | 'remove'>
   records: Pick<Records, 'machines' | 'copies' | 'noteCopy' | 'dropCopy'>
   marks: Pick<MarksView, 'of'>
-  templates: Pick<TemplateDesk, 'lastUsedHereMs' | 'usesOf' | 'dispose'>
+  templates: Pick<TemplateDesk, 'lastUsedHereMs' | 'dispose'>
   images: Pick<MeshGoldens, 'held' | 'told' | 'keptBy' | 'fetchAhead' | 'ownBytes' | 'incoming' | 'tell' | 'hasRoom'>
   /** Other plants in view. */
   peers: () => PeerId[]
-  /** What the plant keeps ready of a template beside its copy, in one sentence; absent where it keeps nothing. */
-  spares?: (goldenId: GoldenId) => string | undefined
+  /** Machines of it that are made before they are ordered; absent where none are. */
+  spares?: (goldenId: GoldenId) => SpareView | undefined
 }
 
 /** Of one template: how it is used, what it has, and what this plant does about it. JSON-safe. */
@@ -47,7 +48,7 @@ export interface TemplateWhy {
   why: string
   /** Wall clock of the look. */
   lookedAtMs: number
-  spares?: string
+  spares?: SpareView
 }
 
 /** A note of a copy that never came is dropped after this. */
@@ -118,9 +119,9 @@ export class TemplateLife implements HoldingsTelling {
 
   uses (goldenId: GoldenId): number { return this.#rates.of(goldenId, this.#c.clock.monotonicMs()) }
 
-  isKept (golden: Golden): boolean {
-    const { vmIds } = this.#c.templates.usesOf([golden.goldenId])
-    return !this.#copies.has(golden.goldenId) || vmIds.length > 0 || this.#c.warehouse.list().some(({ from }) => from === golden.goldenId)
+  kept (): (golden: Golden) => boolean {
+    const inUse = new Set<GoldenId>([...this.#machines(), ...this.#c.warehouse.list().flatMap(({ from }) => from ?? [])])
+    return ({ goldenId, publisher }) => !this.#copies.has(goldenId) || publisher as string === this.#c.self || inUse.has(goldenId)
   }
 
   /** What the plant would still take ahead of use. */
@@ -167,21 +168,29 @@ export class TemplateLife implements HoldingsTelling {
     const verdicts = this.#core.look(nowMs, { self, roomBytes, templates: facts })
     this.#keepWhy(facts, verdicts, nowMs)
     const able = verdicts.filter(({ goldenId }) => !this.#pausedMs.has(goldenId))
-    this.#copy(able.filter(({ does }) => does === 'copy'))
+    const bytesOf = new Map(facts.map(({ goldenId, bytes }) => [goldenId, bytes]))
+    // The files that machines run from come beside the pieces.
+    this.#copy(able.filter(({ does, goldenId }) => does === 'copy' && images.hasRoom(DISK_KEPT_FREE_BYTES + 2 * (bytesOf.get(goldenId) ?? 0))))
     for (const verdict of able.filter(({ does }) => does === 'giveUp')) await this.#giveUp(verdict)
-    for (const one of facts) if (able.some(({ goldenId, does }) => goldenId === one.goldenId && does === 'dispose')) await this.#dispose(one)
+    const due = new Set(able.flatMap(({ goldenId, does }) => does === 'dispose' ? goldenId : []))
+    for (const one of facts) if (due.has(one.goldenId)) await this.#dispose(one)
     images.tell()
   }
 
   #facts (): NamedLife[] {
-    const { clock, warehouse, images, marks, records, templates, self } = this.#c
+    const { clock, warehouse, images, marks, templates, self } = this.#c
     return lifeFacts({
       self, marks, nowMs: clock.nowMs(), floorMs: this.#floorMs, held: images.held(), shelf: warehouse.list(), copies: this.#copies,
-      machines: new Set(records.machines(LIVE_STATES).flatMap(({ plan }) => plan === undefined ? [] : plan.goldenId as GoldenId)),
+      machines: this.#machines(),
       uses: (goldenId) => this.uses(goldenId),
       lastUsedHereMs: (goldenId) => templates.lastUsedHereMs(goldenId),
       ownBytes: (goldenId) => images.ownBytes(goldenId)
     })
+  }
+
+  /** What live machines here are made from. */
+  #machines (): Set<GoldenId> {
+    return new Set(this.#c.records.machines(LIVE_STATES).flatMap(({ plan }) => plan === undefined ? [] : plan.goldenId as GoldenId))
   }
 
   /** After a jump ahead of the wall clock everything would seem to be unused for long. */
@@ -249,7 +258,7 @@ export class TemplateLife implements HoldingsTelling {
       if (kept.length < target) return this.#pause(goldenId, `only ${kept.length} others say to keep theirs`)
       // It may have been ordered while the others were asked.
       const golden = this.#c.warehouse.list().find((one) => one.goldenId === goldenId)
-      if (golden === undefined || this.isKept(golden) || this.uses(goldenId) >= 1) return
+      if (golden === undefined || this.kept()(golden) || this.uses(goldenId) >= 1) return
       await this.#takeOff(goldenId)
       this.#c.log.info({ goldenId, name: golden.name, why, kept: kept.length }, 'a copy was given up')
     } catch (error) {

@@ -116,6 +116,8 @@ export class SimHost {
   diskFull = false
   /** The host has power. */
   up = true
+  /** How often its disk was lost with all on it. */
+  disksLost = 0
   #pids = 0
   #drafts = 0
 
@@ -219,6 +221,7 @@ export class SimHost {
     this.up = false
     for (const machine of this.machines.values()) this.kill(machine, 'the host lost power')
     if (!diskLost) return
+    this.disksLost++
     this.machines.clear()
     this.records = new RecordStore()
     this.shelf.clear()

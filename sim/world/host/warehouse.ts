@@ -12,15 +12,24 @@ import type { SimHost } from './host.ts'
 /** SHA-256 at 0.4 GB/s (`storage/drivers/warehouse-limits.ts`). */
 const HASHED_BYTES_PER_MS = 400_000
 
+/** Where plants fetch golden machines of each other: what is made here becomes an image, and what goes takes its own away. */
+export interface DraftImages {
+  commit (golden: Omit<Golden, 'goldenId'>, label: string): Golden
+  remove (id: GoldenId): void
+}
+
+/** See the head of this file. */
 export class SimWarehouse implements Warehouse {
   readonly #host: SimHost
   readonly #life: Life
   readonly #crypto: Crypto
+  readonly #images: DraftImages | undefined
   readonly #pins = new Map<GoldenId, number>()
   readonly #sound = new Map<GoldenId, Promise<void>>()
   readonly #listeners = new Set<() => void>()
 
-  constructor (host: SimHost, life: Life, crypto: Crypto) {
+  constructor (host: SimHost, life: Life, crypto: Crypto, images?: DraftImages) {
+    this.#images = images
     this.#host = host
     this.#life = life
     this.#crypto = crypto
@@ -72,7 +81,7 @@ export class SimWarehouse implements Warehouse {
           const { memoryMiB, diskMiB } = description.hardware
           const files = [{ name: 'disk', bytes: diskMiB * 2 ** 18 }, { name: 'ram', bytes: memoryMiB * 2 ** 20 }].map((file) => ({ ...file, sha256: toHex(this.#crypto.sha256(new TextEncoder().encode(`${host.peer}${dir}/${file.name}`))) }))
           const golden = { ...description, files }
-          const whole: Golden = { goldenId: goldenIdOf(golden), ...golden }
+          const whole: Golden = this.#images?.commit(golden, `${host.peer}${dir}/${host.timeline.nowUs}`) ?? { goldenId: goldenIdOf(golden), ...golden }
           host.drafts.delete(dir)
           host.shelf.set(whole.goldenId, { golden: whole, off: false })
           host.event('golden.shelved', { golden: whole.goldenId, name: whole.name })
@@ -123,7 +132,9 @@ export class SimWarehouse implements Warehouse {
   }
 
   #clear (id: GoldenId): void {
-    if (this.#host.shelf.get(id)?.off === true && !this.#pins.has(id) && !this.#life.dead) this.#host.shelf.delete(id)
+    if (this.#host.shelf.get(id)?.off !== true || this.#pins.has(id) || this.#life.dead) return
+    this.#host.shelf.delete(id)
+    this.#images?.remove(id)
   }
 
   #changed (): void { for (const listener of this.#listeners) listener() }

@@ -20,7 +20,7 @@ const value = (of: Study, point: number, name: string): number => of.points[poin
 
 test('every shipped scenario is valid and says what it is', async () => {
   const shipped = await shippedScenarios()
-  expect(shipped.map(({ name }) => name)).toEqual(expect.arrayContaining(['vmplants-creation', 'vmplants-copy', 'vmplants-thirteen', 'so-mvds-batch', 'site-outage', 'partition-heal', 'trace-replay', 'scale']))
+  expect(shipped.map(({ name }) => name)).toEqual(expect.arrayContaining(['vmplants-creation', 'vmplants-copy', 'vmplants-thirteen', 'so-mvds-batch', 'so-mvds-clone', 'flash-crowd', 'site-outage', 'partition-heal', 'trace-replay', 'scale']))
 })
 
 test('thirteen machines go to the first plant, whichever that is, then the other wins', async () => {
@@ -44,6 +44,26 @@ test('a batch takes what equation (1) says, and eight times as long for eight ti
   expect(value(done, 1, 'makespanMs') / 88_000).toBeGreaterThan(0.9)
   expect(value(done, 1, 'makespanMs') / 88_000).toBeLessThan(1.1)
   expect(paperFigures(done)[0]?.rows.length).toBeGreaterThanOrEqual(4)
+})
+
+test('ten clones take five to twenty times as long as ten incremental images, which do not care for the size of the template', async () => {
+  const done = await study('so-mvds-clone', { sweep: { 'orders[0].count': [10] } })
+  const [xp, red, xpCopied, redCopied] = [0, 1, 2, 3].map((point) => value(done, point, 'makespanMs')) as [number, number, number, number]
+  expect(1 - xp / xpCopied).toBeGreaterThan(0.8)
+  expect(1 - red / redCopied).toBeGreaterThan(0.8)
+  expect(1 - red / redCopied).toBeLessThan(0.96)
+  expect(red / xp).toBeCloseTo(1, 2)
+  expect(redCopied / xpCopied).toBeGreaterThan(1.3)
+  expect(paperFigures(done)[0]?.rows).toHaveLength(4)
+})
+
+test('a flash crowd has its image near what one line needs for it, beside Kraken', async () => {
+  const done = await study('flash-crowd', { set: { 'plants[0].count': 201, 'swarm.chunkKiB': 8_192 } })
+  expect(value(done, 0, 'fetchMsP50') / value(done, 0, 'fileMs')).toBeGreaterThan(1)
+  expect(value(done, 0, 'fetchMsP999') / value(done, 0, 'fileMs')).toBeLessThan(1.1)
+  expect(value(done, 0, 'publisherCopies')).toBeLessThan(1.1)
+  expect(value(done, 1, 'fetchMsMost') / value(done, 1, 'fileMs')).toBeGreaterThan(1.9)
+  expect(paperFigures(done)[0]?.rows.map(({ paper }) => paper)).toEqual(expect.arrayContaining(['18 s', '22 s']))
 })
 
 test('a mesh that was cut agrees again after it heals', async () => {

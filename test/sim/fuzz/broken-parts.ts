@@ -1,9 +1,11 @@
 /** Plants with one part broken, put in through the composition's components: what the checkers must catch. */
 import { startPlantNode, type PlantNodeComponents } from '../../../node/composition/plant-node.ts'
 import { AWARD_PROTOCOL } from '../../../protocols/bid/index.ts'
+import { HOLDINGS_TOPIC } from '../../../protocols/image/index.ts'
 import { CLAIM_PROTOCOL, decodeAsk, encodeAnswer } from '../../../protocols/claim/index.ts'
 import type { MessageStream, VmId } from '../../../protocols/kit/index.ts'
 import type { LiveMachine } from '../../../node/lines/line.ts'
+import type { SimPack } from '../../../sim/world/images/sim-pack.ts'
 import type { Compose } from '../../../sim/world/plant.ts'
 import type { MachineRecord } from '../../../storage/records/records.ts'
 
@@ -160,3 +162,55 @@ export const plantsThatBelieveSignatures: Compose = async (init, c, signal) => s
 
 /** Short memory: a call that was honoured may be shown again. */
 export const plantsThatForgetCalls: Compose = async (init, c, signal) => startPlantNode(init, { ...c, records: without(c.records, 'seenCall', true) }, signal)
+
+/** The same part, of which some is done otherwise. */
+function otherwise<T extends object> (part: T, how: Partial<T>): T {
+  return new Proxy(part, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(name in how ? how : target, name, target)
+      return typeof value === 'function' ? value.bind(name in how ? how : target) as unknown : value
+    }
+  })
+}
+
+/** Broken trust: whatever is said to be a piece is kept. */
+export const packsThatKeepAnything: Compose = async (init, c, signal) => {
+  if (c.images === undefined) return startPlantNode(init, c, signal)
+  const { store } = c.images
+  const trusting = <P extends object>(pack: P): P => otherwise(pack, { write: async (index: number, bytes: Uint8Array) => (pack as unknown as SimPack).keep(index, bytes) } as unknown as Partial<P>)
+  type Coming = Awaited<ReturnType<typeof store.receive>>
+  const coming = (one: Coming): Coming => otherwise(one, { packs: one.packs.map((wanted) => otherwise(wanted, { pack: trusting(wanted.pack) })) })
+  const broken = otherwise(store, { receive: async (...args) => coming(await store.receive(...args)), incoming: () => store.incoming().map(coming) })
+  return startPlantNode(init, { ...c, images: { ...c.images, store: broken } }, signal)
+}
+
+/** A template that is lost: after a while a plant clears its shelf, whoever else has what is on it. */
+export const shelvesThatAreCleared: Compose = async (init, c, signal) => {
+  c.clock.after(30_000, () => { for (const { goldenId } of c.warehouse.list()) c.warehouse.remove(goldenId).catch(() => {}) })
+  return startPlantNode(init, c, signal)
+}
+
+/** Fetches that wait for ever for somebody who has what they want. */
+export const fetchesThatWait: Compose = async (init, c, signal) => {
+  if (c.images === undefined) return startPlantNode(init, c, signal)
+  const { swarm } = c.images
+  return startPlantNode(init, { ...c, images: { ...c.images, swarm: otherwise(swarm, { fetch: (pack, how) => swarm.fetch(pack, { ...how, stalledMs: Infinity }) }) } }, signal)
+}
+
+/** Each pack is fetched twice at once. */
+export const fetchesThatAreDoubled: Compose = async (init, c, signal) => {
+  if (c.images === undefined) return startPlantNode(init, c, signal)
+  const { swarm } = c.images
+  const twice: typeof swarm.fetch = (pack, how) => {
+    const pieces = [...how.pieces ?? []]
+    swarm.fetch(pack, { ...how, pieces }).done.catch(() => {}) // The other one is waited for.
+    return swarm.fetch(pack, { ...how, pieces })
+  }
+  return startPlantNode(init, { ...c, images: { ...c.images, swarm: otherwise(swarm, { fetch: twice }) } }, signal)
+}
+
+/** Nobody is told what is on a plant's shelf after it has started. */
+export const shelvesThatAreKeptQuiet: Compose = async (init, c, signal) => {
+  const { pubsub } = c
+  return startPlantNode(init, { ...c, pubsub: otherwise(pubsub, { publish: async (topic, message) => topic === HOLDINGS_TOPIC ? undefined : pubsub.publish(topic, message) }) }, signal)
+}

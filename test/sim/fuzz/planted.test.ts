@@ -10,15 +10,18 @@ import { drawCase } from '../../../sim/fuzz/draw.ts'
 import { FuzzRun, type FuzzOutcome } from '../../../sim/fuzz/run.ts'
 import type { Compose } from '../../../sim/world/plant.ts'
 import {
-  clonesWithOneAddress, directoriesThatKeep, machinesThatStay, plantsThatBelieveSignatures, plantsThatForgetCalls, plantsThatOvercommit, recordsThatLag, registrarsThatForget,
-  registrarsThatGrantAll, registrarsThatStartAnew, timersThatStay
+  clonesWithOneAddress, directoriesThatKeep, fetchesThatAreDoubled, fetchesThatWait, machinesThatStay, packsThatKeepAnything, plantsThatBelieveSignatures, plantsThatForgetCalls, plantsThatOvercommit, recordsThatLag, registrarsThatForget,
+  registrarsThatGrantAll, registrarsThatStartAnew, shelvesThatAreCleared, shelvesThatAreKeptQuiet, timersThatStay
 } from './broken-parts.ts'
 
 /** The first seed that finds something; none within these is a checker that does not look. */
 const SEEDS_MAX = 60
 
-async function firstFound (compose: Compose): Promise<FuzzOutcome> {
-  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+/** Where only cases count in which plants fetch, a quarter of all, as many of those. */
+async function firstFound (compose: Compose, counts: (seed: number) => boolean = () => true): Promise<FuzzOutcome> {
+  for (let seed = 1, tried = 0; tried < SEEDS_MAX; seed++) {
+    if (!counts(seed)) continue
+    tried++
     const outcome = await fuzzSeed(seed, { compose })
     if (outcome.problem !== undefined) return outcome
   }
@@ -39,6 +42,17 @@ test.each([
   ['plants that take a call twice', plantsThatForgetCalls, ['authority']]
 ] as const)('checkers catch %s', async (_name, compose, checkers) => {
   const { problem } = await firstFound(compose)
+  expect(checkers).toContain(problem?.checker)
+})
+
+test.each([
+  ['pieces that are kept as they come', packsThatKeepAnything, ['verified']],
+  ['shelves that are cleared of what nobody else has', shelvesThatAreCleared, ['copies']],
+  ['fetches that wait for ever', fetchesThatWait, ['fetches', 'awards']],
+  ['packs that are fetched twice at once', fetchesThatAreDoubled, ['fetches']],
+  ['shelves of which nobody is told', shelvesThatAreKeptQuiet, ['holdings']]
+] as const)('checkers catch %s, where golden machines are fetched', async (_name, compose, checkers) => {
+  const { problem } = await firstFound(compose, (seed) => drawCase(seed).images !== undefined)
   expect(checkers).toContain(problem?.checker)
 })
 

@@ -1,7 +1,7 @@
 /** Two hundred drawn worlds: in none of them happens what must not (sim/fuzz/checkers.ts), and every kind of fault has done something. */
 import { expect, test } from 'vitest'
 import { fuzzSeed } from '../../../sim/drivers/fuzz.ts'
-import { LIES } from '../../../sim/world/liar.ts'
+import { LIES, SWARM_LIES } from '../../../sim/world/liar.ts'
 import type { Strike } from '../../../sim/world/strikes.ts'
 
 const SEEDS = 200
@@ -10,10 +10,12 @@ const EFFECTS_MIN = 10
 const WORLDS_MIN = 3
 const STRIKES: readonly Strike[] = [
   'partition', 'oneWay', 'otherWay', 'latency', 'bandwidth', 'loss', 'crash', 'crashAtEffect', 'hostDown', 'siteOutage', 'standStill', 'clockDrift', 'clockStep', 'diskFull',
-  'machineDeath', 'askedTwice', 'clientLeft', 'flawedGuest', ...LIES.map((lie) => `lie ${lie}` as const)
+  'machineDeath', 'askedTwice', 'clientLeft', 'flawedGuest', ...LIES.map((lie) => `lie ${lie}` as const), 'stop', 'published'
 ]
 /** These strike once in a world. */
-const AIMS: readonly Strike[] = ['aim stillInGrant', 'aim crashInCollect', 'aim crashInBurial', 'aim registrarsCrash', 'aim regretInResize']
+const AIMS: readonly Strike[] = ['aim stillInGrant', 'aim crashInCollect', 'aim crashInBurial', 'aim registrarsCrash', 'aim regretInResize', 'aim crashInFetch', 'aim holderGone', 'removed']
+/** A quarter of the worlds fetch at all, and few of those from a liar or just when a disk fills. */
+const RARE: readonly Strike[] = [...SWARM_LIES.map((lie) => `lie ${lie}` as const), 'aim fullInFetch']
 
 test(`nothing that must not be happens in ${SEEDS} drawn worlds, all come together again, and every kind of fault has struck`, async () => {
   let orders = 0
@@ -35,6 +37,7 @@ test(`nothing that must not be happens in ${SEEDS} drawn worlds, all come togeth
   const idle = STRIKES.filter((what) => (effects.get(what)?.times ?? 0) < EFFECTS_MIN || (effects.get(what)?.worlds ?? 0) < WORLDS_MIN)
   expect(idle, 'faults that had no effect').toEqual([])
   expect(AIMS.filter((what) => (effects.get(what)?.worlds ?? 0) < WORLDS_MIN), 'faults that found nothing to aim at').toEqual([])
+  expect(RARE.filter((what) => !effects.has(what)), 'faults of fetches that never struck').toEqual([])
   // What slow links lose is what they were drawn to lose.
   const lost = (effects.get('loss')?.times ?? 0) / (effects.get('lossExpected')?.times ?? 0)
   expect(lost).toBeGreaterThan(0.7)
