@@ -73,11 +73,12 @@ test('images that name other files, are encrypted, cut off, absurd or none are r
   truncateSync(join(dir, create('cut.qcow2', '-f', 'qcow2', '-o', 'preallocation=full')), 80_000)
   const absurd = Buffer.from(whole)
   absurd.writeBigUInt64BE(2n ** 55n, 24)
+  const encrypted = Buffer.from(whole)
+  encrypted.writeUInt32BE(2, 32) // Method LUKS. Having qemu-img make one takes a benchmark of the host, which fails on a busy one.
   const lz = execFileSync('gzip', ['-c'], { input: readFileSync(join(host.dir, 'root.tar')), maxBuffer: 2 ** 28 })
   const bad = [
     create('backed.qcow2', '-f', 'qcow2', '-F', 'raw', '-b', '/etc/passwd'), create('external.qcow2', '-f', 'qcow2', '-o', `data_file=${join(dir, 'data')}`),
-    create('encrypted.qcow2', '-f', 'qcow2', '--object', 'secret,id=s,data=x', '-o', 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10'),
-    create('disk.vmdk', '-f', 'vmdk'), 'cut.qcow2', written('absurd.qcow2', absurd), written('empty', ''), written('short.qcow2', whole.subarray(0, 60)), written('text', 'no image'),
+    create('disk.vmdk', '-f', 'vmdk'), 'cut.qcow2', written('absurd.qcow2', absurd), written('encrypted.qcow2', encrypted), written('empty', ''), written('short.qcow2', whole.subarray(0, 60)), written('text', 'no image'),
     written('cut.tar.gz', lz.subarray(0, 100_000)), written('cut.tar', readFileSync(join(host.dir, 'root.tar')).subarray(0, 700_000))
   ]
   const before = (await plant.cli(['golden', 'list', '--json'])).json

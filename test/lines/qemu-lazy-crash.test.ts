@@ -61,7 +61,7 @@ async function killedAt ({ kind, said, afterMs }: Point): Promise<void> {
     expect(await sh(machine, ALL_FILES), what).toBe(await sh(machine, 'sort -u /run/all'))
     await machine.destroy()
     expect({ leftovers: await line.leftovers(), processes: await processesOf(lazy.dataDir), remains: await remainsOf(lazy.dataDir) }, what).toEqual({ leftovers: [], processes: [], remains: [] })
-    expect((await readdir(lazy.dataDir)).filter((name) => !['machines', 'helpers', 'disk.sock'].includes(name)), what).toEqual([])
+    expect((await readdir(lazy.dataDir)).filter((name) => !['machines', 'helpers', 'kernels', 'disk.sock'].includes(name)), what).toEqual([])
   } finally {
     child.kill('SIGKILL')
     await rm(lazy.socketPath, { force: true })
