@@ -4,6 +4,7 @@ import type { ClientOrder } from '../world/client.ts'
 import { directoryTrue } from './directory-keys.ts'
 import { earlierStays } from './earlier.ts'
 import { recordsForgotten } from './forgotten.ts'
+import type { Goodbyes } from './goodbyes.ts'
 import { identitiesDiffer } from './identities.ts'
 import { leasesEnd } from './leases.ts'
 import { peaceful } from './peace.ts'
@@ -208,9 +209,9 @@ export function viewsAgree (): Checker {
 }
 
 /** All of them; made anew for each run. */
-export function allCheckers (): Checker[] {
+export function allCheckers (goodbyes: Goodbyes): Checker[] {
   return [
-    leasesEnd(), peaceful(), directoryTrue(), registered(), recordsForgotten(), oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(),
+    leasesEnd(), peaceful(), directoryTrue(), registered(goodbyes), recordsForgotten(), oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(),
     deathsAreKnown(), identitiesDiffer(), viewsAgree(), earlierStays()
   ]
 }

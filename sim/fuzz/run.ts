@@ -18,6 +18,7 @@ import { AwardsAlike } from './awards-alike.ts'
 import { allCheckers } from './checkers.ts'
 import { CLAIMS_HEARD, ClaimsHeld } from './claims-held.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
+import { Goodbyes } from './goodbyes.ts'
 import { imageCheckers } from './images.ts'
 import { LinkTruth } from './link-truth.ts'
 import { Lulls } from './lulls.ts'
@@ -79,7 +80,8 @@ export class FuzzRun implements Seen {
   /** Told of each order before it is placed. */
   onOrder: ((order: ClientOrder) => void) | undefined
   readonly #case: FuzzCase
-  readonly #claims = new ClaimsHeld()
+  readonly #goodbyes = new Goodbyes()
+  readonly #claims = new ClaimsHeld(this.#goodbyes)
   readonly #awards = new AwardsAlike()
   readonly #adverts = new AdvertTruth()
   readonly #publishers: Publishers
@@ -120,7 +122,7 @@ export class FuzzRun implements Seen {
       }
     })
     this.#publishers = new Publishers(this.world, this.orders)
-    this.#checkers = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(), this.#adverts, ...imageCheckers(this.#publishers)]
+    this.#checkers = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(this.#goodbyes), this.#adverts, ...imageCheckers(this.#publishers)]
     this.#faults = new Faults(this.world)
     this.#aims = new Aims(this.world, this.orders, drawn.aims)
     this.#links = new LinkTruth(this.world, drawn.scenario.faults, (text) => { this.blame('links', text) })
