@@ -3,11 +3,11 @@ import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 /**
  * What a plant has planned at its quietest: the look at its host, the monitor of its machines, the looks at holdings, the wake of its view, the round of the
- * directory, the grants that are put anew, the exchange of marks, and a dial for each plant that it joins by. Machines need none.
+ * directory, the grants that are put anew, the exchange of marks, the look at known plants, and a dial for each plant that it joins by. Machines need none.
  */
-const TIMERS = 7
-/** Where plants fetch golden machines of each other: the next telling of what it holds. */
-const IMAGE_TIMERS = 1
+const TIMERS = 8
+/** Where plants fetch golden machines of each other: the next telling of what it holds, the next question to a neighbour about that, and the next look at templates. */
+const IMAGE_TIMERS = 3
 
 /** In peace a plant has its periodic work planned and nothing else, and its books of what is under way are empty. */
 export function peaceful (): Checker {
