@@ -211,11 +211,13 @@ export class Plant implements MachineHost {
     }), 'running')
   }
 
-  async #fail (vmId: VmId, error: PlantError, changes: Partial<MachineRecord> = {}): Promise<void> {
-    await this.#insist(() => {
+  /** What it held is free when `cleared` has settled. */
+  async #fail (vmId: VmId, error: PlantError, changes: Partial<MachineRecord> = {}, cleared?: Promise<void>): Promise<void> {
+    await this.#insist(async () => {
       const record = this.#c.records.machine(vmId)
       if (record === undefined || !mayMove(record.state, 'fail')) return
       this.#put(move(record, 'fail', this.#c.clock.nowMs(), { ...changes, error: error.report() }), 'failed')
+      await cleared?.catch(() => {}) // Told by who clears it away.
       this.#c.release(record)
       this.#c.onChange() // Only now is there room again to tell of.
     })
@@ -246,10 +248,9 @@ export class Plant implements MachineHost {
     void machine.died.then(async ({ reason }) => {
       if (this.#stopping || this.#live.get(vmId) !== entry) return
       this.#live.delete(vmId)
-      const failed = this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason }))
-      await machine.destroy()
-      unpin()
-      await failed
+      const cleared = machine.destroy().finally(unpin)
+      await this.#fail(vmId, new PlantError('VM_DIED', { vmId, reason }), {}, cleared)
+      await cleared
     }).catch((error: unknown) => { this.#c.log.error({ vmId, error: String(error) }, 'a dead machine could not be cleared away') })
   }
 

@@ -8,6 +8,15 @@ export const CLAIM_PROTOCOL = '/plantmesh/claim/1.0.0'
 export const REGISTRARS = 3
 /** A plant that fell silent is still counted a registrar for so long: after that a cut is taken for a departure. */
 export const RECENT_MS = 10 * 60_000
+/**
+ * A plant that said goodbye and falls out of view within this has gone: what it said before keeps it in view no longer (ADVERT_LIFE_MS of `capacity`). One that leaves
+ * later has been back meanwhile, and may be beyond a cut.
+ */
+export const BYE_MS = 35_000
+/** How late it may be looked whether it is. */
+export const BYE_LOOK_MS = 1_000
+/** How often a plant notes who is in view when nothing else has it do so; one that has just started does each YOUNG_QUIET_MS. */
+export const KNOWN_LOOK_MS = 5_000
 /** A change of the known plants is written down no sooner after the last one: in a big mesh somebody always comes or goes. */
 export const KNOWN_SAVED_MS = 500
 /** Plants remembered; the view of the mesh is bounded well below. */

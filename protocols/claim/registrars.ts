@@ -1,21 +1,22 @@
 /** Which plants are the registrars of a VMID: those whose ids are closest to it. Pure. */
 import type { Crypto, PeerId, VmId } from '../kit/index.ts'
-import { KNOWN_PLANTS_MAX, RECENT_MS, REGISTRARS } from './constants.ts'
+import { BYE_LOOK_MS, BYE_MS, KNOWN_PLANTS_MAX, RECENT_MS, REGISTRARS } from './constants.ts'
 
 /**
  * The plants that this plant knows or has known of late. One that falls silent stays a registrar for RECENT_MS, as it may be on the other side
- * of a cut; one that says goodbye goes at once.
+ * of a cut; one that says goodbye goes at once, and
+ * is as any other again when it is in view for longer than its last word from before can keep it there.
  */
 export class KnownPlants {
   readonly #self: PeerId
   readonly #crypto: Crypto
-  readonly #plants = new Map<PeerId, { place: Uint8Array, seenMs: number, bye: boolean }>()
+  readonly #plants = new Map<PeerId, { place: Uint8Array, seenMs: number, byeMs: number | undefined }>()
   #version = 0
 
   constructor (self: PeerId, crypto: Crypto) {
     this.#self = self
     this.#crypto = crypto
-    this.#plants.set(self, { place: this.#place(self), seenMs: 0, bye: false })
+    this.#plants.set(self, { place: this.#place(self), seenMs: 0, byeMs: undefined })
   }
 
   /** Changes whenever a plant comes or goes: what was computed of an older version may be wrong. */
@@ -26,6 +27,13 @@ export class KnownPlants {
   /** All but this plant itself. */
   others (): PeerId[] { return [...this.#plants.keys()].filter((peer) => peer !== this.#self) }
 
+  /** When goodbyes are to be looked at: then whoever is in view has been back since, and `update` takes it for any other. */
+  get byesDueMs (): number {
+    let firstMs = Infinity
+    for (const { byeMs = Infinity } of this.#plants.values()) firstMs = Math.min(firstMs, byeMs + BYE_MS)
+    return firstMs
+  }
+
   /** What is in view now, in monotonic time. */
   update (view: Iterable<PeerId>, nowMs: number): void {
     const inView = new Set(view)
@@ -33,22 +41,30 @@ export class KnownPlants {
       const known = this.#plants.get(peer)
       if (known !== undefined) known.seenMs = nowMs
       else if (this.#plants.size < KNOWN_PLANTS_MAX) {
-        this.#plants.set(peer, { place: this.#place(peer), seenMs: nowMs, bye: false })
+        this.#plants.set(peer, { place: this.#place(peer), seenMs: nowMs, byeMs: undefined })
         this.#version++
       }
     }
     for (const [peer, known] of this.#plants) {
-      if (peer === this.#self || inView.has(peer)) continue
-      if (!known.bye && nowMs - known.seenMs < RECENT_MS) continue
+      const byeAgoMs = nowMs - (known.byeMs ?? -Infinity)
+      if (peer === this.#self || inView.has(peer)) {
+        if (byeAgoMs >= BYE_MS) known.byeMs = undefined
+        continue
+      }
+      // Who looks late cannot tell whether it was back meanwhile, and counts it.
+      if (byeAgoMs > BYE_MS + BYE_LOOK_MS && nowMs - known.seenMs < RECENT_MS) continue
       this.#plants.delete(peer)
       this.#version++
     }
   }
 
-  /** The plant stops: it goes as soon as it is out of view. */
-  bye (peer: PeerId): void {
+  /**
+   * The plant stops, in monotonic time: it goes as soon as it is out of view, unless it comes back first. Not in view for long is word that waited while this plant stood still:
+   * nobody knows what became of it since.
+   */
+  bye (peer: PeerId, nowMs: number): void {
     const known = this.#plants.get(peer)
-    if (known !== undefined && peer !== this.#self) known.bye = true
+    if (known !== undefined && peer !== this.#self && nowMs - known.seenMs <= BYE_MS) known.byeMs = nowMs
   }
 
   /** At most REGISTRARS plants, closest first; this plant is among the known. */

@@ -2,7 +2,7 @@
 import { Lifetime, PlantError, type Cancel, type MessageStream, type PeerId, type VmId } from '../kit/index.ts'
 import { Asking } from './asking.ts'
 import { ClaimRun, type ClaimRequest } from './claim-run.ts'
-import { BYES_MAX, CLAIM_LIMITS, CLAIM_PROTOCOL, HOLD_BATCH_MAX, KNOWN_SAVED_MS, MESSAGES_PER_STREAM_MAX, RECENT_MS, REFRESH_LOOK_MS, REFRESH_SOON_MS, YOUNG_LOOK_MS, YOUNG_MS, YOUNG_QUIET_MS } from './constants.ts'
+import { BYES_MAX, CLAIM_LIMITS, CLAIM_PROTOCOL, HOLD_BATCH_MAX, KNOWN_LOOK_MS, KNOWN_SAVED_MS, MESSAGES_PER_STREAM_MAX, RECENT_MS, REFRESH_LOOK_MS, REFRESH_SOON_MS, YOUNG_LOOK_MS, YOUNG_MS, YOUNG_QUIET_MS } from './constants.ts'
 import { Registrar, isEarlier, type Now } from './core.ts'
 import { Confirmation, Holder, type Batch, type ConfirmEnd, type HolderNews } from './holder.ts'
 import type { ClaimOutcome, Claiming, ClaimingComponents, ConfirmOutcome } from './index.ts'
@@ -15,6 +15,7 @@ export class ClaimService implements Claiming {
   readonly #lifetime = new Lifetime()
   readonly #asking: Asking
   readonly #known: KnownPlants
+  #cancelUpdate: Cancel = () => {}
   readonly #registrar = new Registrar()
   readonly #holder: Holder
   readonly #lostFns = new Set<(vmId: VmId, holder: PeerId) => void>()
@@ -55,7 +56,9 @@ export class ClaimService implements Claiming {
     this.#lifetime.own(await this.#c.transport.handle(CLAIM_PROTOCOL, CLAIM_LIMITS, async (stream) => this.#serve(stream)))
     this.#lifetime.own(this.#c.transport.onNeighbour((_peer, change) => { if (change === 'joined') this.#lookIn(REFRESH_SOON_MS) }))
     this.#lifetime.own(() => { this.#cancelLook() })
+    this.#lifetime.own(() => { this.#cancelUpdate() })
     this.#startedMs = this.#c.clock.monotonicMs()
+    this.#updateLater()
     this.#lookIn(REFRESH_SOON_MS)
   }
 
@@ -214,8 +217,26 @@ export class ClaimService implements Claiming {
       case 2: return this.#registrar.onConfirm(from, ask, this.#now())
       case 3: return this.#registrar.onHold(from, ask, this.#now())
       case 4: return this.#standing(from, ask.vmId, ask.orderDigest)
-      case 5: this.#known.bye(from); return { t: 5 }
+      case 5: this.#onBye(from); return { t: 5 }
     }
+  }
+
+  #onBye (from: PeerId): void {
+    this.#update()
+    this.#known.bye(from, this.#c.clock.monotonicMs())
+    this.#updateLater()
+  }
+
+  /** Whoever comes is written down whether or not an order asks for registrars meanwhile: this plant may die at once, and start again beyond a cut. */
+  #updateLater (): void {
+    this.#cancelUpdate()
+    if (this.#lifetime.ended) return
+    const nowMs = this.#c.clock.monotonicMs()
+    const everyMs = nowMs - (this.#startedMs ?? nowMs) < 2 * YOUNG_MS ? YOUNG_QUIET_MS : KNOWN_LOOK_MS
+    this.#cancelUpdate = this.#c.clock.after(Math.max(0, Math.min(everyMs, this.#known.byesDueMs - nowMs)), () => {
+      this.#update()
+      this.#updateLater()
+    })
   }
 
   #save (): void {

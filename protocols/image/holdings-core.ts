@@ -10,6 +10,7 @@ import {
   HOLDERS_MAX, HOLDER_BURST, HOLDER_EVERY_MS, HOLDER_RATES_MAX, HOLDINGS_BYTES_MAX, HOLDINGS_DEBOUNCE_MS, HOLDINGS_EVERY_MS, HOLDINGS_JITTER_SHARE, HOLDINGS_LIFE_MS,
   OWN_HOLDINGS_BURST, OWN_HOLDINGS_EVERY_MS
 } from './holdings-limits.ts'
+import { HoldingsSummary } from './holdings-summary.ts'
 import { decodeHoldings, encodeHoldings, fitHoldings, type Holding, type Holdings, type SignedHoldings } from './holdings.ts'
 
 export type HoldingsEffect =
@@ -42,6 +43,7 @@ export class HoldingsCore {
   readonly #self: PeerId
   /** In the order in which they were last heard of. */
   readonly #told = new Map<PeerId, Told>()
+  readonly #summary = new HoldingsSummary()
   readonly #rates = new Map<PeerId, Bucket>()
   #epoch: number
   #seq = 0
@@ -75,6 +77,7 @@ export class HoldingsCore {
     this.#dueMs = Math.min(this.#dueMs, nowMs + HOLDINGS_DEBOUNCE_MS)
     const { holdings: told, more } = fitHoldings(holdings)
     this.catalogue.set(this.#self, told, more, roomMiB)
+    this.#summary.set(this.#self, told)
     return [{ do: 'changed' }]
   }
 
@@ -113,13 +116,17 @@ export class HoldingsCore {
     return [...effects, { do: 'publish', message: this.#signOwn(nowMs) }]
   }
 
-  /** What is known, to hand on to one who joins: this plant's own first. */
-  * toHandOn (nowMs: number): Generator<AgedHoldings> {
-    if (this.#own !== undefined) {
+  /** Of what is known, for a neighbour to compare with its own. */
+  summary (): Uint8Array { return this.#summary.bytes() }
+
+  /** What is known, to hand on: this plant's own first. To one with a summary, only what it may lack. */
+  * toHandOn (nowMs: number, have?: Uint8Array): Generator<AgedHoldings> {
+    if (this.#own !== undefined && (have === undefined || this.#summary.differs(this.#self, have))) {
       const message = this.#own.message ?? this.#signOwn(nowMs)
       yield { message, ageMs: Math.max(0, Math.floor(nowMs - this.#own.signedMs)) }
     }
-    for (const { message, heardMs } of this.#told.values()) {
+    for (const [peer, { message, heardMs }] of this.#told) {
+      if (have !== undefined && !this.#summary.differs(peer, have)) continue
       const ageMs = Math.max(0, Math.floor(nowMs - heardMs))
       if (ageMs < HOLDINGS_LIFE_MS) yield { message, ageMs }
     }
@@ -147,8 +154,10 @@ export class HoldingsCore {
     if (before === undefined && this.#told.size >= HOLDERS_MAX) return false
     if (!this.catalogue.set(told.by, told.holdings, told.more, told.roomMiB)) {
       this.#told.delete(told.by)
+      this.#summary.remove(told.by)
       return false
     }
+    this.#summary.set(told.by, told.holdings)
     this.#told.delete(told.by)
     this.#told.set(told.by, { epoch: told.epoch, seq: told.seq, heardMs, message })
     return true
@@ -188,6 +197,7 @@ export class HoldingsCore {
       if (nowMs - heardMs < HOLDINGS_LIFE_MS) break
       this.#told.delete(peer)
       this.catalogue.remove(peer)
+      this.#summary.remove(peer)
       dropped = true
     }
     return dropped

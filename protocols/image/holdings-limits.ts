@@ -24,6 +24,17 @@ export const OWN_HOLDINGS_EVERY_MS = 10_000
 export const HOLDER_BURST = 2 * OWN_HOLDINGS_BURST
 export const HOLDER_EVERY_MS = OWN_HOLDINGS_EVERY_MS / 2
 
+/**
+ * How often a plant asks one of its neighbours for what it was not told itself: gossip that is lost is mended within a minute or two. A summary each half minute is
+ * 0.15 kbit/s a plant.
+ */
+export const EXCHANGED_EVERY_MS = 30_000
+export const EXCHANGED_JITTER_SHARE = 0.25
+/** Buckets of plants in the summary that is compared: of 16,384 plants one that differs has 128 handed on in vain. */
+export const SUMMARY_BUCKETS = 128
+export const SUMMARY_BUCKET_BYTES = 4
+export const SUMMARY_BYTES = SUMMARY_BUCKETS * SUMMARY_BUCKET_BYTES
+
 /** The longest message that is sent or taken. */
 export const HOLDINGS_BYTES_MAX = 24 * 1024
 /** Golden machines that one message lists, the most recently used; with more it says so (`more`), and the directory has the rest. */

@@ -4,7 +4,7 @@ import { PlantError, decode, encode, type GoldenId } from '../kit/index.ts'
 import { goldenIdOf, goldenIdSchema, goldenSchema } from '../order/golden-schema.ts'
 import type { Golden } from '../order/golden.ts'
 import { hasItemsAtMost } from './cbor-items.ts'
-import { DESCRIBE_AT_ONCE_MAX, DESCRIPTION_SENT_BYTES_MAX, DESCRIPTION_SENT_ITEMS_MAX, HOLDINGS_LISTED_MAX } from './holdings-limits.ts'
+import { DESCRIBE_AT_ONCE_MAX, DESCRIPTION_SENT_BYTES_MAX, DESCRIPTION_SENT_ITEMS_MAX, HOLDINGS_LISTED_MAX, SUMMARY_BYTES } from './holdings-limits.ts'
 import { holdingSchema, type Holding } from './holdings.ts'
 import type { AgedHoldings } from './holdings-core.ts'
 
@@ -14,9 +14,10 @@ const askSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal(0) }),
   z.object({ t: z.literal(1), goldenIds: z.array(goldenIdSchema).min(1).max(DESCRIBE_AT_ONCE_MAX) }),
   z.object({ t: z.literal(2), os: z.string().min(1).max(253) }),
-  z.object({ t: z.literal(3), goldenIds: z.array(goldenIdSchema).min(1).max(DESCRIBE_AT_ONCE_MAX) })
+  z.object({ t: z.literal(3), goldenIds: z.array(goldenIdSchema).min(1).max(DESCRIBE_AT_ONCE_MAX) }),
+  z.object({ t: z.literal(4), have: bytes.refine(({ length }) => length === SUMMARY_BYTES, 'not a summary') })
 ])
-/** 0: all that you were told. 1: the descriptions of these. 2: what you hold of this family, name or id. 3: which of these you have and keep for now. */
+/** 0: all that you were told. 1: the descriptions of these. 2: what you hold of this family, name or id. 3: which of these you have and keep for now. 4: what you were told and this summary has not. */
 export type HoldingsAsk = z.infer<typeof askSchema>
 
 const handedSchema = z.object({ told: z.array(z.object({ message: bytes, ageMs: z.number().int().min(0).max(2 ** 48) })) })

@@ -4,7 +4,7 @@ import type { Golden } from '../order/golden.ts'
 import { Catalogue } from './catalogue.ts'
 import { HoldingsCore, type AgedHoldings, type HoldingsEffect } from './holdings-core.ts'
 import {
-  FOUND_HOLDERS_MAX, FOUND_KEPT_MAX, FOUND_OF_PLANT_MAX, HANDED_ON_EVERY_MS, HOLDERS_MAX, HOLDINGS_LIMITS, HOLDINGS_LISTED_MAX, HOLDINGS_PART_BYTES, HOLDINGS_PROTOCOL, HOLDINGS_TOPIC,
+  EXCHANGED_EVERY_MS, EXCHANGED_JITTER_SHARE, FOUND_HOLDERS_MAX, FOUND_KEPT_MAX, FOUND_OF_PLANT_MAX, HANDED_ON_EVERY_MS, HOLDERS_MAX, HOLDINGS_LIMITS, HOLDINGS_LISTED_MAX, HOLDINGS_PART_BYTES, HOLDINGS_PROTOCOL, HOLDINGS_TOPIC,
   NEIGHBOURS_ASKED_AT_ONCE_MAX, NEIGHBOURS_WAITING_MAX, NEIGHBOUR_ASKED_MS
 } from './holdings-limits.ts'
 import { decodeDescribed, decodeHanded, decodeHeld, decodeHoldingsAsk, decodeKept, encodeDescribed, encodeHanded, encodeHeld, encodeHoldingsAsk, encodeKept, type HoldingsAsk } from './holdings-messages.ts'
@@ -24,6 +24,7 @@ export class HoldingsService {
   readonly #found = new Catalogue({ holdersMax: FOUND_HOLDERS_MAX, keptMax: FOUND_KEPT_MAX })
   #own: readonly Holding[] = []
   #cancelWake: Cancel = () => {}
+  #cancelExchange: Cancel = () => {}
   #wakesAtMs = Infinity
   #telling = false
 
@@ -48,10 +49,12 @@ export class HoldingsService {
       else this.#handedMs.delete(peer)
     }))
     for (const peer of transport.connected()) this.#onNeighbour(peer)
+    this.#exchangeLater()
   }
 
   async stop (): Promise<void> {
     this.#cancelWake()
+    this.#cancelExchange()
     this.#listeners.clear()
     await this.#lifetime.end()
   }
@@ -179,10 +182,23 @@ export class HoldingsService {
     }
   }
 
+  /** Again and again, of a neighbour that is drawn, what it was told and this plant was not: gossip may be lost. */
+  #exchangeLater (): void {
+    const { clock, random, transport } = this.#c
+    const jitter = 1 + EXCHANGED_JITTER_SHARE * (random.int(2_001) / 1_000 - 1)
+    this.#cancelExchange = clock.after(EXCHANGED_EVERY_MS * jitter, () => {
+      if (this.#lifetime.ended) return
+      const peers = transport.connected()
+      const peer = peers.length === 0 ? undefined : peers[random.int(peers.length)]
+      if (peer !== undefined) void this.#askAll(peer, { t: 4, have: this.#core.summary() })
+      this.#exchangeLater()
+    })
+  }
+
   /** Asks a neighbour for all that it was told; gossip makes up for what never comes. */
-  async #askAll (peer: PeerId): Promise<void> {
+  async #askAll (peer: PeerId, ask: HoldingsAsk = { t: 0 }): Promise<void> {
     try {
-      await this.#asks.run(async () => this.#ask(peer, { t: 0 }, this.signal, async (stream) => {
+      await this.#asks.run(async () => this.#ask(peer, ask, this.signal, async (stream) => {
         let plants = 0
         for (let message = await stream.receive(); message !== undefined; message = await stream.receive()) {
           const part = decodeHanded(message)
@@ -218,7 +234,7 @@ export class HoldingsService {
     const first = await stream.receive()
     if (first === undefined) return
     const ask = decodeHoldingsAsk(first)
-    if (ask.t === 0) await this.#handOn(stream)
+    if (ask.t === 0 || ask.t === 4) await this.#handOn(stream, ask.t === 4 ? ask.have : undefined)
     else if (ask.t === 1) {
       for (const goldenId of ask.goldenIds) await stream.send(encodeDescribed(goldenId, this.#c.own.description(goldenId)))
     } else if (ask.t === 3) await stream.send(encodeKept(ask.goldenIds.filter((goldenId) => this.#c.own.keeps(goldenId))))
@@ -229,13 +245,13 @@ export class HoldingsService {
     await stream.close()
   }
 
-  async #handOn (stream: MessageStream): Promise<void> {
+  async #handOn (stream: MessageStream, have?: Uint8Array): Promise<void> {
     const nowMs = this.#nowMs()
     if (nowMs - (this.#handedMs.get(stream.peer) ?? -Infinity) < HANDED_ON_EVERY_MS) return
     if (this.#c.transport.connected().includes(stream.peer)) this.#handedMs.set(stream.peer, nowMs)
     let part: AgedHoldings[] = []
     let partBytes = 0
-    for (const one of this.#core.toHandOn(nowMs)) {
+    for (const one of this.#core.toHandOn(nowMs, have)) {
       part.push(one)
       partBytes += one.message.length + 32
       if (partBytes < HOLDINGS_PART_BYTES) continue

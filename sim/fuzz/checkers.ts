@@ -4,10 +4,12 @@ import type { ClientOrder } from '../world/client.ts'
 import { directoryTrue } from './directory-keys.ts'
 import { earlierStays } from './earlier.ts'
 import { recordsForgotten } from './forgotten.ts'
+import type { Goodbyes } from './goodbyes.ts'
 import { identitiesDiffer } from './identities.ts'
 import { leasesEnd } from './leases.ts'
 import { peaceful } from './peace.ts'
 import { registered } from './registered.ts'
+import { unrecorded } from './spares.ts'
 import { isLive, placesOf, problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 /** No order has two machines that are not marked provisional; and one at most once all is mended. */
@@ -46,8 +48,11 @@ export function capacityKept (): Checker {
   return {
     name,
     afterEvent (seen) {
-      for (const { host } of seen.world.plants) {
+      for (const plant of seen.world.plants) {
+        const { host } = plant
         const used = host.inUse()
+        // Spares stand by and take no processor; none is made while orders use all cores.
+        used.cpus -= unrecorded(plant).reduce((sum, { alive, cpus }) => sum + (alive ? cpus : 0), 0)
         for (const what of ['cpus', 'memoryMiB', 'diskMiB', 'machines'] as const) {
           if (used[what] > host.capacity[what]) return problem(name, seen, `${host.name} has ${used[what]} ${what} in use and offers ${host.capacity[what]}`)
         }
@@ -128,18 +133,18 @@ function peace (name: string, seen: Seen): Problem[] {
   })
 }
 
-/** Machines, leases, records, pins and drafts speak of the same machines once nothing is under way. */
+/** Machines, leases, records, pins and drafts speak of the same machines once nothing is under way; those of which no record speaks: `spares.ts`. */
 export function nothingLeaks (): Checker {
   const name = 'leaks'
   const compare = (seen: Seen): Problem[] => seen.world.plants.flatMap(({ host, node, warehouse }) => {
     if (node === undefined || warehouse === undefined) return []
     const records = [...host.records.machines.values()].filter(isLive).map(({ vmId }) => vmId).sort()
-    const machines = [...host.machines.keys()].sort()
+    const machines = [...host.machines.keys()].filter((vmId) => host.records.machines.has(vmId)).sort()
     const leases = node.ledger.leases().map(({ vmId }) => vmId).sort()
     const found: Problem[] = []
     if (String(records) !== String(machines)) found.push(problem(name, seen, `${host.name} has records of [${records}] and machines [${machines}]`, records[0] ?? machines[0]))
     if (String(records) !== String(leases)) found.push(problem(name, seen, `${host.name} has records of [${records}] and leases of [${leases}]`, leases[0] ?? records[0]))
-    if (warehouse.pins !== machines.length) found.push(problem(name, seen, `${host.name} has ${warehouse.pins} golden machines pinned for ${machines.length} machines`))
+    if (warehouse.pins !== host.machines.size) found.push(problem(name, seen, `${host.name} has ${warehouse.pins} golden machines pinned for ${host.machines.size} machines`))
     if (host.drafts.size > 0) found.push(problem(name, seen, `${host.name} has ${host.drafts.size} drafts of golden machines left`))
     return found
   })
@@ -148,7 +153,10 @@ export function nothingLeaks (): Checker {
     atRest: compare,
     atEnd: (seen) => [
       ...compare(seen),
-      ...seen.world.plants.flatMap(({ host }) => host.machines.size === 0 ? [] : [problem(name, seen, `${host.name} still has ${host.machines.size} machines after all were collected`, [...host.machines.keys()][0])])
+      ...seen.world.plants.flatMap(({ host }) => {
+        const left = [...host.machines.keys()].filter((vmId) => host.records.machines.has(vmId))
+        return left.length === 0 ? [] : [problem(name, seen, `${host.name} still has ${left.length} machines after all were collected`, left[0])]
+      })
     ]
   }
 }
@@ -208,9 +216,9 @@ export function viewsAgree (): Checker {
 }
 
 /** All of them; made anew for each run. */
-export function allCheckers (): Checker[] {
+export function allCheckers (goodbyes: Goodbyes): Checker[] {
   return [
-    leasesEnd(), peaceful(), directoryTrue(), registered(), recordsForgotten(), oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(),
+    leasesEnd(), peaceful(), directoryTrue(), registered(goodbyes), recordsForgotten(), oneMachine(), capacityKept(), awardsEnd(), bounded(), nothingLeaks(), nothingLost(),
     deathsAreKnown(), identitiesDiffer(), viewsAgree(), earlierStays()
   ]
 }

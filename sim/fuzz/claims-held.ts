@@ -6,6 +6,7 @@ import { AWARD_PROTOCOL, BID_PROTOCOL, decodeAwardAsk, decodeCall } from '../../
 import { CLAIM_PROTOCOL, decodeAnswer, decodeAsk } from '../../protocols/claim/index.ts'
 import { PlantError, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import { decodeTicket } from '../../node/shop/ticket.ts'
+import type { Goodbyes } from './goodbyes.ts'
 import type { Said } from './overhear.ts'
 import { registrarSets } from './registered.ts'
 import { problem, type Checker, type Seen } from './seen.ts'
@@ -20,7 +21,9 @@ interface Claim { vmId: VmId, by: PeerId, granted: Set<PeerId>, askedMs: number,
 
 /** Checks as shops speak; what it finds is told after the event. */
 export class ClaimsHeld {
+  readonly #goodbyes: Goodbyes
   readonly #claims = new Map<string, Claim>()
+  readonly #farewells = new WeakSet<object>()
   readonly #asks = new WeakMap<object, { claim: Claim, to: PeerId }>()
   /** When each process last began to ask any registrar anything, whether or not it reached it. */
   readonly #openedMs = new Map<PeerId, number>()
@@ -28,11 +31,14 @@ export class ClaimsHeld {
   readonly #stillMs = new Map<PeerId, number>()
   #found: { text: string, vmId: VmId } | undefined
 
+  constructor (goodbyes: Goodbyes) { this.#goodbyes = goodbyes }
+
   checker (): Checker {
     const name = 'claims'
     return {
       name,
       afterEvent: (seen) => {
+        this.#goodbyes.look(seen.world)
         for (const { peer, life } of seen.world.plants) if (life !== undefined && life.stillUntilUs > 0) this.#stillMs.set(peer, life.stillUntilUs / 1_000)
         return this.#found === undefined ? undefined : problem(name, seen, this.#found.text, this.#found.vmId)
       }
@@ -58,9 +64,14 @@ export class ClaimsHeld {
     if (what === 'answer') {
       const asked = this.#asks.get(stream)
       if (asked !== undefined && decodeAnswer(bytes).t === 0) asked.claim.granted.add(asked.to)
+      if (this.#farewells.has(stream)) this.#goodbyes.onSaid(by, to, nowMs)
       return
     }
     const ask = decodeAsk(bytes)
+    if (ask.t === 5) {
+      this.#farewells.add(stream)
+      this.#goodbyes.onSaid(by, to, nowMs)
+    }
     if (ask.t !== 0) return
     const claim = this.#claims.get(ask.claimId) ?? { vmId: ask.vmId, by, granted: new Set(), askedMs: nowMs, called: false }
     claim.askedMs = nowMs
@@ -81,7 +92,7 @@ export class ClaimsHeld {
   #onCall ({ world }: Seen, claim: Claim): void {
     if (claim.called) return
     claim.called = true
-    const sets = registrarSets(world, claim.vmId)
+    const sets = registrarSets(world, claim.vmId, this.#goodbyes.openAt(claim.by))
     const grantedOf = (registrars: readonly PeerId[]): PeerId[] => registrars.filter((peer) => peer === claim.by || claim.granted.has(peer))
     if (sets.some((set) => 2 * grantedOf(set).length > set.length)) return
     const [registrars = []] = sets

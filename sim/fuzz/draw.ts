@@ -7,7 +7,7 @@ import { SOUND_GUEST } from '../world/host/host.ts'
 import { LIES } from '../world/liar.ts'
 import type { Absence } from './absence.ts'
 import { drawAims, type Aim } from './aims.ts'
-import { drawImages, drawPublications, type DrawnImages, type Publication } from './draw-images.ts'
+import { drawImages, drawPublications, GIVEN_UP, type DrawnImages, type Publication } from './draw-images.ts'
 import { drawImageAims } from './image-aims.ts'
 
 /** Orders and faults fall into this time; then all that is broken is mended. */
@@ -20,6 +20,9 @@ const EARLY_SHARE = 0.25
 const EARLY_MS = 400
 /** Over longer links plants join one after the other, with pauses longer than a young plant waits (YOUNG_QUIET_MS). */
 const EARLY_LATENCY_MS_MAX = 5
+
+/** The share of cases in which plants make machines before they are ordered. */
+const SPARES_SHARE = 0.2
 
 /** One order that is asked for again while it is made, through another shop: a client in a hurry. */
 export interface Twin { order: number, atMs: number }
@@ -47,6 +50,8 @@ export interface FuzzCase {
   /** Plants fetch golden machines of each other. */
   images?: DrawnImages
   publications: Publication[]
+  /** What spares may take on each plant; undefined: none are made. */
+  spareMemoryMiB?: number
 }
 
 /** What there is to clone; where plants fetch of each other, on some of their shelves. */
@@ -73,8 +78,11 @@ export function drawCase (seed: number): FuzzCase {
   const images = drawImages(random.fork('images'), byRoom(plants), GOLDENS.map(({ name }) => name))
   for (const { plant, lie } of images?.liars ?? []) extra.push({ kind: 'lie', atMs: 0, plant, lie })
   for (const plant of plants) if (images !== undefined) plant['golden'] = images.shelves.get(plant.name)
+  const imageAims = images === undefined ? [] : drawImageAims(random.fork('imageAims'), mayLose)
+  if (images !== undefined && imageAims.some(({ kind }) => kind === 'keeperGone')) images.life = GIVEN_UP
   const twins = orders.orders.flatMap((order, at) => early && order.atMs < EARLY_MS ? [{ order: at, atMs: order.atMs }] : random.chance(0.4) ? [{ order: at, atMs: order.atMs + random.int(4_000) }] : [])
   const patienceMs = orders.orders.map(() => random.chance(0.15) ? 200 + random.int(8_000) : undefined)
+  const spares = random.fork('spares')
   const publications = drawPublications(random.fork('publications'), orders, TROUBLE_MS - 20_000)
   const file = scenarioFile.parse({
     apiVersion: 'plantmesh-sim/v1',
@@ -96,13 +104,14 @@ export function drawCase (seed: number): FuzzCase {
     twins,
     patienceMs,
     flawedShare: random.chance(0.3) ? random.fraction() * 0.5 : 0,
-    aims: [...drawAims(random.fork('aims')), ...images === undefined ? [] : drawImageAims(random.fork('imageAims'), mayLose)],
+    aims: [...drawAims(random.fork('aims')), ...imageAims],
     early,
     ...(kept.chance(0.25) && { endedKept: { inAll: 2 + kept.int(4), perOwner: 1 + kept.int(2) } }),
     straysMs: Array.from({ length: random.int(8) }, () => WARM_MS + random.int(TROUBLE_MS - WARM_MS)),
     ...(random.chance(0.25) && { absence: drawAbsence(random.fork('absence'), names) }),
     ...(images !== undefined && { images }),
-    publications
+    publications,
+    ...(spares.chance(SPARES_SHARE) && { spareMemoryMiB: 256 * (1 + spares.int(4)) })
   }
 }
 

@@ -107,13 +107,9 @@ function isUnwantedSize ({ from }: Golden, { unwanted }: Publishers): boolean { 
 /** A fetch that gets nothing looks again each tenth of a second; a plant that stands still looks when it goes on. */
 const LOOKED_AFTER_MS = 2_000
 
-/** Every fetch ends: whole, cancelled, or stalled; a plant fetches a pack once at a time, and no piece comes to one that has it; and in peace none is under way. */
+/** Every fetch ends: whole, cancelled, or stalled; a plant fetches a pack once at a time, and no piece comes to one that has it. In peace copies may come ahead of use. */
 export function fetchesEnd (): Checker {
   const name = 'fetches'
-  const none = (seen: Seen): Problem[] => seen.world.plants.flatMap(({ name: plant, life }) => {
-    const under = life === undefined ? [] : seen.world.swarms?.under(life) ?? []
-    return under.map(({ infoHash, have }) => problem(name, seen, `${plant} still fetches ${infoHash}, of which ${have} pieces have come`))
-  })
   return {
     name,
     afterEvent ({ world }) {
@@ -128,8 +124,8 @@ export function fetchesEnd (): Checker {
       }
       return undefined
     },
-    atRest: (seen) => [...none(seen), ...cameTwice(name, seen)],
-    atEnd: (seen) => [...none(seen), ...cameTwice(name, seen)]
+    atRest: (seen) => cameTwice(name, seen),
+    atEnd: (seen) => cameTwice(name, seen)
   }
 }
 
@@ -142,17 +138,22 @@ function cameTwice (name: string, seen: Seen): Problem[] {
   }))
 }
 
-/** Everybody knows what everybody has to offer, and nobody is said to have what it has not; what was removed is on no shelf. */
+/** What has just come or gone is told within two rounds of questions to neighbours (EXCHANGED_EVERY_MS). */
+const TOLD_MS_MAX = 75_000
+
+/** Everybody knows what everybody has to offer, and nobody is said to have what it has not, but for what came or went of late; what was removed is on no shelf. */
 export function holdingsAgree (publishers: Publishers): Checker {
   const name = 'holdings'
+  const shelves = new Map<SimPlant, Map<GoldenId, { here: boolean, sinceMs: number }>>()
+  const isNew = (seen: Seen, plant: SimPlant, id: GoldenId): boolean => seen.world.timeline.nowMs - (shelves.get(plant)?.get(id)?.sinceMs ?? -Infinity) < TOLD_MS_MAX
   const check = (seen: Seen): Problem[] => seen.world.plants.flatMap((at) => {
     const images = at.node?.images
     if (images === undefined) return []
     const said = new Map(images.held().map((held) => [held.goldenId, held.said]))
     return seen.world.plants.filter((plant) => plant !== at).flatMap((plant) => {
       const has = new Set(shelfOf(plant).filter(({ publisher }) => publisher !== undefined).map(({ goldenId }) => goldenId))
-      const missing = [...has].filter((id) => said.get(id)?.has(plant.peer) !== true)
-      const stale = [...said].filter(([id, by]) => by.has(plant.peer) && !has.has(id))
+      const missing = [...has].filter((id) => said.get(id)?.has(plant.peer) !== true && !isNew(seen, plant, id))
+      const stale = [...said].filter(([id, by]) => by.has(plant.peer) && !has.has(id) && !isNew(seen, plant, id))
       return [
         ...missing.map((id) => problem(name, seen, `${at.name} does not know that ${plant.name} has ${id}`)),
         ...stale.map(([id]) => problem(name, seen, `${at.name} has it that ${plant.name} has ${id}, which it has not`))
@@ -161,6 +162,16 @@ export function holdingsAgree (publishers: Publishers): Checker {
   })
   return {
     name,
+    afterEvent ({ world }) {
+      for (const plant of world.plants) {
+        if (plant.imageDisk === undefined) return undefined
+        const known = shelves.get(plant) ?? new Map<GoldenId, { here: boolean, sinceMs: number }>()
+        shelves.set(plant, known)
+        for (const [id, { off }] of plant.host.shelf) if (known.get(id)?.here !== !off) known.set(id, { here: !off, sinceMs: world.timeline.nowMs })
+        for (const [id, { here }] of known) if (here && !plant.host.shelf.has(id)) known.set(id, { here: false, sinceMs: world.timeline.nowMs })
+      }
+      return undefined
+    },
     atRest: check,
     atEnd: (seen) => [
       ...check(seen),

@@ -22,11 +22,13 @@ export function placeProbes (world: World, { golden: [golden], plants: groups, l
   if (golden === undefined || !fits) return []
   const lossy = links.default.lossShare > LOSSY_SHARE
   const shops = Array.from({ length: lossy ? PROBES_EACH_LOSSY : PROBES_EACH }, () => world.plants).flat()
+  // Whoever comes after them finds none under way.
+  const untilMs = atMs + PROBE_EVERY_MS * shops.length
   const { name, os = name, cpus, memoryMiB, diskMiB } = golden
   const probes: ClientOrder[] = shops.map((plant, at) => new ClientOrder(world, {
     sequence: first + at, source: 1, id: `probe-${at}`, atMs: lossy ? atMs : atMs + PROBE_EVERY_MS * at, shops: [plant], holdMs: PROBE_EVERY_MS / 4,
     machine: { os, cpus, memoryMiB, diskMiB, domain: `probe-${at}`, actions: [], requirements: 'true', strict: true },
-    ...(lossy && { onAnswered: () => { probes[at + 1]?.place() } })
+    ...(lossy && { onAnswered: () => { if (world.timeline.nowMs < untilMs) probes[at + 1]?.place() } })
   }))
   for (const probe of lossy ? probes.slice(0, 1) : probes) probe.place()
   return probes

@@ -5,12 +5,13 @@
 import { decodeKept } from '../../protocols/claim/index.ts'
 import { toHex, type PeerId, type VmId } from '../../protocols/kit/index.ts'
 import type { World } from '../world/world.ts'
+import type { Goodbyes } from './goodbyes.ts'
 import { isLive, problem, type Checker, type Seen } from './seen.ts'
 
 const REGISTRARS = 3
 
 /** Looks once at each machine, when its record first says that it is no provisional one. */
-export function registered (): Checker {
+export function registered (goodbyes: Goodbyes): Checker {
   const name = 'registered'
   const looked = new Set<string>()
   return {
@@ -22,7 +23,7 @@ export function registered (): Checker {
           if (provisional || looked.has(key) || !isLive({ vmId, provisional, lease, ...record })) continue
           looked.add(key)
           const knowing = (registrars: PeerId[]): PeerId[] => registrars.filter((peer) => knows(seen, peer, vmId, host.peer))
-          const sets = registrarSets(seen.world, vmId)
+          const sets = registrarSets(seen.world, vmId, goodbyes.openAt(host.peer))
           if (sets.some((set) => 2 * knowing(set).length > set.length)) continue
           const registrars = sets[0] ?? []
           return problem(name, seen, `${host.name} begins ${vmId} as the only one of its order, and of its registrars ${names(seen.world, registrars)} only [${names(seen.world, knowing(registrars))}] have it on disk`, vmId)
@@ -50,11 +51,10 @@ export function registrarsOf ({ plants, ring }: Pick<World, 'plants' | 'ring'>, 
 }
 
 /**
- * Who they may be taken for: a plant that said goodbye counts no longer for those who heard it, and counts again once it was seen again. The first set is that of all plants.
+ * Who they may be taken for by a plant to which some have said goodbye: with each of those or without. The first set is that of all plants.
  */
-export function registrarSets ({ plants, ring }: World, vmId: VmId): PeerId[][] {
-  const gone = plants.filter(({ saidGoodbye }) => saidGoodbye)
-  return Array.from({ length: 2 ** gone.length }, (_, left) => registrarsOf({ ring, plants: plants.filter((plant) => !gone.some((one, at) => one === plant && (left >> at & 1) === 1)) }, vmId))
+export function registrarSets ({ plants, ring }: World, vmId: VmId, gone: readonly PeerId[]): PeerId[][] {
+  return Array.from({ length: 2 ** gone.length }, (_, left) => registrarsOf({ ring, plants: plants.filter(({ peer }) => !gone.some((one, at) => one === peer && (left >> at & 1) === 1)) }, vmId))
 }
 
 function names (world: World, peers: readonly PeerId[]): string { return peers.map((peer) => world.nameOf(peer)).join(', ') }

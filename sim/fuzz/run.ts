@@ -17,7 +17,9 @@ import { Authority } from './authority.ts'
 import { AwardsAlike } from './awards-alike.ts'
 import { allCheckers } from './checkers.ts'
 import { CLAIMS_HEARD, ClaimsHeld } from './claims-held.ts'
+import { shelvesAreCopies } from './draw-images.ts'
 import { drawCase, drawNature, TROUBLE_MS, type FuzzCase } from './draw.ts'
+import { Goodbyes } from './goodbyes.ts'
 import { imageCheckers } from './images.ts'
 import { LinkTruth } from './link-truth.ts'
 import { Lulls } from './lulls.ts'
@@ -25,6 +27,7 @@ import { overheard } from './overhear.ts'
 import { deadShops, placeProbes, PROBE_EVERY_MS, PROBE_MS } from './probes.ts'
 import { Publishers } from './publishers.ts'
 import { registrarsOf } from './registrars.ts'
+import { sparesWanted } from './spares.ts'
 import { problem, type Checker, type Problem, type Seen } from './seen.ts'
 
 export interface FuzzOptions {
@@ -79,7 +82,8 @@ export class FuzzRun implements Seen {
   /** Told of each order before it is placed. */
   onOrder: ((order: ClientOrder) => void) | undefined
   readonly #case: FuzzCase
-  readonly #claims = new ClaimsHeld()
+  readonly #goodbyes = new Goodbyes()
+  readonly #claims = new ClaimsHeld(this.#goodbyes)
   readonly #awards = new AwardsAlike()
   readonly #adverts = new AdvertTruth()
   readonly #publishers: Publishers
@@ -108,7 +112,8 @@ export class FuzzRun implements Seen {
         this.#note(event)
         options.onEvent?.(event)
       },
-      ...(drawn.images !== undefined && { images: drawn.images }),
+      ...(drawn.images !== undefined && { images: drawn.images, ...(drawn.images.life !== undefined && { life: drawn.images.life }) }),
+      ...(drawn.spareMemoryMiB !== undefined && { spareMemoryMiB: drawn.spareMemoryMiB }),
       ...(drawn.endedKept !== undefined && { endedKept: drawn.endedKept }),
       compose: overheard(this.#awards.heard(options.compose ?? startPlantNode), CLAIMS_HEARD, (said) => { this.#claims.onSaid(this, said) }),
       onSigned: (by, bytes) => { this.#adverts.onSigned(by, bytes, this.world.timeline.nowMs) },
@@ -119,8 +124,9 @@ export class FuzzRun implements Seen {
         if (level === 'error') this.#onErrorLog(plant, fields, message)
       }
     })
+    if (drawn.images?.life !== undefined) shelvesAreCopies(this.world)
     this.#publishers = new Publishers(this.world, this.orders)
-    this.#checkers = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(), this.#adverts, ...imageCheckers(this.#publishers)]
+    this.#checkers = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(this.#goodbyes), this.#adverts, ...imageCheckers(this.#publishers), sparesWanted(drawn.spareMemoryMiB ?? 0)]
     this.#faults = new Faults(this.world)
     this.#aims = new Aims(this.world, this.orders, drawn.aims)
     this.#links = new LinkTruth(this.world, drawn.scenario.faults, (text) => { this.blame('links', text) })

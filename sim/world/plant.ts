@@ -48,8 +48,6 @@ export interface SimPlantInit {
 
 /** A process that ends at its start (a full disk, say) is started again after this: what a supervisor does. */
 const START_AGAIN_MS = 5_000
-/** Two of the adverts that a plant gossips every ten seconds, and their way. */
-const SEEN_AGAIN_MS = 25_000
 /** A supervisor kills a plant that has not stopped by then: systemd's default. */
 const STOPPED_WITHIN_MS = 90_000
 /** As in `node/cli/run-plant.ts`. */
@@ -66,7 +64,7 @@ export class SimPlant {
   #process: NetProcess | undefined
   #node: PlantNode | undefined
   #warehouse: SimWarehouse | undefined
-  #goneUntilUs = 0
+  #readyUs: number | undefined
 
   constructor (init: SimPlantInit) {
     this.#init = init
@@ -83,8 +81,8 @@ export class SimPlant {
   /** Plants that it joins by. */
   get bootstraps (): number { return this.#init.bootstrap.length }
   get warehouse (): SimWarehouse | undefined { return this.#warehouse }
-  /** It has said goodbye to the others, and they may not have seen it again since. */
-  get saidGoodbye (): boolean { return this.host.timeline.nowUs < this.#goneUntilUs }
+  /** When it could take orders last, in this life or one before. */
+  get readyMs (): number | undefined { return this.#readyUs === undefined ? undefined : this.#readyUs / 1_000 }
   /** What lies on its host's disk of the mesh's golden machines. */
   get imageDisk (): ImageDisk | undefined { return this.#init.images?.disk }
 
@@ -121,7 +119,7 @@ export class SimPlant {
     this.#init.compose(init, liarParts(honest, this.lies, (lie) => { host.init.onStrike?.(`lie ${lie}`) }), new AbortController().signal).then((node) => {
       if (life.dead) return
       this.#node = node
-      this.#goneUntilUs = Math.min(this.#goneUntilUs, host.timeline.nowUs + usOf(SEEN_AGAIN_MS))
+      this.#readyUs = host.timeline.nowUs
       this.#tell('plant.ready', { life: life.incarnation })
       this.#probe(node, clock)
     }, (error: unknown) => {
@@ -169,7 +167,6 @@ export class SimPlant {
       return
     }
     this.#node = undefined
-    this.#goneUntilUs = Infinity
     this.#tell('plant.stopping', {})
     const { timeline } = this.host
     const ended = (): void => { timeline.after(0, () => { life.die() }) }

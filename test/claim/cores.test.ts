@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { PeerId, VmId } from '../../protocols/kit/index.ts'
+import { ADVERT_LIFE_MS } from '../../protocols/capacity/index.ts'
 import {
-  CLAIM_TTL_MS, COLLECTED_KEPT_MS, COLLECTED_PER_PEER_MAX, Claimant, Confirmation, ENTRIES_PER_PEER_MAX, HELD_SILENT_MS, Holder, KnownPlants, RECENT_MS, REFRESH_MS, Registrar,
+  BYE_MS, CLAIM_TTL_MS, COLLECTED_KEPT_MS, COLLECTED_PER_PEER_MAX, Claimant, Confirmation, ENTRIES_PER_PEER_MAX, HELD_SILENT_MS, Holder, KnownPlants, RECENT_MS, REFRESH_MS, Registrar,
   decodeKept, encodeKept, type ClaimEffect, type Verdict
 } from '../../protocols/claim/index.ts'
 import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
@@ -290,7 +291,7 @@ describe('known plants', () => {
     }
     expect(spread.size).toBe(6)
     const version = one.version
-    one.bye(peer('b'))
+    one.bye(peer('b'), 999)
     one.update(['b', 'c'].map(peer), 1_000)
     expect([one.size, one.version]).toEqual([6, version])
     one.update([peer('c')], 1_001)
@@ -299,4 +300,29 @@ describe('known plants', () => {
     expect(one.size).toBe(2)
     expect(one.registrarsOf(vm(1)).toSorted()).toEqual(['a', 'c'])
   })
+
+  test('count one that said goodbye and came back as any other: it may be beyond a cut when it falls silent', () => {
+    const known = new KnownPlants(peer('a'), new NodeCrypto())
+    known.update([peer('b')], 0)
+    known.bye(peer('b'), 1_000)
+    expect(known.byesDueMs).toBe(1_000 + BYE_MS)
+    known.update([peer('b')], known.byesDueMs)
+    expect(known.byesDueMs).toBe(Infinity)
+    known.update([], 40_000)
+    expect(known.size).toBe(2)
+    known.update([], 1_000 + BYE_MS + RECENT_MS)
+    expect(known.size).toBe(1)
+  })
+
+  test('count one whose goodbye is heard when it has been out of view for long, or of which nobody looked whether it came back', () => {
+    const known = new KnownPlants(peer('a'), new NodeCrypto())
+    known.update([peer('b'), peer('c')], 0)
+    known.bye(peer('c'), 0)
+    // This plant stands still meanwhile.
+    known.bye(peer('b'), 140_000)
+    known.update([], 140_000)
+    expect(known.size).toBe(3)
+  })
+
+  test('forget one that said goodbye as long as an advert keeps it in view', () => { expect(BYE_MS).toBe(ADVERT_LIFE_MS) })
 })

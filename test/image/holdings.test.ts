@@ -93,6 +93,26 @@ test('one that joins is handed on what was told, with its age, and takes only wh
   expect(holdingPlant().core.onPart(0, [{ message: parts[0]?.message ?? new Uint8Array(), ageMs: HOLDINGS_LIFE_MS }]).effects).toEqual([])
 })
 
+test('of two that were told the same nothing is handed on, whenever they were told it; of what one lacks its part is', () => {
+  const [a, b, c, d] = [holdingPlant(), holdingPlant(), holdingPlant(), holdingPlant()]
+  const before = told(a, [holding(1), holding(2)])
+  for (const [plant, atMs] of [[b, 1_000], [c, 400_000]] as const) plant.core.onGossip(atMs, a.peer, before)
+  a.core.onOwn(500_000, [holding(1, { uses: 40, usedS: 9_000 }), holding(2)], 512)
+  const [again] = wakeTo(a.core, 502_000).slice(-1)
+  b.core.onGossip(502_000, a.peer, again?.message ?? new Uint8Array())
+  expect([...b.core.toHandOn(503_000, c.core.summary())]).toEqual([])
+  const changed = told(a, [holding(1)], 600_000)
+  b.core.onGossip(602_000, a.peer, changed)
+  const part = [...b.core.toHandOn(603_000, c.core.summary())]
+  expect(part.map(({ message }) => message)).toEqual([changed])
+  expect(c.core.onPart(603_000, part).sound).toBe(true)
+  expect(idsOf(c.core.catalogue, 'tiny')).toEqual([holding(1).goldenId])
+  // What has been silent for too long is in no summary any more.
+  b.core.onGossip(700_000, d.peer, told(d, [holding(3)]))
+  wakeTo(b.core, 602_000 + HOLDINGS_LIFE_MS + 100_000)
+  expect(b.core.summary()).toEqual(holdingPlant().core.summary())
+})
+
 test('a plant that starts anew with a clock that went back outranks its own past once it hears of it', () => {
   const key = makeKey()
   const [old, other] = [holdingPlant({ key, epoch: 1_000 }), holdingPlant()]

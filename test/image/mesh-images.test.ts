@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest'
 import { encode, keyIdOf, PlantError, type Directory, type GoldenId, type PeerId, type PubSub } from '../../protocols/kit/index.ts'
 import { encodeInfo, SHA1_BYTES, signManifest, type Manifest } from '../../protocols/image/index.ts'
 import { directoryKeys, meshImages, type MeshImages } from '../../protocols/image/mesh-images.ts'
-import { HOLDINGS_LIMITS, HOLDINGS_PROTOCOL } from '../../protocols/image/holdings-limits.ts'
+import { EXCHANGED_EVERY_MS, EXCHANGED_JITTER_SHARE, HOLDINGS_LIMITS, HOLDINGS_PROTOCOL } from '../../protocols/image/holdings-limits.ts'
 import { decodeHanded, encodeHoldingsAsk } from '../../protocols/image/holdings-messages.ts'
 import { holdingOf, type Holding } from '../../protocols/image/holdings.ts'
 import type { SignedImage } from '../../protocols/image/core.ts'
@@ -108,6 +108,18 @@ test('a plant that joins learns from a neighbour what others hold, gossip or non
   await commons.clock.advance(100)
   expect(heldBy(late, 'tiny')).toEqual([a.peer])
   expect(b.asked).toEqual([])
+})
+
+test('what gossip loses a plant is told by neighbours that it asks again and again', async () => {
+  const commons = new Commons()
+  const [a, b, deaf] = [await plant(commons), await plant(commons), await plant(commons, { gossips: false })]
+  await commons.clock.advance(20_000)
+  a.put(image())
+  await commons.clock.advance(2_000)
+  expect(heldBy(deaf, 'tiny')).toEqual([])
+  await commons.clock.advance(EXCHANGED_EVERY_MS * (1 + EXCHANGED_JITTER_SHARE))
+  expect(heldBy(deaf, 'tiny')).toEqual([a.peer])
+  expect(heldBy(b, 'tiny')).toEqual([a.peer])
 })
 
 test('those that have it and keep it promise to; who gives it up, has none, answers another way or not at all does not', async () => {

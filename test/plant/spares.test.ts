@@ -188,6 +188,18 @@ describe('spares', () => {
     expect(small.spares.view('a' as GoldenId).why).toContain('room for 0')
   })
 
+  test('of one golden machine are begun only when those of another that give way to them have gone', async () => {
+    const s = new Subject()
+    s.free.machines = 2
+    await s.order('a', 2)
+    expect(s.there.size).toBe(2)
+    await s.order('b', 6)
+    await s.clock.advance(20_000)
+    expect(s.most).toBe(2)
+    expect(s.spares.view('b' as GoldenId).ready).toBeGreaterThan(0)
+    await s.spares.stop()
+  })
+
   test('go when nothing is expected any more', async () => {
     const s = new Subject()
     await s.order('a', 3)

@@ -83,3 +83,15 @@ test('a provisional machine of an earlier award stands beside a settled one only
   expect(firm()).toEqual(['p4'])
   expect(small.world.plants.filter(({ host }) => host.machines.has(order.vmId))).toHaveLength(1)
 })
+
+test('a plant that dies soon after it has joined, and starts again cut off, knows that there are others (seed 5200)', async () => {
+  const small = new SmallWorld(2)
+  await small.pass(3_500)
+  small.plant('p2').powerOff(false)
+  small.cut(['p1'], ['p2'])
+  small.plant('p2').start()
+  await small.pass(10_000)
+  const order = small.order('p2')
+  await small.pass(30_000)
+  expect(order.result).toMatchObject({ end: 'running', provisional: true })
+})

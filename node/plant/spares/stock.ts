@@ -82,9 +82,16 @@ export class Stock {
     if ([...this.#spares.values()].some(({ state }) => state === 'making')) return undefined
     for (const [goldenId, count] of this.#allotted(nowMs, free, has)) {
       const kind = this.#kinds.get(goldenId)
-      if (kind !== undefined && count > this.#staying(goldenId).length && kind.notBeforeMs <= nowMs) return kind.golden
+      if (kind !== undefined && count > this.#staying(goldenId).length && kind.notBeforeMs <= nowMs && this.#isRoom(kind, free)) return kind.golden
     }
     return undefined
+  }
+
+  /** Beside all that spares take now: one that gives way to it has to have gone first. */
+  #isRoom ({ golden, memoryMiB }: Kind, free: Room): boolean {
+    const held = this.held()
+    const takes = { memoryMiB: held.memoryMiB + memoryMiB, diskMiB: held.diskMiB + golden.hardware.diskMiB, machines: held.machines + 1 }
+    return fits(takes, { ...free, memoryMiB: Math.min(this.budgetMiB, free.memoryMiB) })
   }
 
   /** Spares that nobody is expected to want, or that have no room any more; from now on they are ending. */

@@ -1,7 +1,8 @@
 /** Plants with one part broken, put in through the composition's components: what the checkers must catch. */
 import { startPlantNode, type PlantNodeComponents } from '../../../node/composition/plant-node.ts'
 import { AWARD_PROTOCOL } from '../../../protocols/bid/index.ts'
-import { HOLDINGS_TOPIC } from '../../../protocols/image/index.ts'
+import { decodeHoldingsAsk, encodeKept } from '../../../protocols/image/holdings-messages.ts'
+import { HOLDINGS_PROTOCOL, HOLDINGS_TOPIC } from '../../../protocols/image/holdings-limits.ts'
 import { CLAIM_PROTOCOL, decodeAsk, encodeAnswer } from '../../../protocols/claim/index.ts'
 import type { MessageStream, VmId } from '../../../protocols/kit/index.ts'
 import type { LiveMachine } from '../../../node/lines/line.ts'
@@ -209,8 +210,46 @@ export const fetchesThatAreDoubled: Compose = async (init, c, signal) => {
   return startPlantNode(init, { ...c, images: { ...c.images, swarm: otherwise(swarm, { fetch: twice }) } }, signal)
 }
 
-/** Nobody is told what is on a plant's shelf after it has started. */
+/** Nobody is told what is on a plant's shelf after it has started, neither by gossip nor by neighbours that are asked again. */
 export const shelvesThatAreKeptQuiet: Compose = async (init, c, signal) => {
-  const { pubsub } = c
-  return startPlantNode(init, { ...c, pubsub: otherwise(pubsub, { publish: async (topic, message) => topic === HOLDINGS_TOPIC ? undefined : pubsub.publish(topic, message) }) }, signal)
+  const { pubsub, transport } = c
+  const quiet = otherwise(transport, {
+    open: async (to, protocol, limits, until) => {
+      const stream = await transport.open(to, protocol, limits, until)
+      if (protocol !== HOLDINGS_PROTOCOL) return stream
+      // What is asked by a summary is asked by this plant's own, which lacks nothing.
+      return otherwise(stream, { send: async (bytes) => decodeHoldingsAsk(bytes).t === 4 ? stream.abort(new Error('not asked')) : stream.send(bytes) })
+    }
+  })
+  return startPlantNode(init, { ...c, transport: quiet, pubsub: otherwise(pubsub, { publish: async (topic, message) => topic === HOLDINGS_TOPIC ? undefined : pubsub.publish(topic, message) }) }, signal)
+}
+
+/** Copies are given up on the word of nobody: whoever is asked to keep its own is taken to have said so. */
+export const copiesGivenUpUnasked: Compose = async (init, c, signal) => {
+  const { transport } = c
+  const unasked = otherwise(transport, {
+    open: async (to, protocol, limits, until) => {
+      if (protocol !== HOLDINGS_PROTOCOL) return transport.open(to, protocol, limits, until)
+      let kept: Uint8Array | undefined
+      let opened: MessageStream | undefined
+      const nobody: MessageStream = {
+        peer: to,
+        protocol,
+        signal: new AbortController().signal,
+        send: async (bytes) => {
+          const ask = decodeHoldingsAsk(bytes)
+          if (ask.t === 3) kept = encodeKept(ask.goldenIds)
+          else {
+            opened = await transport.open(to, protocol, limits, until)
+            await opened.send(bytes)
+          }
+        },
+        receive: async (options) => kept ?? opened?.receive(options),
+        close: async () => opened?.close(),
+        abort: (reason) => { opened?.abort(reason) }
+      }
+      return nobody
+    }
+  })
+  return startPlantNode(init, { ...c, transport: unasked }, signal)
 }

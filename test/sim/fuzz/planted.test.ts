@@ -10,7 +10,7 @@ import { drawCase } from '../../../sim/fuzz/draw.ts'
 import { FuzzRun, type FuzzOutcome } from '../../../sim/fuzz/run.ts'
 import type { Compose } from '../../../sim/world/plant.ts'
 import {
-  clonesWithOneAddress, directoriesThatKeep, fetchesThatAreDoubled, fetchesThatWait, machinesThatStay, packsThatKeepAnything, plantsThatBelieveSignatures, plantsThatForgetCalls, plantsThatOvercommit, recordsThatLag, registrarsThatForget,
+  clonesWithOneAddress, copiesGivenUpUnasked, directoriesThatKeep, fetchesThatAreDoubled, fetchesThatWait, machinesThatStay, packsThatKeepAnything, plantsThatBelieveSignatures, plantsThatForgetCalls, plantsThatOvercommit, recordsThatLag, registrarsThatForget,
   registrarsThatGrantAll, registrarsThatStartAnew, shelvesThatAreCleared, shelvesThatAreKeptQuiet, timersThatStay
 } from './broken-parts.ts'
 
@@ -50,7 +50,8 @@ test.each([
   ['shelves that are cleared of what nobody else has', shelvesThatAreCleared, ['copies']],
   ['fetches that wait for ever', fetchesThatWait, ['fetches', 'awards']],
   ['packs that are fetched twice at once', fetchesThatAreDoubled, ['fetches']],
-  ['shelves of which nobody is told', shelvesThatAreKeptQuiet, ['holdings']]
+  ['shelves of which nobody is told', shelvesThatAreKeptQuiet, ['holdings']],
+  ['copies that are given up without asking others to keep theirs', copiesGivenUpUnasked, ['copies']]
 ] as const)('checkers catch %s, where golden machines are fetched', async (_name, compose, checkers) => {
   const { problem } = await firstFound(compose, (seed) => drawCase(seed).images !== undefined)
   expect(checkers).toContain(problem?.checker)

@@ -13,9 +13,10 @@ const STRIKES: readonly Strike[] = [
   'machineDeath', 'askedTwice', 'clientLeft', 'flawedGuest', ...LIES.map((lie) => `lie ${lie}` as const), 'stop', 'published'
 ]
 /** These strike once in a world. */
-const AIMS: readonly Strike[] = ['aim stillInGrant', 'aim crashInCollect', 'aim crashInBurial', 'aim registrarsCrash', 'aim regretInResize', 'aim crashInFetch', 'aim holderGone', 'removed']
-/** A quarter of the worlds fetch at all, and few of those from a liar or just when a disk fills. */
-const RARE: readonly Strike[] = [...SWARM_LIES.map((lie) => `lie ${lie}` as const), 'aim fullInFetch']
+const AIMS: readonly Strike[] = ['aim stillInGrant', 'aim crashInCollect', 'aim crashInBurial', 'aim registrarsCrash', 'aim regretInResize', 'aim crashInFetch']
+/** Once in a world, too, and each in so many: they are what fetches are checked for. */
+const FETCHES: readonly Strike[] = [...SWARM_LIES.map((lie) => `lie ${lie}` as const), 'aim fullInFetch', 'aim holderGone', 'removed']
+const FETCH_WORLDS_MIN = 5
 
 test(`nothing that must not be happens in ${SEEDS} drawn worlds, all come together again, and every kind of fault has struck`, async () => {
   let orders = 0
@@ -37,7 +38,9 @@ test(`nothing that must not be happens in ${SEEDS} drawn worlds, all come togeth
   const idle = STRIKES.filter((what) => (effects.get(what)?.times ?? 0) < EFFECTS_MIN || (effects.get(what)?.worlds ?? 0) < WORLDS_MIN)
   expect(idle, 'faults that had no effect').toEqual([])
   expect(AIMS.filter((what) => (effects.get(what)?.worlds ?? 0) < WORLDS_MIN), 'faults that found nothing to aim at').toEqual([])
-  expect(RARE.filter((what) => !effects.has(what)), 'faults of fetches that never struck').toEqual([])
+  expect(FETCHES.filter((what) => (effects.get(what)?.worlds ?? 0) < FETCH_WORLDS_MIN), 'faults of fetches that hardly struck').toEqual([])
+  // It takes a plant that is just about to give up one of two copies.
+  expect(effects.has('aim keeperGone')).toBe(true)
   // What slow links lose is what they were drawn to lose.
   const lost = (effects.get('loss')?.times ?? 0) / (effects.get('lossExpected')?.times ?? 0)
   expect(lost).toBeGreaterThan(0.7)

@@ -26,7 +26,8 @@ test('a golden machine that only one plant has is copied to another one, once, a
 })
 
 test('copies spread in proportion to use, and shrink to two once it is over and they have cooled down', async () => {
-  const world = await young(6)
+  // Three at once over one line take 20 s each: the next in rank wait for longer than that (hold-off 10 s).
+  const world = await young(6, { ...LIFE, coolDownMs: 120_000 })
   const orders = Array.from({ length: 4 }, () => world.order('p1', on(world, 'p1')))
   await world.pass(60_000)
   expect(orders.map(({ result }) => result.end)).toEqual(['running', 'running', 'running', 'running'])
