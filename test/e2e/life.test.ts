@@ -28,7 +28,9 @@ const holdersOf = async (plants: TestPlant[], name = 'tiny'): Promise<TestPlant[
 }
 
 test('what only one plant has is copied to one more ahead of use, and the command says why', async () => {
-  const [a, ...rest] = await meshOf(2)
+  // Hold-off 3 s, so that copying is over before the next plant's turn on a loaded host, too.
+  const slower = ['--cool-down', '0.01']
+  const [a, ...rest] = await meshOf(2, { holder: slower, empty: slower })
   const all = [a, ...rest]
   await until(async () => (await holdersOf(rest)).length === 1, WAIT_MS, 'another plant has a copy')
   const taker = (await holdersOf(rest))[0] as TestPlant

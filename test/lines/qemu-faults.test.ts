@@ -74,7 +74,7 @@ test('a golden machine with a broken or missing file gives VM_START_FAILED with 
 test('a full disk gives DISK_FULL for a clone and for a copy, leaves nothing of them, and machines go on', async () => {
   // In a mount namespace of its own: needs no root where user namespaces are allowed.
   const disk = await mkdtemp(join(tmpdir(), 'plantmesh-full-'))
-  const { status, said } = await child(['unshare', '-rm', 'sh', '-c', 'mount -t tmpfs -o size=1200k none "$1" && exec "$2" "$3" "$1" "$4" full', 'sh', disk, process.execPath, CHILD, tiny.goldenDir])
+  const { status, said } = await child(['unshare', '-rm', 'sh', '-c', 'mount -t tmpfs -o size=64m none "$1" && exec "$2" "$3" "$1" "$4" full', 'sh', disk, process.execPath, CHILD, tiny.goldenDir])
   await rm(disk, { recursive: true })
   expect({ status, said }).toEqual({ status: 0, said: ['cloned true', 'publish DISK_FULL []', 'alive', 'clone DISK_FULL', 'guest told true', 'leftovers 1', 'clean'] })
 })

@@ -51,7 +51,7 @@ export interface StartOptions {
  */
 export async function startVmm ({ qemu, kernels }: VmmComponents, dir: string, line: MachineLine, options: StartOptions = {}): Promise<Vmm> {
   options.signal?.throwIfAborted()
-  const kernel = line.kernel === undefined ? undefined : await kernels.ready(line.kernel, dir)
+  const kernel = line.kernel === undefined ? undefined : await readyKernel(kernels, line.kernel, dir)
   options.signal?.throwIfAborted()
   const { process, ended } = await spawnQemu(qemu, dir, kernel === undefined ? line : { ...line, kernel }, options.statePath)
   try {
@@ -80,6 +80,14 @@ export async function startFailure (dir: string, { process, ended }: Pick<Vmm, '
   const log = await logTail(dir)
   if (/No space left on device|Disk quota exceeded/.test(log)) return new PlantError('DISK_FULL', { path: dir, log }, { cause: error })
   return new PlantError('VM_START_FAILED', { problem: `${await ended} before the machine was ready`, log }, { cause: error })
+}
+
+async function readyKernel (kernels: VmmComponents['kernels'], path: string, dir: string): Promise<string> {
+  try {
+    return await kernels.ready(path, dir)
+  } catch (cause) {
+    throw cause instanceof PlantError ? cause : new PlantError('VM_START_FAILED', { problem: 'the kernel cannot be read', path }, { cause })
+  }
 }
 
 async function spawnQemu (qemu: QemuCommands, dir: string, line: MachineLine, statePath?: string): Promise<Pick<Vmm, 'process' | 'ended'>> {

@@ -48,7 +48,7 @@ test('orders of a list may differ from their source in single fields', () => {
 test.each<[string, string, Partial<Told>]>([
   ['a misspelt field', 'until: { ms: 1 }\nplantz: 3\n', { path: 'plantz', line: 5, message: 'unknown field; did you mean plants?' }],
   ['a misspelt field within', 'until: { ms: 1 }\nplants:\n  - count: 2\n    hots: {}\n', { path: 'plants[0].hots', line: 7, allowed: expect.stringContaining('host') as string }],
-  ['a word that is none of the choices', 'until: { ms: 1 }\nmode: core\n', { path: 'mode', found: '"core"', allowed: 'cores or arrays' }],
+  ['a word that is none of the choices', 'until: { ms: 1 }\nmode: core\n', { path: 'mode', found: '"core"', allowed: 'cores or arrays or swarm' }],
   ['a kind of fault that is none', 'until: { ms: 1 }\nfaults: [{ kind: crsh, atMs: 1 }]\n', { path: 'faults[0].kind', allowed: expect.stringContaining('crash, restart') as string }],
   ['a field of another kind of order', 'orders: [{ kind: series, count: 1, machine: { os: linux }, meanIntervalMs: 3 }]\n', { path: 'orders[0].meanIntervalMs', allowed: expect.stringContaining('clients') as string }],
   ['a number out of bounds', 'until: { ms: 1 }\nlinks: { default: { lossShare: 2 } }\n', { path: 'links.default.lossShare', found: 'number 2', allowed: 'at most 1' }],
