@@ -2,7 +2,8 @@
 import { base58btc } from 'multiformats/bases/base58'
 
 declare const brand: unique symbol
-type Branded<T, B extends string> = T & { readonly [brand]: B }
+/** A type of its own for values that are alike. */
+export type Branded<T, B extends string> = T & { readonly [brand]: B }
 
 /** A peer's libp2p identity in its text form (`12D3Koo…`). */
 export type PeerId = Branded<string, 'PeerId'>
