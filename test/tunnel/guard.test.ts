@@ -46,6 +46,7 @@ describe('a machine', () => {
     ['no IPv6 address, to one', 'IPV6_SOURCE', packet6(m1, UNSPECIFIED)],
     ['a router advertisement', 'ROUTER_ADVERT', ipv6({ to: '33:33:00:00:00:01', from: m1, source: linkLocal(m1), next: 58, contents: concat(Uint8Array.of(134), new Uint8Array(15)) })],
     ['a router advertisement behind a header', 'ROUTER_ADVERT', ipv6({ to: '33:33:00:00:00:01', from: m1, source: linkLocal(m1), next: 60, contents: concat(Uint8Array.of(58, 0, 1, 4, 0, 0, 0, 0), Uint8Array.of(134), new Uint8Array(15)) })],
+    ['a neighbour advert whose options come in another fragment', 'MALFORMED', ipv6({ to: m2, from: m1, source: linkLocal(m1), next: 44, contents: concat(Uint8Array.of(58, 0, 0, 1, 0, 0, 0, 1), neighbour(136, linkLocal(m1))) })],
     ['a redirect', 'ROUTER_ADVERT', ipv6({ to: m2, from: m1, source: linkLocal(m1), next: 58, contents: concat(Uint8Array.of(137), new Uint8Array(39)) })],
     ['a neighbour advert for another', 'ND_SENDER', nd(m1, 136, linkLocal(m2), { kind: 2, mac: m1 })],
     ['a neighbour advert with another\'s MAC', 'ND_SENDER', nd(m1, 136, linkLocal(m1), { kind: 2, mac: m2 })],
@@ -241,6 +242,8 @@ describe('where the client\'s LAN gives addresses', () => {
       // An answer that goes the way of questions.
       expect(bench.from(port, ipv4({ to: BROADCAST, from: by, source: '0.0.0.0', protocol: 17, contents: udp(68, 67, dhcp({ reply: true, kind: 5, client: by, your: leased, leaseS: 60 })) })).lease).toBeUndefined()
     }
+    // Also not from a machine of the member behind which the LAN is.
+    expect(bench.from('proxy', dhcpGive(mac(4), '192.168.0.9', m1, leased))).toEqual({ to: [], drop: 'DHCP_SERVER' })
     expect(bench.from('m1', packet(m1, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
     expect(bench.from('proxy', dhcpGive(LAN, SERVER, m1, leased, { to: m1 }))).toMatchObject({ to: ['m1'], lease: { address: leased } })
   })

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { arpOf } from '../../protocols/tunnel/arp.ts'
 import {
-  CLAIMANTS_MAX, LEARNT_LIFE_MS, LEARNT_MOVE_MS, LEARNT_PER_PORT_MAX, MACHINE_STORM_BURST, MACHINE_STORM_PER_S, PEER_STORM_BURST, STATIONS_PER_PORT_MAX, STATION_ADDRESSES_MAX, SWITCH_PORTS_MAX
+  CLAIMANTS_MAX, LEARNT_LIFE_MS, LEARNT_MOVE_MS, LEARNT_PER_PORT_MAX, MACHINE_STORM_BURST, MACHINE_STORM_PER_S, PEER_STORM_BURST, RING_LIFE_MS, STATIONS_PER_PORT_MAX, STATION_ADDRESSES_MAX, SWITCH_PORTS_MAX
 } from '../../protocols/tunnel/constants.ts'
 import { formatMac, putMac, putU16 } from '../../protocols/tunnel/ethernet.ts'
 import { SwitchCore } from '../../protocols/tunnel/switch-core.ts'
@@ -230,6 +230,21 @@ describe('learning', () => {
     bench.nowMs += LEARNT_MOVE_MS
     expect(bench.from('uplink', hello(1))).toEqual({ to: ['m1'] })
     expect(bench.from('m1', packet(1, host(1)))).toEqual({ to: ['uplink'] })
+  })
+
+  test('uplinks that lead into one LAN are kept apart, for hosts that nobody announced', () => {
+    const bench = wholeBench()
+    const toAll = ipv4({ to: BROADCAST, from: host(1), source: '10.200.0.1', protocol: 17, contents: udp(9, 9) })
+    // The LAN carries one broadcast to both: here, and to the proxy, whose tunnel is behind.
+    expect(bench.from('uplink', toAll)).toEqual({ to: ['m1', 'm2', 'peer', 'proxy'] })
+    expect(bench.from('proxy', toAll)).toEqual({ to: [], drop: 'SOURCE_ELSEWHERE' })
+    // What came round the LAN again does not start another round.
+    expect(bench.from('uplink', toAll)).toEqual({ to: ['m1', 'm2', 'peer'] })
+    expect(bench.from('proxy', ipv4({ to: BROADCAST, from: host(2), source: '10.200.0.2', protocol: 17, contents: udp(9, 9) }))).toEqual({ to: ['m1', 'm2'] })
+    expect(bench.from('proxy', ipv4({ to: host(1), from: host(2), source: '10.200.0.2' }))).toEqual({ to: [], drop: 'RING' })
+    expect(bench.from('m1', ipv4({ to: BROADCAST, from: m1, source: ip(1) }))).toEqual({ to: ['m2', 'peer', 'proxy', 'uplink'] })
+    bench.nowMs += RING_LIFE_MS
+    expect(bench.from('uplink', toAll)).toEqual({ to: ['m1', 'm2', 'peer', 'proxy'] })
   })
 
   test('a million addresses from one uplink stay within its bound and push out neither stations nor others\' hosts', () => {
