@@ -188,7 +188,6 @@ export class FrameView {
       const headerBytes = isFragment ? 8 : next === 51 ? (length + 2) * 4 : (length + 1) * 8
       next = bytes[header] ?? 0
       header += headerBytes
-      if (header > end) return false
     }
     return false
   }

@@ -262,7 +262,7 @@ export class SwitchCore {
     const message = verdict.drop === undefined && (isReply || isToDhcpServer(view)) ? dhcpOf(view) : undefined
     if (message === undefined) return verdict
     const { clientMac, yourAddress, leaseS, isAck, isRelease } = message
-    if (!isReply && isRelease && clientMac === view.source) this.#leases.end(clientMac)
+    if (isRelease && clientMac === view.source) this.#leases.end(clientMac)
     if (!isReply || !isAck || leaseS === undefined || !this.#lease(nowMs, clientMac, yourAddress, leaseS * 1000)) return verdict
     return { ...verdict, lease: { mac: formatMac(clientMac), address: ipv4Text(yourAddress), forMs: leaseS * 1000 } }
   }

@@ -260,6 +260,30 @@ describe('where the client\'s LAN gives addresses', () => {
     bench.from('uplink', dhcpGive(LAN, SERVER, m2, leased))
     expect(bench.from('m1', packet(m1, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
     expect(bench.from('m2', packet(m2, leased, m1))).toEqual({ to: ['m1'] })
+    bench.from('uplink', dhcpGive(LAN, SERVER, m1, '192.168.0.52'))
+    expect(bench.from('m2', packet(m2, leased, m1))).toEqual({ to: ['m1'] })
+    expect(bench.from('uplink', packet(LAN, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
+    // With the machine its lease is gone.
+    bench.set('m2', [])
+    expect(bench.from('uplink', packet(LAN, leased, m1))).toEqual({ to: ['m1'] })
+    bench.set('m2', [machine(2, { addresses: [] })])
+    expect(bench.from('m2', packet(m2, leased, m1))).toMatchObject({ drop: 'IPV4_SOURCE' })
+  })
+
+  test('a lease is on an address that a host can have, and not on another\'s that its order gave it', () => {
+    const bench = wholeBench({ addressing: 'external' })
+    bench.set('m2', [machine(2, { addresses: ['192.168.0.9'] })])
+    for (const your of ['0.0.0.0', '255.255.255.255', '127.0.0.1', '224.0.0.5', '192.168.0.9']) expect(bench.from('uplink', dhcpGive(LAN, SERVER, m1, your))).toEqual({ to: ['m1'] })
+    expect(bench.from('m2', packet(m2, '192.168.0.9', m1))).toEqual({ to: ['m1'] })
+    expect(bench.from('m1', packet(m1, '192.168.0.9'))).toMatchObject({ drop: 'IPV4_SOURCE' })
+    expect(bench.core.macs(bench.nowMs)[0]).toMatchObject({ mac: m1, addresses: [] })
+  })
+
+  test('who asks for an address is heard by uplinks and by routers, which may give one', () => {
+    const bench = wholeBench({ addressing: 'external' })
+    expect(bench.from('m1', dhcpAsk(m1))).toEqual({ to: ['proxy', 'uplink'] })
+    bench.set('m2', [machine(2, { addresses: [], router: true })])
+    expect(bench.from('m1', dhcpAsk(m1))).toEqual({ to: ['m2', 'proxy', 'uplink'] })
   })
 
   test('an answer of the LAN\'s server for its own hosts goes to uplinks only, and its ARP to all', () => {

@@ -114,7 +114,7 @@ function run (mode: 'mesh' | 'external', steps: readonly Step[], see: See): Swit
 }
 
 const always = (see: See, alter = (step: Step): Step => step): void => {
-  fc.assert(fc.property(anyMode, anySteps, (mode, steps) => { run(mode, steps.map(alter), see) }), { numRuns: 300 })
+  fc.assert(fc.property(anyMode, anySteps, (mode, steps) => { run(mode, steps.map(alter), see) }), { numRuns: 150 })
 }
 const withoutRouters = (step: Step): Step => 'stations' in step ? { ...step, stations: step.stations.map((station) => ({ ...station, router: false })) } : step
 
@@ -194,7 +194,7 @@ test('a MAC and an address have one holder, at a port that is there; what was ta
     for (const { id } of present) core.removePort(id)
     for (const { port } of core.ports()) core.removePort(port)
     expect([core.macs(0), core.ports()]).toEqual([[], []])
-  }), { numRuns: 200 })
+  }), { numRuns: 100 })
 })
 
 test('frames of one network never reach ports of another, whose ids are not even asked for', () => {
