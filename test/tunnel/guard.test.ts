@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { DROP_TEXTS, type DropReason } from '../../protocols/tunnel/drops.ts'
 import { SwitchBench, machine, wholeBench } from './switch-bench.ts'
 import {
-  BROADCAST, GATEWAY, GLOBAL, UNSPECIFIED, advert, arp, concat, dhcp, dhcpAsk, dhcpGive, ethernet, ip, ipv4, ipv6, linkLocal, mac, neighbour, probe, solicit, udp
+  BROADCAST, GATEWAY, GLOBAL, UNSPECIFIED, advert, arp, concat, dhcp, dhcpAsk, dhcpGive, dhcpRenew, ethernet, ip, ipv4, ipv6, linkLocal, mac, neighbour, probe, solicit, udp
 } from './switch-frames.ts'
 
 const LAN = '00:11:22:33:44:55'
@@ -86,6 +86,15 @@ describe('a machine', () => {
     expect(bench.from('m1', packet(m1, '192.168.7.10'))).toEqual({ to: ['m2'] })
     bench.set('m1', [machine(1)])
     expect(bench.from('m1', packet(m1, '192.168.7.10'))).toMatchObject({ drop: 'IPV4_SOURCE' })
+  })
+
+  test('renews from an address that it has no longer with the gateway only, which refuses it', () => {
+    const bench = wholeBench()
+    for (const source of [ip(2), '10.200.0.1']) {
+      for (const to of [BROADCAST, GATEWAY.mac]) expect(bench.from('m1', dhcpRenew(m1, source, to))).toEqual({ to: [], gateway: true })
+      expect(bench.from('m1', dhcpRenew(m1, source, m2))).toEqual({ to: [], drop: 'IPV4_SOURCE' })
+    }
+    expect(bench.from('m1', dhcpRenew(m1, ip(2), BROADCAST, m2))).toEqual({ to: [], drop: 'DHCP_IDENTITY' })
   })
 
   test('that is a router passes on others\' packets and advertises, but has its own MAC and is not the gateway', () => {
@@ -268,6 +277,17 @@ describe('where the client\'s LAN gives addresses', () => {
     expect(bench.from('uplink', packet(LAN, leased, m1))).toEqual({ to: ['m1'] })
     bench.set('m2', [machine(2, { addresses: [] })])
     expect(bench.from('m2', packet(m2, leased, m1))).toMatchObject({ drop: 'IPV4_SOURCE' })
+  })
+
+  test('a machine renews a lease that this switch does not know, and has it when the server confirms; not another\'s', () => {
+    const bench = wholeBench({ addressing: 'external' })
+    bench.from('uplink', ipv4({ to: m2, from: LAN, source: SERVER }))
+    expect(bench.from('m1', packet(m1, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
+    expect(bench.from('m1', dhcpRenew(m1, leased, LAN))).toEqual({ to: ['uplink'] })
+    expect(bench.from('m1', dhcpRenew(m1, leased))).toEqual({ to: ['proxy', 'uplink'] })
+    bench.from('uplink', dhcpGive(LAN, SERVER, m1, leased, { to: m1 }))
+    expect(bench.from('m1', packet(m1, leased))).toEqual({ to: ['m2'] })
+    expect(bench.from('m2', dhcpRenew(m2, leased))).toEqual({ to: [], drop: 'IPV4_SOURCE' })
   })
 
   test('a lease is on an address that a host can have, and not on another\'s that its order gave it', () => {
