@@ -18,7 +18,7 @@ export function hostNameOf (name: string, vmId: VmId): string {
   return `${base === '' ? 'vm' : base}-${vmId.slice(0, 8)}`
 }
 
-/** The identity of a clone: what follows from its VMID, and fresh chance for the rest. */
-export function identityOf (vmId: VmId, name: string, random: Random): Identity {
-  return { mac: macOf(vmId), hostName: hostNameOf(name, vmId), machineId: toHex(random.bytes(16)), seed: random.bytes(SEED_BYTES) }
+/** The identity of a clone: what follows from its VMID, and fresh chance for the rest. `networked`: its card leads somewhere. */
+export function identityOf (vmId: VmId, name: string, random: Random, networked: boolean): Identity {
+  return { mac: macOf(vmId), hostName: hostNameOf(name, vmId), machineId: toHex(random.bytes(16)), seed: random.bytes(SEED_BYTES), ...(networked && { networked }) }
 }

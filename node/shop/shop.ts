@@ -200,7 +200,8 @@ class ShopService implements Shop {
 
   async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const call = this.#opened(signedCall)
-    if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
+    if (call.kind === 'list' || call.kind === 'networks') return this.#list(signedCall, traffic, signal)
+    if (call.kind === 'capture') return askPlant(this.#c.transport, call.body.plant, signedCall, traffic, signal)
     if (call.kind === 'order' || call.kind === 'why' || call.kind === 'join') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
     return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
   }
