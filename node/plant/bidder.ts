@@ -4,7 +4,7 @@
  */
 import { refusalOf, sumOf, type Change, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
 import { attachedDisks, diskMiBOf } from '../../protocols/order/index.ts'
-import type { Order } from '../../protocols/order/order.ts'
+import { networksOf, type Order } from '../../protocols/order/order.ts'
 import type { NetworkId } from '../../protocols/tunnel/types.ts'
 import type { CostModel, Figures, PlanOutline } from './cost/index.ts'
 import type { Ledger } from './ledger.ts'
@@ -46,7 +46,8 @@ export function needOf (order: Order, networkId: BidRequest['networkId'], cost: 
 
 /** The names of an order's networks; an order without one is, where the cost model puts every machine on one, on the domain's network without a name. */
 export function networkNames (order: Order, cost: Pick<CostModel, 'everyMachineOnNetwork'>): string[] {
-  return order.network !== undefined ? [order.network.name] : cost.everyMachineOnNetwork ? [''] : []
+  const named = networksOf(order).map(({ name }) => name)
+  return named.length === 0 && cost.everyMachineOnNetwork ? [''] : named
 }
 
 /** Decides on an order. All that fails is named, so that a client sees at once what would have to change. */
@@ -82,10 +83,11 @@ function isaReasons (order: Order, isa: string): Reason[] {
   return [{ code: 'ISA_DIFFERS', clause: attribute, have: isa, need: asked, waitHelps: false, smallestChange: { attribute, from: asked, to: isa } }]
 }
 
-/** Without its network the order would fit. (Where the cost model puts every machine on one, no change of the order helps.) */
+/** Without its networks the order would fit. (Where the cost model puts every machine on one, no change of the order helps.) */
 function networkChange (reason: Reason, order: Order): Reason {
-  if (reason.code !== 'NETWORKS_FULL' || order.network === undefined) return reason
-  return { ...reason, smallestChange: { attribute: 'network.name', from: order.network.name, to: null } }
+  const names = networksOf(order).map(({ name }) => name)
+  if (reason.code !== 'NETWORKS_FULL' || names.length === 0) return reason
+  return { ...reason, smallestChange: { attribute: order.networks === undefined ? 'network.name' : 'networks', from: names.join(', '), to: null } }
 }
 
 /** Where disks are attached, one of them is what is too large, if it can make up for what is short; else the system's disk, with all of them in mind. */

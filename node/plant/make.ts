@@ -4,7 +4,7 @@
 import { PlantError, asPlantError, type Clock, type KeyId, type Limiter, type Log, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import { Outputs, type DroppedOutputs } from '../../protocols/order/index.ts'
-import type { Action, Order } from '../../protocols/order/order.ts'
+import { networksOf, type Action, type Order } from '../../protocols/order/order.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
 import { configure, type ActionRunner, type Configured } from './configure.ts'
@@ -137,10 +137,10 @@ async function makeFrom (chosen: Production, machine: MachineOrder, c: MakeCompo
       joining = c.networks?.attach(machine, of, signal)
       joining?.catch(() => {}) // Told below, unless something else fails first.
     }
-    const identity = identityOf(vmId, order.metadata.name ?? '', c.random, order.network !== undefined && c.networks !== undefined)
+    const identity = identityOf(vmId, order.metadata.name ?? '', c.random, networksOf(order).length > 0 && c.networks !== undefined)
     const { taken, spare, alive, ...running } = await begun({ vmId, golden, hardware: { cpus, memoryMiB, diskMiB }, identity }, late, c, time, { onCard, onRuns: hooks.onCloned }, signal)
     live = running.live
-    if (joining !== undefined && order.network !== undefined) time.begin('network')
+    if (joining !== undefined && networksOf(order).length > 0) time.begin('network')
     const networks = await orAborted(joining ?? Promise.resolve([]), alive)
     time.begin('configure')
     const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)

@@ -8,7 +8,7 @@ import { adAttributes, type Capacity, type Need } from '../../protocols/capacity
 import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
 import { askPlant, type MachineView } from '../../protocols/machine/index.ts'
 import { checkFresh, checkVia, openCall, signHandOver, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
-import { checkOrder, diskMiBOf, orderDigest, type Order } from '../../protocols/order/index.ts'
+import { checkOrder, diskMiBOf, networksOf, orderDigest, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { Decisions } from './decisions.ts'
 import type { CallTraffic, PlantView, Shop, ShopAnswer } from './shop-face.ts'
@@ -253,7 +253,7 @@ interface OrderJob { call: OpenedOrderCall, order: Order, signedOrder: Uint8Arra
 
 function needOf (order: Order): Need {
   const { isa, cpus, memoryMiB } = order.hardware
-  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB: diskMiBOf(order), os: order.software.os, network: order.network !== undefined }
+  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB: diskMiBOf(order), os: order.software.os, network: networksOf(order).length > 0 }
 }
 
 /** The same id with other content is an error (CONTRACT.md, Conventions). */
