@@ -164,10 +164,11 @@ sub set_lease {
   return if defined $has && substr($has, 20, 4) eq $lease->{ip};
   my $mtu = defined $lease->{26} && length $lease->{26} == 2 ? unpack('n', $lease->{26}) : 0;
   net_ioctl(SIOCSIFMTU, pack('a16 i x20', $card, $mtu)) if $mtu >= 576 && $mtu != read_file("/sys/class/net/$card/mtu", 16);
+  # Names first: whoever waits for the address may look one up.
+  set_names($card, $lease) if $card eq card();
   set_in($card, SIOCSIFADDR, $lease->{ip});
   for ([1, SIOCSIFNETMASK], [28, SIOCSIFBRDADDR]) { set_in($card, $_->[1], $lease->{$_->[0]}) if defined $lease->{$_->[0]} && length $lease->{$_->[0]} == 4 }
   add_route($card, @$_) for routes($lease);
-  set_names($card, $lease) if $card eq card();
 }
 
 sub set_in { my ($card, $request, $ip) = @_; return net_ioctl($request, pack('a16 S n a4 x16', $card, 2, 0, $ip)) }

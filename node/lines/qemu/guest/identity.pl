@@ -26,7 +26,7 @@ sub boot_chores {
   set_mac($mac);
   interface_up(card());
   interface_up($_) for further_cards();
-  ask_everywhere() if -e STATE . '/network';
+  after_identity();
   my $seed = read_file(STATE . '/seed', 64);
   mix($seed, 0) if length $seed;
   keep_seed();
@@ -62,11 +62,13 @@ sub identify {
   push @done, "hostKey=$key" if length $key;
   keep_seed();
   push @done, 'boot=' . (read_file('/proc/sys/kernel/random/boot_id', 64) =~ s/\n//r);
-  # In the background, and last: it asks as itself.
-  push @done, 'network=asked' if $want{network} && write_file(STATE . '/network', "dhcp\n") && ask_everywhere();
+  push @done, 'network=1' if $want{network} && write_file(STATE . '/network', "dhcp\n");
   sync_root();
   return join('', map { "$_\n" } @done);
 }
+
+# After the answer: it asks as itself, and nobody waits for it.
+sub after_identity { ask_everywhere() if -e STATE . '/network' }
 
 sub now_ms { my $t = "\0" x 16; syscall(228, 0, $t); my ($s, $ns) = unpack('qq', $t); return $s * 1000 + int($ns / 1_000_000) }
 
