@@ -25,7 +25,8 @@ sub boot_chores {
   return if !length $mac;
   set_mac($mac);
   interface_up(card());
-  ask_address() if -e STATE . '/network';
+  interface_up($_) for further_cards();
+  after_identity();
   my $seed = read_file(STATE . '/seed', 64);
   mix($seed, 0) if length $seed;
   keep_seed();
@@ -61,11 +62,13 @@ sub identify {
   push @done, "hostKey=$key" if length $key;
   keep_seed();
   push @done, 'boot=' . (read_file('/proc/sys/kernel/random/boot_id', 64) =~ s/\n//r);
-  # In the background, and last: it asks as itself.
-  push @done, 'network=asked' if $want{network} && write_file(STATE . '/network', "dhcp\n") && ask_address();
+  push @done, 'network=1' if $want{network} && write_file(STATE . '/network', "dhcp\n");
   sync_root();
   return join('', map { "$_\n" } @done);
 }
+
+# After the answer: it asks as itself, and nobody waits for it.
+sub after_identity { ask_everywhere() if -e STATE . '/network' }
 
 sub now_ms { my $t = "\0" x 16; syscall(228, 0, $t); my ($s, $ns) = unpack('qq', $t); return $s * 1000 + int($ns / 1_000_000) }
 
@@ -100,12 +103,27 @@ sub set_flags {
   return defined net_ioctl(SIOCSIFFLAGS, pack('a16 s x22', $name, $change->(unpack('x16 s', $flags))));
 }
 
-# The machine's one network card, whatever the system has named it.
+# The machine's first network card, whatever the system has named it.
 sub card {
   return 'eth0' if -e '/sys/class/net/eth0';
   opendir(my $dir, '/sys/class/net') or return 'eth0';
   my @cards = sort grep { -e "/sys/class/net/$_/device" } readdir $dir;
   return @cards ? $cards[0] : 'eth0';
+}
+
+# Those that were added to the running machine: each has its own address from the beginning.
+sub further_cards {
+  my $first = card();
+  opendir(my $dir, '/sys/class/net') or return;
+  return sort grep { $_ ne $first && -e "/sys/class/net/$_/device" } readdir $dir;
+}
+
+# One has come.
+sub take_card {
+  my $name = shift;
+  return if !grep { $_ eq $name } further_cards();
+  interface_up($name);
+  ask_address($name) if -e STATE . '/network';
 }
 
 # A card that is up may refuse another address, or keep the IPv6 address that it made of the one before.
