@@ -141,6 +141,8 @@ export const HIGHER_WAITS_MS = 1_000
 export const LOOK_FIRST_MS = 1_000
 export const LOOK_MS_MAX = 5 * 60_000
 export const LOOK_FACTOR = 3
+/** New neighbours make it be asked at most so often: in a large mesh they come and go all the time. */
+export const LOOK_AGAIN_MS = 30_000
 /** A tunnel through a relay is tried without one: as often as looks, first after this. */
 export const DIRECT_FIRST_MS = 10_000
 export const DIRECT_MS_MAX = 10 * 60_000
