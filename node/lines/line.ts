@@ -57,6 +57,8 @@ export interface Identity {
   machineId: string
   /** 32 bytes of the host's entropy, for the guest's random pool (reseeded, not only written). */
   seed: Uint8Array
+  /** Its card leads to a network: the guest asks there for its address. */
+  networked?: true
   /** The host's wall clock is read by the line when it is sent, not here. */
 }
 

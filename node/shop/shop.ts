@@ -198,7 +198,7 @@ class ShopService implements Shop {
   async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const call = this.#opened(signedCall)
     if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
-    if (call.kind === 'order' || call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
+    if (call.kind === 'order' || call.kind === 'why' || call.kind === 'join') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
     return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
   }
 

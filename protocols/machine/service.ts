@@ -62,6 +62,7 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
     return
   }
   if (call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'answered by the shop that took the order, not by plants' })
+  if (call.kind === 'join') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'for the plant that a proxy is attached to, by its API' })
   const { vmId } = call
   const subject = host.subject(vmId)
   const allowed = subject !== undefined && await host.mayCall(subject, call.caller, signal)

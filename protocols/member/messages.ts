@@ -37,7 +37,13 @@ export const callSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, kind: z.literal('console'), vmId, body: none }),
   z.strictObject({ ...common, kind: z.literal('publish'), vmId, body: z.strictObject({ name: z.string().min(1).max(253) }) }),
   z.strictObject({ ...common, kind: z.literal('collect'), vmId, body: none }),
-  z.strictObject({ ...common, kind: z.literal('why'), body: z.strictObject({ orderId }) })
+  z.strictObject({ ...common, kind: z.literal('why'), body: z.strictObject({ orderId }) }),
+  // A proxy on a network. `via` is the plant that it is attached to, which shows the call to the network's other members.
+  z.strictObject({
+    ...common,
+    kind: z.literal('join'),
+    body: z.strictObject({ domain, domainKey: keyId, network: z.string().min(1).max(253), expiresAtMs: timeMs, credential: document.exactOptional() })
+  })
 ])
 type CheckedCall = z.output<typeof callSchema>
 export type CallKind = CheckedCall['kind']
@@ -61,6 +67,7 @@ type Opened<T> = T extends unknown ? Omit<T, 'nonce'> & { caller: KeyId, nonce: 
 /** A call whose signature holds. `nonce` is text, one namespace a caller, so that nobody uses up another's. */
 export type OpenedCall = Opened<CheckedCall>
 export type OpenedOrderCall = Extract<OpenedCall, { kind: 'order' }>
+export type OpenedJoinCall = Extract<OpenedCall, { kind: 'join' }>
 
 /** "This key may order in my domain", by the domain's key. */
 export const credentialSchema = z.strictObject({ domain, owner: keyId, issuedAtMs: timeMs, expiresAtMs: timeMs.exactOptional() })
@@ -69,6 +76,10 @@ export type Credential = z.output<typeof credentialSchema>
 /** "This key may call the machines of my domain", or no longer, by the domain's key. The newer document of a triple counts. */
 export const grantSchema = z.strictObject({ domain, grantee: keyId, issuedAtMs: timeMs, expiresAtMs: timeMs.exactOptional(), revoked: z.boolean() })
 export type GrantTerms = z.output<typeof grantSchema>
+
+/** "This machine is yours now", by the shop that its order was signed for or by the plant that had it. */
+export const handOverSchema = z.strictObject({ vmId, orderDigest: z.string().regex(/^[0-9a-f]{64}$/), to: peerId, issuedAtMs: timeMs })
+export type HandOver = z.output<typeof handOverSchema>
 
 /** Gossip on GRANT_TOPIC. */
 export const grantGossipSchema = z.strictObject({ signed: document })

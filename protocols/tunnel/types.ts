@@ -38,6 +38,16 @@ export interface Station {
   name?: string
   /** It may pass on packets of other addresses. */
   router?: true
+  /** For the plant that has it: kept in its record and given on when it moves; the other members are not told. */
+  given?: Given
+}
+
+/** How a station's address was given to it. */
+export interface Given {
+  /** When, in wall-clock time: of two of one address the earlier stays. */
+  sinceMs: number
+  /** The length of its subnet's prefix. */
+  prefixBits: number
 }
 
 /** A station before it has an address: `address` is the one that the order asks for, `10.1.2.3` or `192.168.7.10/24`. */
