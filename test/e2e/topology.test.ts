@@ -34,7 +34,10 @@ test('a topology is made once, whoever is asked, and anew once it was collected'
   expect({ ...rest, gate }).toEqual(byName(first.json))
   expect((await plant(1).cli(['create', '-f', SAMPLE])).stdout).toContain(another)
   expect(machinesOf(host.dir)).toHaveLength(3)
-  expect((await plant(0).cli(['collect', '--all'])).status).toBe(0)
+  expect(await plant(0).cli(['collect', '--order', 'another', '--json'])).toMatchObject({ status: 0, json: { machines: [] } })
+  expect((await plant(0).cli(['collect', '--order', first.json.orderId, '--json'])).json.machines).toHaveLength(3)
+  expect(machinesOf(host.dir)).toEqual([])
+  expect((await plant(0).cli(['collect', '--all', '--order', first.json.orderId])).status).toBe(2)
 })
 
 test('a machine of it that fails is told, the others stay, and asked again it is tried again', async () => {
