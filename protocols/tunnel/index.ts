@@ -11,7 +11,6 @@ export * from './types.ts'
 export * from './constants.ts'
 export { DROP_TEXTS, type DropReason } from './drops.ts'
 export { checkProof, type Membership, type ProofComponents } from './proof.ts'
-export { networkNamesOf } from './network-names.ts'
 
 /** Who gives out IPv4 addresses, none twice. */
 export interface Addressing {
