@@ -2,7 +2,6 @@
  * The mesh: one libp2p node that fulfils the ports Transport, PubSub and Directory. Connections are TCP, encrypted and authenticated by TLS or
  * noise, multiplexed by yamux. See README.md for what a peer of another mesh, or a hostile one, gets.
  */
-import { tls } from '@libp2p/tls'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
@@ -15,9 +14,10 @@ import type { PeerInfo } from '@libp2p/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { createLibp2p } from 'libp2p'
 import { multiaddr } from '@multiformats/multiaddr'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { Lifetime, PlantError } from '../../protocols/kit/index.ts'
-import type { Clock, Log, Random, Signer } from '../../protocols/kit/index.ts'
+import type { Clock, Log, PeerId, Random, Signer } from '../../protocols/kit/index.ts'
+import { socketOf, tuneSocket } from '../net/socket-options.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { Admission } from './mesh-admission.ts'
 import { MeshDirectory, meshKad } from './mesh-directory.ts'
@@ -26,8 +26,10 @@ import {
   CONNECTIONS_MAX, FAREWELL_MS, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
 } from './mesh-limits.ts'
 import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
+import { Pulse } from './mesh-pulse.ts'
 import { Redialler } from './mesh-redial.ts'
 import { MeshTransport } from './mesh-transport.ts'
+import { socketTls } from './socket-tls.ts'
 import { averageByMonotonicTime } from './steady-averages.ts'
 import { SystemRandom } from './system-random.ts'
 
@@ -61,6 +63,8 @@ export interface Mesh {
   directory: MeshDirectory
   /** Where this plant can be reached, each with `/p2p/<peer id>`. */
   addresses (): string[]
+  /** How many connections there are with a peer. */
+  connections (peer: PeerId): number
   /** Leaves the mesh and closes everything; twice does nothing. */
   stop (): Promise<void>
 }
@@ -95,15 +99,21 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     }
   })
   const redialler = new Redialler({ node, admission, clock, random, log, closeTo: (key, signal) => closeTo(node.services.kad, key, signal) })
+  const pulse = new Pulse({ node, clock, log })
   const transport = new MeshTransport({ node, admission, clock, log })
   const directory = new MeshDirectory({ kad: node.services.kad, self: transport.self, admission, clock, log }, directoryInit)
-  node.addEventListener('connection:open', (event) => { void admission.admitted(event.detail) })
+  node.addEventListener('connection:open', (event) => {
+    const socket = socketOf(event.detail)
+    if (socket !== undefined) log.debug({ peer: event.detail.remotePeer.toString(), ...tuneSocket(socket) }, 'a connection stands')
+    void admission.admitted(event.detail)
+  })
   node.addEventListener('connection:close', (event) => { admission.closed(event.detail) })
   node.addEventListener('peer:discovery', (event) => { redialler.discovered(event.detail.id) })
 
   lifetime.own(async () => { await node.stop() })
   lifetime.own(async () => { if (admission.count > 0) await new Promise<void>((resolve) => { clock.after(FAREWELL_MS, resolve) }) })
   lifetime.own(async () => { await redialler.stop() })
+  lifetime.own(() => { pulse.stop() })
   lifetime.own(async () => { await directory.stop() })
   const stop = async (): Promise<void> => lifetime.end()
   try {
@@ -120,7 +130,8 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     init.signal.throwIfAborted()
   }
   redialler.start(init.bootstrap)
-  return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), stop }
+  pulse.start()
+  return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), connections: (peer) => node.getConnections(peerIdFromString(peer)).length, stop }
 }
 
 /** What a query for the peers near a key brings, as it comes. */
@@ -141,7 +152,7 @@ function baseOptions (init: MeshInit, admission: Admission): Libp2pOptions {
     nodeInfo: { name: 'plantmesh', version: '1', userAgent: 'plantmesh/1' },
     addresses: { listen: init.listen },
     transports: [tcp()],
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [socketTls(), noise()],
     streamMuxers: [yamux({
       maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
       maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
@@ -155,8 +166,7 @@ function baseOptions (init: MeshInit, admission: Admission): Libp2pOptions {
       inboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT_MS,
       outboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT_MS
     },
-    // A machine under emulation keeps all cores busy for seconds: a late pong must not cost the connection.
-    connectionMonitor: { pingTimeout: { minTimeout: 10_000 } },
+    connectionMonitor: { enabled: false }, // See mesh-pulse.ts.
     peerDiscovery: init.mdns ? [mdns({ serviceTag: `_plantmesh-${init.mesh}._udp.local`, interval: 10_000 })] : []
   }
 }
