@@ -58,7 +58,8 @@ test('machines of two real plants reach each other in seconds, and again after o
   }
   await until('frames have come', () => b.device.got.length > 100, 10_000)
   expect(b.device.got[0]).toEqual(long)
-  expect(p.mesh.connections(q.id)).toBe(2)
+  // One for all else and one for tunnels; another when both dialled at once, for a while.
+  expect([2, 3]).toContain(p.mesh.connections(q.id))
 
   // The plant goes with all its connections, and comes back at its address with what its records say.
   await q.networks.stop()
