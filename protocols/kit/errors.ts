@@ -35,6 +35,9 @@ export const ERRORS = {
   PEER_UNREACHABLE: { exit: 1, message: 'The peer cannot be reached.', hint: 'Check that it runs and that its address is reachable from here.' },
   API_UNREACHABLE: { exit: 1, message: 'No plant answers at the API socket.', hint: 'Start one with plantmesh up, or name another with --api.' },
 
+  // Networks.
+  TAP_UNAVAILABLE: { exit: 1, message: 'A TAP device cannot be had here.', hint: 'details.mend is the line to type; plantmesh doctor looks at the rest of the host.' },
+
   // Bids and leases.
   BID_EXPIRED: { exit: 1, message: 'The bid has expired or is not known.', hint: 'Ask for bids again.' },
   CAPACITY_SHORT: { exit: 1, message: 'The plant no longer has the capacity it bid with.', hint: 'The next bid is tried.' },
