@@ -51,6 +51,8 @@ export interface RunPlantInit {
   bittorrent?: { host: string, port: number }
   /** What machines may take that are made before they are ordered. */
   spareMemoryMiB: number
+  /** The domains that are served, by key or name; absent: all. */
+  serves?: readonly string[]
   /** Warehouse directories of this host whose golden machines are taken over. */
   importFrom: string[]
   log: Log
@@ -106,7 +108,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC, HOLDINGS_TOPIC, TEMPLATE_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
   undo.push(async () => mesh.stop())
   const { transport, pubsub, directory } = mesh
-  const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
+  const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, policy: { ...(init.serves !== undefined && { serves: init.serves }) }, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
     clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
     images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }), lateDisk: lateDiskParts({ dataDir, warehouse, log }) },
     media: async (name) => mediaFile(join(dataDir, 'media', name))

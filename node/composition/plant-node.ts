@@ -22,6 +22,7 @@ import { adOfPlant } from '../plant/plant-ad.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
 import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
+import type { SitePolicy } from '../plant/policy.ts'
 import type { Spares } from '../plant/spares/spares.ts'
 import type { TemplateDesk } from '../plant/templates/template-desk.ts'
 import type { TemplateLife } from '../plant/templates/template-life.ts'
@@ -37,6 +38,8 @@ export interface PlantNodeInit {
   costModel: string | CostModel
   /** What the plant offers. */
   capacity: Capacity
+  /** What its site allows. */
+  policy?: SitePolicy
   /** Processors of the host: so many machines are made at once. */
   cpus: number
   /** Runnable work per CPU of the host when the plant starts. */
@@ -131,7 +134,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const claims = claimsOf(c, transport, view)
   const creating = (): number => atOnce.active + atOnce.waiting
   const sparing = composeSpares(init, { ...c, ledger, creating })
-  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, ...sparing, records, claims, ad: ownAd, creating, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, ...sparing, records, claims, ad: ownAd, creating, policy: init.policy ?? {}, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
     self: transport.self, clock, random, log, line, warehouse, templates, ...meshParts, ...sparing, records, directory, atOnce,
     figures: () => desk.figures(),
@@ -156,7 +159,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     life,
     images,
     spares: sparing.spares,
-    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
+    shop: shop({ transport, clock, crypto, signer: c.signer, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
     grant: async (signed, until) => membership.publish(signed, until),
     onHost (loadNow, freeBytes) {
       freeDiskBytes = freeBytes

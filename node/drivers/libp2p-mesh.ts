@@ -14,9 +14,9 @@ import type { PeerInfo } from '@libp2p/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { createLibp2p } from 'libp2p'
 import { multiaddr } from '@multiformats/multiaddr'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { Lifetime, PlantError } from '../../protocols/kit/index.ts'
-import type { Clock, Log, Random, Signer } from '../../protocols/kit/index.ts'
+import type { Clock, Log, PeerId, Random, Signer } from '../../protocols/kit/index.ts'
 import { socketOf, tuneSocket } from '../net/socket-options.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { Admission } from './mesh-admission.ts'
@@ -62,6 +62,8 @@ export interface Mesh {
   directory: MeshDirectory
   /** Where this plant can be reached, each with `/p2p/<peer id>`. */
   addresses (): string[]
+  /** How many connections there are with a peer. */
+  connections (peer: PeerId): number
   /** Leaves the mesh and closes everything; twice does nothing. */
   stop (): Promise<void>
 }
@@ -125,7 +127,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     init.signal.throwIfAborted()
   }
   redialler.start(init.bootstrap)
-  return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), stop }
+  return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), connections: (peer) => node.getConnections(peerIdFromString(peer)).length, stop }
 }
 
 /** What a query for the peers near a key brings, as it comes. */

@@ -7,6 +7,10 @@ export const CONNECTIONS_MAX = 300
 /** Plants behind one address (tests, NAT) join at once; libp2p's 5 a second would keep them out. */
 export const INBOUND_CONNECTIONS_PER_S = 100
 export const INBOUND_PENDING_MAX = 128
+/** Of one peer: one for all, one for tunnels, each dialled from both ends at once, and as many again while they move from a relay to a direct way. */
+export const CONNECTIONS_PER_PEER_MAX = 8
+/** A connection of its own (`own-connections.ts`) without streams is closed after this: a stream that is replaced has its successor by then. */
+export const OWN_CONNECTION_IDLE_MS = 15_000
 
 /** 200 calls at once from one peer, twice over, fit a connection; the muxer resets what comes above. */
 export const STREAMS_PER_CONNECTION_MAX = 512

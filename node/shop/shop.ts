@@ -2,13 +2,13 @@
  * The shop (VMPlants 3.1): order in, classad out. One order makes one machine, through whichever shops and however often it is asked: the
  * claim of its VMID at the registrars decides who makes it, and whoever asks again is led to the machine that there is.
  */
-import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type Log, type PeerId, type Transport, type VmId } from '../../protocols/kit/index.ts'
+import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type Log, type PeerId, type Signer, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
 import { adAttributes, type Capacity, type Need } from '../../protocols/capacity/index.ts'
 import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
 import { askPlant, type MachineView } from '../../protocols/machine/index.ts'
-import { checkFresh, checkVia, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
-import { checkOrder, diskMiBOf, orderDigest, type Order } from '../../protocols/order/index.ts'
+import { checkFresh, checkVia, openCall, signHandOver, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { checkOrder, diskMiBOf, networksOf, orderDigest, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { Decisions } from './decisions.ts'
 import type { CallTraffic, PlantView, Shop, ShopAnswer } from './shop-face.ts'
@@ -19,6 +19,8 @@ export interface ShopComponents {
   transport: Transport
   clock: Clock
   crypto: Crypto
+  /** The plant's key, which hands orders over. */
+  signer: Signer
   directory: Directory
   log: Log
   capacity: Capacity
@@ -145,6 +147,7 @@ class ShopService implements Shop {
     const sinceMs = this.#c.clock.monotonicMs()
     const result = await this.#c.bidding.auction({
       signedOrder: encodeTicket({ signedOrder: job.signedOrder, claimId: claim.claimId, provisional: claim.provisional }),
+      handOvers: (to) => [signHandOver(this.#c.signer, { vmId: job.vmId, orderDigest: job.digest, to, issuedAtMs: this.#c.clock.nowMs() })],
       vmId: job.vmId,
       ranked: job.order.rank !== undefined,
       candidates: this.#c.capacity.candidates({ ...needOf(job.order), fetchable: this.#c.hasGolden(job.order.software.os) }).filter(({ peer }) => !gaveBack.has(peer)).map(({ peer, short, drawn }) => ({
@@ -197,11 +200,13 @@ class ShopService implements Shop {
 
   async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const call = this.#opened(signedCall)
-    if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
+    if (call.kind === 'list' || call.kind === 'networks') return this.#list(signedCall, traffic, signal)
+    if (call.kind === 'capture') return askPlant(this.#c.transport, call.body.plant, signedCall, traffic, signal)
     if (call.kind === 'order' || call.kind === 'why' || call.kind === 'join') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
     return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
   }
 
+  /** Asks every plant in the view. */
   async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const plants = this.#c.capacity.plants().map(({ peer }) => peer)
     const queue = plants.values()
@@ -217,7 +222,7 @@ class ShopService implements Shop {
           const { code } = asPlantError(error)
           // One plant that is down or whose clock is off must not hide the machines of all others.
           failures.set(plant, asPlantError(error))
-          this.#c.log.warn({ plant, code }, 'a plant did not list its machines')
+          this.#c.log.warn({ plant, code }, 'a plant did not list what it has')
         } finally {
           cancel()
         }
@@ -248,7 +253,7 @@ interface OrderJob { call: OpenedOrderCall, order: Order, signedOrder: Uint8Arra
 
 function needOf (order: Order): Need {
   const { isa, cpus, memoryMiB } = order.hardware
-  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB: diskMiBOf(order), os: order.software.os, network: order.network !== undefined }
+  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB: diskMiBOf(order), os: order.software.os, network: networksOf(order).length > 0 }
 }
 
 /** The same id with other content is an error (CONTRACT.md, Conventions). */

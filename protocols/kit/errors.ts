@@ -17,6 +17,7 @@ export const ERRORS = {
   // Not found: exit status 4.
   VM_UNKNOWN: { exit: 4, message: 'No plant that can be reached has this machine, or the key may not see it.', hint: 'plantmesh list shows the machines that this key may see.' },
   GOLDEN_UNKNOWN: { exit: 4, message: 'There is no such golden machine here.', hint: 'plantmesh golden list shows what there is.' },
+  NETWORK_UNKNOWN: { exit: 4, message: 'No plant that can be reached is on this network, or the key may not see it.', hint: 'plantmesh network list shows the networks that this key may see.' },
   ORDER_UNKNOWN: { exit: 4, message: 'This plant knows of no such order.', hint: 'Ask the plant that took the order.' },
 
   // Who may do what.

@@ -12,6 +12,8 @@ const orderId = z.string().min(1).max(253)
 const keyId = z.custom<KeyId>((value) => typeof value === 'string' && publicKeyOf(value) !== undefined, 'must be an Ed25519 key as text')
 const peerId = z.custom<PeerId>((value) => typeof value === 'string' && publicKeyOf(value) !== undefined, 'must be a peer id')
 const vmId = z.custom<VmId>(isVmId, 'must be 32 lower-case hex digits')
+// A `NetworkId` of protocols/tunnel, which knows this room.
+const networkId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hex digits')
 
 const envelopeSchema = z.strictObject({ payload: z.instanceof(Uint8Array), publicKey: bytesOf(32), signature: bytesOf(64) })
 
@@ -43,7 +45,10 @@ export const callSchema = z.discriminatedUnion('kind', [
     ...common,
     kind: z.literal('join'),
     body: z.strictObject({ domain, domainKey: keyId, network: z.string().min(1).max(253), expiresAtMs: timeMs, credential: document.exactOptional() })
-  })
+  }),
+  // All networks in short, or one as each plant has it.
+  z.strictObject({ ...common, kind: z.literal('networks'), body: z.strictObject({ network: networkId.exactOptional() }) }),
+  z.strictObject({ ...common, kind: z.literal('capture'), body: z.strictObject({ network: networkId, plant: peerId }) })
 ])
 type CheckedCall = z.output<typeof callSchema>
 export type CallKind = CheckedCall['kind']
@@ -67,6 +72,7 @@ type Opened<T> = T extends unknown ? Omit<T, 'nonce'> & { caller: KeyId, nonce: 
 /** A call whose signature holds. `nonce` is text, one namespace a caller, so that nobody uses up another's. */
 export type OpenedCall = Opened<CheckedCall>
 export type OpenedOrderCall = Extract<OpenedCall, { kind: 'order' }>
+export type OpenedNetworkCall = Extract<OpenedCall, { kind: 'networks' | 'capture' }>
 export type OpenedJoinCall = Extract<OpenedCall, { kind: 'join' }>
 
 /** "This key may order in my domain", by the domain's key. */

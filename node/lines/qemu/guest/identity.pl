@@ -25,6 +25,7 @@ sub boot_chores {
   return if !length $mac;
   set_mac($mac);
   interface_up(card());
+  if (opendir(my $cards, '/sys/class/net')) { further_card($_) for sort readdir $cards }
   my $seed = read_file(STATE . '/seed', 64);
   mix($seed, 0) if length $seed;
   keep_seed();
@@ -95,12 +96,18 @@ sub set_flags {
   return defined net_ioctl(SIOCSIFFLAGS, pack('a16 s x22', $name, $change->(unpack('x16 s', $flags))));
 }
 
-# The machine's one network card, whatever the system has named it. A card that is up may refuse another address.
+# The machine's first network card, whatever the system has named it. A card that is up may refuse another address.
 sub card {
   return 'eth0' if -e '/sys/class/net/eth0';
   opendir(my $dir, '/sys/class/net') or return 'eth0';
   my @cards = sort grep { -e "/sys/class/net/$_/device" } readdir $dir;
   return @cards ? $cards[0] : 'eth0';
+}
+
+# One that was added to the running machine: it has its own address from the beginning.
+sub further_card {
+  my $name = shift;
+  interface_up($name) if $name ne card() && -e "/sys/class/net/$name/device";
 }
 
 sub set_mac {
