@@ -45,6 +45,9 @@ export const ERRORS = {
   CLAIM_LOST: { exit: 1, message: 'Another shop makes this order.', hint: 'Its answer is awaited.' },
   MESH_CUT: { exit: 1, message: 'The plants that keep track of this order cannot be reached.', hint: 'Mend the network, or order without --strict and take a provisional machine.' },
 
+  // Networks.
+  ADDRESS_TAKEN: { exit: 1, message: 'Another machine of the network has this address.', hint: 'details names it; order another address, or none and take what the network gives.' },
+
   // Images.
   FETCH_STALLED: { exit: 1, message: 'Pieces of a golden machine could not be had from anyone.', hint: 'details has what is missing and who was asked; it goes on where it stopped when a plant that has them is back.' },
 
