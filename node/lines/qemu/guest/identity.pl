@@ -26,6 +26,7 @@ sub boot_chores {
   set_mac($mac);
   interface_up(card());
   if (opendir(my $cards, '/sys/class/net')) { further_card($_) for sort readdir $cards }
+  ask_address() if -e STATE . '/network';
   my $seed = read_file(STATE . '/seed', 64);
   mix($seed, 0) if length $seed;
   keep_seed();
@@ -45,6 +46,8 @@ sub identify {
     write_file('/proc/sys/kernel/hostname', $want{hostName});
     push @done, 'hostName=' . (read_file('/proc/sys/kernel/hostname', 256) =~ s/\n//r);
   }
+  # What the machine that this is a copy of was given on its network is that one's.
+  if (-e STATE . '/network') { forget_network(); unlink STATE . '/network' }
   if (defined $want{mac} && set_mac($want{mac}) && write_file(STATE . '/mac', "$want{mac}\n") && interface_up(card())) {
     push @done, 'mac=' . (read_file('/sys/class/net/' . card() . '/address', 64) =~ s/\n//r);
   }
@@ -60,6 +63,8 @@ sub identify {
   push @done, 'ownerKey=placed' if owner_key($want{ownerKey});
   keep_seed();
   push @done, 'boot=' . (read_file('/proc/sys/kernel/random/boot_id', 64) =~ s/\n//r);
+  # In the background, and last: it asks as itself.
+  push @done, 'network=asked' if $want{network} && write_file(STATE . '/network', "dhcp\n") && ask_address();
   sync_root();
   return join('', map { "$_\n" } @done);
 }
@@ -97,7 +102,7 @@ sub set_flags {
   return defined net_ioctl(SIOCSIFFLAGS, pack('a16 s x22', $name, $change->(unpack('x16 s', $flags))));
 }
 
-# The machine's first network card, whatever the system has named it. A card that is up may refuse another address.
+# The machine's first network card, whatever the system has named it.
 sub card {
   return 'eth0' if -e '/sys/class/net/eth0';
   opendir(my $dir, '/sys/class/net') or return 'eth0';
@@ -111,11 +116,12 @@ sub further_card {
   interface_up($name) if $name ne card() && -e "/sys/class/net/$name/device";
 }
 
+# A card that is up may refuse another address, or keep the IPv6 address that it made of the one before.
 sub set_mac {
-  my $address = pack('a16 S H12 x16', card(), 1, $_[0] =~ s/://gr);
-  return 1 if defined net_ioctl(SIOCSIFHWADDR, $address);
+  my $want = lc $_[0];
+  return 1 if $want eq read_file('/sys/class/net/' . card() . '/address', 64) =~ s/\s+//gr;
   interface_down(card());
-  return defined net_ioctl(SIOCSIFHWADDR, $address);
+  return defined net_ioctl(SIOCSIFHWADDR, pack('a16 S H12 x16', card(), 1, $want =~ s/://gr));
 }
 
 # New host keys where there is an ssh server. RSA keys take seconds under emulation, and nobody needs them.
