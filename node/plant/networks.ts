@@ -141,6 +141,6 @@ export class MachineNetworks {
   }
 }
 
-function wantedOf ({ vmId, order }: NetworkedMachine, { address, router }: OrderNetwork, mac: string): WantedStation {
-  return { mac, vmId, name: hostNameOf(order.metadata.name ?? '', vmId), ...(address !== undefined && { address }), ...(router === true && { router }) }
+function wantedOf ({ vmId, order }: NetworkedMachine, { address, router, routes }: OrderNetwork, mac: string): WantedStation {
+  return { mac, vmId, name: hostNameOf(order.metadata.name ?? '', vmId), ...(address !== undefined && { address }), ...(router === true && { router }), ...(routes !== undefined && { routes }) }
 }
