@@ -99,15 +99,21 @@ export async function queried (c: Context, vmId: string): Promise<MachineView> {
 
 /** A machine's address on a network. Throws VM_UNREACHABLE when it has none there. */
 export function addressOn (machine: MachineView, network: string): string {
-  const { Network, Address } = machine.attributes
-  if (Network !== network || typeof Address !== 'string') throw new PlantError('VM_UNREACHABLE', { vmid: machine.vmid, problem: `it has no address on the network ${network}` })
-  return Address.split('/')[0] ?? ''
+  const address = addressesOf(machine).get(network)
+  if (address === undefined) throw new PlantError('VM_UNREACHABLE', { vmid: machine.vmid, problem: `it has no address on the network ${network}` })
+  return address
+}
+
+/** The networks that a machine has an address on, its first one first: its ad names the others (`Networks`) only where there are others. */
+export function addressesOf ({ attributes: { Network, Networks, Address } }: MachineView): Map<string, string> {
+  const all = typeof Networks === 'string' ? Networks.split(', ').map((one) => one.split(' ')) : [[Network, Address]]
+  return new Map(all.flatMap(([name, address]) => typeof name === 'string' && typeof address === 'string' ? [[name, address] as const] : []))
 }
 
 async function addressByOrderName (c: Context, choice: NetworkChoice, name: string): Promise<string | undefined> {
   const found: MachineView[] = []
   await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'list', body: { all: false } }) }, (event) => {
-    if (event['event'] === 'machines') found.push(...(event['machines'] as MachineView[]).filter((machine) => machine.name === name && machine.domain === choice.domain && machine.attributes['Network'] === choice.network))
+    if (event['event'] === 'machines') found.push(...(event['machines'] as MachineView[]).filter((machine) => machine.name === name && machine.domain === choice.domain && addressesOf(machine).has(choice.network)))
   }, c.signal)
   if (found.length > 1) throw new PlantError('NAME_UNKNOWN', { name, problem: 'several machines have it', vmids: found.map(({ vmid }) => vmid) })
   return found[0] && addressOn(found[0], choice.network)

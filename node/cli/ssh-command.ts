@@ -11,7 +11,7 @@ import { serveSshAgent } from './ssh-agent.ts'
 import { sshKeyText } from '../plant/ssh-key.ts'
 import { onPath } from '../setup/qemu-find.ts'
 import { clientOptions, runCommand, vmIdArgument, type Context } from './context.ts'
-import { addressOn, queried, userEnd } from './network-end.ts'
+import { addressesOf, queried, userEnd } from './network-end.ts'
 import { shellText } from './shell-text.ts'
 import { makeSshDir } from './ssh-dir.ts'
 
@@ -67,11 +67,13 @@ async function ssh (c: Context, vmid: string, command: string[]): Promise<number
 /** What ssh needs to know of a machine; throws SSH_UNAVAILABLE with the one thing that is missing. */
 function reachable (machine: MachineView): { network: string, address: string, hostKey: string } {
   const { Network, HostKey } = machine.attributes
+  const [way] = addressesOf(machine)
   if (machine.state !== 'running') throw new PlantError('VM_STATE', { vmid: machine.vmid, state: machine.state })
   if (typeof Network !== 'string') throw unavailable('the machine has no network', 'order it with one: network: {name: lan}')
   const hostKey = /^ssh-ed25519 [A-Za-z0-9+/=]+/.exec(String(HostKey ?? ''))?.[0]
   if (hostKey === undefined) throw unavailable('the machine has no ssh server', 'golden build debian makes a golden machine that has; plantmesh exec and console need none')
-  return { network: Network, address: addressOn(machine, Network), hostKey }
+  if (way === undefined) throw unavailable('the machine has no address that its plant knows', 'its network\'s addresses are given by a LAN of yours: connect there')
+  return { network: way[0], address: way[1], hostKey }
 }
 
 function unavailable (problem: string, mend: string): PlantError { return new PlantError('SSH_UNAVAILABLE', { problem, mend }) }
