@@ -13,13 +13,13 @@ export async function firstLine (stream: Duplex, signal: AbortSignal): Promise<s
     for (let piece = stream.read() as Buffer | null; piece !== null; piece = stream.read() as Buffer | null) {
       bytes = Buffer.concat([bytes, piece])
       const end = bytes.indexOf(0x0a)
+      if (end < 0 ? bytes.length > LINE_BYTES_MAX : end > LINE_BYTES_MAX) return settled.reject(new PlantError('STREAM_TOO_LONG', { problem: 'no end of the first line', bytesMax: LINE_BYTES_MAX }))
       if (end >= 0) {
         stream.off('readable', onReadable)
         if (end + 1 < bytes.length) stream.unshift(bytes.subarray(end + 1))
         settled.resolve(bytes.subarray(0, end).toString('utf8'))
         return
       }
-      if (bytes.length > LINE_BYTES_MAX) settled.reject(new PlantError('STREAM_TOO_LONG', { problem: 'no end of the first line', bytesMax: LINE_BYTES_MAX }))
     }
   }
   const onOver = (): void => { settled.reject(new PlantError('STREAM_TRUNCATED', { problem: 'the other side broke off before its first line' })) }

@@ -27,7 +27,7 @@ export interface FrameStreamOptions {
   held?: boolean
 }
 
-/** Takes over the stream: ends it, and ends with it. Starts to read when the first listener is set, so that nothing is lost before. */
+/** Takes over the stream: reads it from now on, ends it, and ends with it. */
 export class FrameStream implements Device {
   readonly takesOffload: boolean
   readonly #duplex: Duplex
@@ -45,6 +45,7 @@ export class FrameStream implements Device {
     this.#onControl = options.onControl
     this.#held = options.held ?? false
     duplex.on('error', () => { duplex.destroy() }) // `close` follows.
+    duplex.on('data', (piece: Buffer) => { this.#onData(piece) })
     duplex.on('end', () => { duplex.destroy() })
     duplex.on('close', () => { this.#closed.abort(new Error('the stream of frames has ended')) })
     if (duplex.destroyed) this.#closed.abort(new Error('the stream of frames has ended'))
@@ -55,11 +56,7 @@ export class FrameStream implements Device {
   /** Frames that were dropped because the other end did not read. */
   get dropped (): number { return this.#dropped }
 
-  onFrame (fn: (frame: Frame) => void): void {
-    const first = this.#listener === undefined
-    this.#listener = fn
-    if (first) this.#duplex.on('data', (piece: Buffer) => { this.#onData(piece) })
-  }
+  onFrame (fn: (frame: Frame) => void): void { this.#listener = fn }
 
   send ({ bytes, offload }: Frame): void {
     if (this.#held || this.#duplex.writableLength > UNSENT_BYTES_MAX || !this.#writable()) {

@@ -7,6 +7,7 @@ import { firstLine } from '../net/first-line.ts'
 
 /** How long a caller may take for the first line. */
 const FIRST_LINE_TIMEOUT_MS = 10_000
+const LEAVES_WITHIN_MS = 5_000
 
 /** What is served at one address. Its errors are told on the duplex as a line of JSON. */
 export interface Upgrade {
@@ -28,12 +29,13 @@ export function upgradeRoutes (app: FastifyInstance, upgrades: readonly Upgrade[
     open.set(socket, upgrade)
     socket.on('close', () => { open.delete(socket) })
     if (upgrade === undefined) {
-      socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n')
+      socket.write('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n')
+      leave(socket)
       return
     }
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${upgrade.protocol}\r\n\r\n`)
     if (head.length > 0) socket.unshift(head)
-    void served(upgrade, socket, [...open.values()].filter((one) => one === upgrade).length)
+    void served(upgrade, socket, [...open].filter(([one, what]) => what === upgrade && !one.writableEnded).length)
   })
   return () => { for (const socket of open.keys()) socket.destroy() }
 }
@@ -47,6 +49,14 @@ async function served ({ serve, openMax, url }: Upgrade, socket: Duplex, openNow
   } catch (error) {
     if (!socket.destroyed) socket.write(JSON.stringify({ error: asPlantError(error).report() }) + '\n')
   } finally {
-    socket.end()
+    leave(socket)
   }
+}
+
+/** What was said arrives, whatever the caller still says; one that does not hang up is hung up on. */
+function leave (socket: Duplex): void {
+  socket.end()
+  socket.resume()
+  const timer = setTimeout(() => { socket.destroy() }, LEAVES_WITHIN_MS)
+  socket.once('close', () => { clearTimeout(timer) })
 }
