@@ -36,8 +36,9 @@ export function machineCommands (program: Command): void {
 
   clientOptions(program.command('collect').description('destroy machines').argument('[vmid...]'))
     .option('--all', 'every machine that you own')
+    .option('--order <id>', 'those of one order or topology (create says its id)')
     .addHelpText('after', '\nExample:\n  plantmesh collect 0123456789abcdef0123456789abcdef')
-    .action(async (vmids, options) => runCommand(options, async (c) => collect(c, vmids, options.all === true)))
+    .action(async (vmids, options) => runCommand(options, async (c) => collect(c, vmids, options)))
 
   clientOptions(program.command('exec').description('run a command in the guest; its exit status is ours').argument('<vmid>').argument('<command...>'))
     .option('--timeout <ms>', `end it after so many milliseconds, ${EXEC_TIMEOUT_MS_MAX} (a day) at most`, execTimeoutMs, 600_000)
@@ -77,12 +78,13 @@ async function machineCall (c: Context, kind: 'query' | 'collect', vmid: string)
   return answer.machine
 }
 
-async function collect (c: Context, vmids: string[], all: boolean): Promise<number> {
-  if (all === (vmids.length > 0)) throw new PlantError('USAGE', { problem: all ? 'VMIDs and --all together' : 'neither a VMID nor --all' })
+async function collect (c: Context, vmids: string[], { all = false, order }: { all?: boolean, order?: string }): Promise<number> {
+  const ways = [vmids.length > 0, all, order !== undefined].filter(Boolean).length
+  if (ways !== 1) throw new PlantError('USAGE', { problem: ways === 0 ? 'neither a VMID nor --all nor --order' : 'more than one of VMIDs, --all and --order' })
   // Machines that a grant lets us see are not ours to sweep away.
   const owner = keyIdOf((await c.signer()).publicKey)
-  const listed = all ? await listMachines(c, false) : undefined
-  const ids = listed?.machines.filter((m) => m.attributes['Owner'] === owner).map((m) => m.vmid) ?? vmids.map(vmIdArgument)
+  const listed = vmids.length === 0 ? await listMachines(c, false) : undefined
+  const ids = listed?.machines.filter((m) => m.attributes['Owner'] === owner && (order === undefined || m.orderId === order)).map((m) => m.vmid) ?? vmids.map(vmIdArgument)
   const silent = listed?.silent ?? []
   const collected: MachineView[] = []
   const failures: Array<{ vmid: string, error: ReturnType<PlantError['report']> }> = []
@@ -91,12 +93,12 @@ async function collect (c: Context, vmids: string[], all: boolean): Promise<numb
       collected.push(await machineCall(c, 'collect', vmid))
     } catch (error) {
       if (c.signal.aborted) throw new PlantError('INTERRUPTED', { collected: collected.map((machine) => machine.vmid), left: ids.slice(ids.indexOf(vmid)) })
-      if (ids.length === 1 && !all) throw error
+      if (listed === undefined && ids.length === 1) throw error
       failures.push({ vmid, error: asPlantError(error).report() })
     }
   }
   const text = [...collected.map((m) => `${m.vmid} collected`), ...failures.map((f) => `${f.vmid} failed: ${f.error.message} (${f.error.code})`)].join('\n')
-  c.out.answer(ids.length === 1 && !all ? collected[0] : { machines: collected, failures, ...(silent.length > 0 && { silent }) }, text)
+  c.out.answer(listed === undefined && ids.length === 1 ? collected[0] : { machines: collected, failures, ...(silent.length > 0 && { silent }) }, text)
   return failures.length + silent.length > 0 ? 1 : 0
 }
 

@@ -106,10 +106,15 @@ export class MeshTransport implements Transport, ByteTransport {
 
   async #open (peer: PeerId, protocol: string, signal: AbortSignal, how: OpenHow & { own?: boolean }): Promise<{ stream: Stream, connection: Connection }> {
     const connection = how.own === true ? await this.#connections.own(peer, how, signal) : await this.#connections.ordinary(peer, how, signal)
-    if (!await this.#c.admission.admitted(connection)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not of this mesh' })
-    const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
-    if (how.own === true) this.#connections.enter(stream, connection)
-    return { stream, connection }
+    const release = this.#connections.hold(connection)
+    try {
+      if (!await this.#c.admission.admitted(connection)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not of this mesh' })
+      const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
+      if (how.own === true) this.#connections.enter(stream, connection)
+      return { stream, connection }
+    } finally {
+      release()
+    }
   }
 
   /** Never rejects. The handler gets the stream once the peer is admitted; until then nothing of it is read. */

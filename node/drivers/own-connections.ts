@@ -6,7 +6,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { Connection, Libp2p, PeerId as Libp2pPeerId, Stream } from '@libp2p/interface'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { PlantError } from '../../protocols/kit/index.ts'
-import type { Clock, Log, OpenHow, PeerId } from '../../protocols/kit/index.ts'
+import type { Cancel, Clock, Log, OpenHow, PeerId } from '../../protocols/kit/index.ts'
 import type { Admission } from './mesh-admission.ts'
 import { OWN_CONNECTION_IDLE_MS } from './mesh-limits.ts'
 
@@ -24,7 +24,7 @@ export class OwnConnections {
     components.node.addEventListener('connection:close', (event) => { this.#onClose(event.detail) })
   }
 
-  /** The connection for streams that want their own, dialled when there is none. */
+  /** The connection for streams that want their own, dialled when there is none. To be held at once (`hold`), or nobody closes it. */
   async own (peer: PeerId, how: OpenHow, signal: AbortSignal): Promise<Connection> {
     const known = this.#known(peer, how)
     if (known !== undefined) return known
@@ -61,17 +61,27 @@ export class OwnConnections {
 
   /** A stream that wants its own connection is open, whichever end opened it. */
   enter (stream: Stream, connection: Connection): void {
-    // A peer may open such a stream where others are: it is served, and the connection stays what it is.
-    if (!this.#streams.has(connection) && connection.streams.some(({ protocol }) => isOther(protocol, stream.protocol))) return
-    this.#streams.set(connection, (this.#streams.get(connection) ?? 0) + 1)
-    const leave = (): void => {
-      const now = this.#streams.get(connection)
-      if (now === undefined) return
-      this.#streams.set(connection, now - 1)
-      this.#closeLater(connection)
-    }
+    // Who dials has one for all else before (#dial); where there is only this one it is for all.
+    const ordinary = this.#open(connection.remotePeer).some((other) => other !== connection && !this.#streams.has(other))
+    if (!this.#streams.has(connection) && !ordinary) return
+    const leave = this.hold(connection, true)
     if (stream.status === 'open' || stream.status === 'closing') stream.addEventListener('close', leave, { once: true })
     else leave()
+  }
+
+  /** Counts as a stream until the returned function is called: while one is being opened. Of a connection for all else it counts nothing. */
+  hold (connection: Connection, anew = false): Cancel {
+    const now = this.#streams.get(connection)
+    if (now === undefined && !anew) return () => {}
+    this.#streams.set(connection, (now ?? 0) + 1)
+    let held = true
+    return () => {
+      const count = this.#streams.get(connection)
+      if (!held || count === undefined) return
+      held = false
+      this.#streams.set(connection, count - 1)
+      if (count === 1) this.#closeLater(connection)
+    }
   }
 
   #known (peer: PeerId, { direct }: OpenHow): Connection | undefined {
@@ -96,7 +106,6 @@ export class OwnConnections {
     // Another dial was under way, and libp2p joined ours to it: it serves, but not alone.
     if (ordinary.has(connection)) return connection
     this.#streams.set(connection, this.#streams.get(connection) ?? 0)
-    this.#closeLater(connection)
     return connection
   }
 
@@ -122,9 +131,4 @@ export class OwnConnections {
       for (const other of left) other.abort(new PlantError('STREAM_RESET', { peer: connection.remotePeer.toString(), problem: 'its other connection is gone' }))
     }
   }
-}
-
-/** Whether a stream is neither one of ours nor of those that libp2p opens on every connection, named or not yet. */
-function isOther (protocol: string, ours: string): boolean {
-  return protocol !== '' && protocol !== ours && !/\/(?:id|ping)\/1\.0\.0$/.test(protocol)
 }

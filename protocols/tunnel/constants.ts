@@ -147,5 +147,7 @@ export const DIRECT_MS_MAX = 10 * 60_000
 /** Proofs that rest on a grant are checked again so often: a revoked key is off its networks within this and GRANT_RECHECK_MS. */
 export const PROOF_RECHECK_MS = 30_000
 
+/** How long the LAN's lease was for is not in a plant's records. Servers give a day or less; a machine with a longer one may have to ask again once. */
+export const RESTORED_LEASE_MS = 24 * 3_600_000
 /** Captures of one network at once: each is called for every frame. */
 export const CAPTURES_MAX = 16

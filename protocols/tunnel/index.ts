@@ -11,7 +11,6 @@ export * from './types.ts'
 export * from './constants.ts'
 export { DROP_TEXTS, type DropReason } from './drops.ts'
 export { checkProof, type Membership, type ProofComponents } from './proof.ts'
-export { networkNamesOf } from './network-names.ts'
 
 /** Who gives out IPv4 addresses, none twice. */
 export interface Addressing {
@@ -61,9 +60,9 @@ export interface AttachTo {
 /** A station that is on a network here. */
 export interface Attachment {
   readonly networkId: NetworkId
-  /** As it is now: it may lose its address to an earlier machine that was beyond a cut of the mesh, and gets another. */
+  /** As it is now: it may lose its address to an earlier machine that was beyond a cut of the mesh, and gets another. Without addresses where the client's own LAN gives them. */
   readonly station: Station
-  /** Sets the one who is told of another address. */
+  /** Sets the one who is told of another address: also of one that the client's own LAN gave, to be brought when the station is attached again. */
   onStation (fn: (station: Station) => void): void
   /** Shows a newer proof from now on: a proxy's call before the last one expires. Throws as `attach` does, and then the old one stands. */
   renew (proof: MembershipProof): Promise<void>

@@ -43,7 +43,11 @@ export class JoinedNetwork {
     const { transport, clock, random, crypto, grants, log } = components
     const { id: networkId, network, addressing, onRefused } = init
     this.#members = new Members(transport.self, random, clock.monotonicMs())
-    this.switch = new VirtualNetwork({ clock, log, stations: () => this.stations(), ...(addressing === 'mesh' && { gateway: components.gateway(network) }) })
+    const onLease = (mac: string, address: string): void => {
+      const own = this.own.of(mac)
+      own?.onStation?.({ ...own.station, addresses: [address] })
+    }
+    this.switch = new VirtualNetwork({ clock, log, onLease, stations: () => this.stations(), ...(addressing === 'mesh' && { gateway: components.gateway(network) }) })
     this.links = new Links({
       transport, clock, random, crypto, grants, log, networkId, network, onRefused,
       members: this.#members,
@@ -88,9 +92,13 @@ export class JoinedNetwork {
     this.#wakeLater()
   }
 
-  /** A station of ours comes, behind its device; undefined when there is no port left. Its frames are taken from now on. */
-  add (station: Station, proof: MembershipProof, membership: Membership, device: Device): OwnStation | undefined {
+  /**
+   * A station of ours comes, behind its device; undefined when there is no port left. Its frames are taken from now on. Where the client's own LAN gives the addresses, those
+   * that it brings are what that LAN gave it before.
+   */
+  add (comes: Station, proof: MembershipProof, membership: Membership, device: Device): OwnStation | undefined {
     const { self } = this.#c.transport
+    const station = this.init.addressing === 'external' ? { ...comes, addresses: [] } : comes
     this.#macs.enter(station.mac, station.vmId ?? self)
     const port = this.switch.addDevice(membership.vmId === undefined ? 'uplink' : 'machine', this.#ranked(station, membership), device)
     if (port === undefined) {
@@ -99,6 +107,8 @@ export class JoinedNetwork {
     }
     const own: OwnStation = { station, proof, membership, device, port }
     this.own.put(own)
+    const leased = comes.addresses[0]
+    if (this.init.addressing === 'external' && leased !== undefined) this.switch.restoreLease(station.mac, leased)
     this.#told(own)
     return own
   }

@@ -84,7 +84,7 @@ export class PeerStations {
   async #judge ({ station, proof }: ToldStation, signal: AbortSignal): Promise<Believed | undefined> {
     try {
       const membership = await checkProof(this.#c, proof, this.#peer, this.#network, this.#c.clock.nowMs(), signal)
-      if (membership.vmId !== station.vmId) return undefined
+      if (membership.vmId !== station.vmId || (station.router === true && !membership.router)) return undefined
       return { station: { ...station, sinceMs: membership.sinceMs }, membership, ...(membership.granted && { proof }) }
     } catch (error) {
       signal.throwIfAborted()

@@ -1,8 +1,7 @@
 /** Whether a peer may be on a network (README.md, Membership). Pure but for the question after grants. */
 import { PlantError, type Crypto, type PeerId, type VmId } from '../kit/index.ts'
 import { checkHandOvers, checkJoin, credentialEndMs, domainOfOrder, openCall, vmIdOfOrder, type GrantsAsked } from '../member/index.ts'
-import { checkOrder, orderDigest } from '../order/index.ts'
-import { networkNamesOf } from './network-names.ts'
+import { checkOrder, networksOf, orderDigest } from '../order/index.ts'
 import type { MembershipProof, NetworkName } from './types.ts'
 
 /** What a sound proof shows. */
@@ -15,6 +14,8 @@ export interface Membership {
   untilMs: number
   /** It rests on a grant, which may be revoked. */
   granted: boolean
+  /** The order lets the machine pass on packets of other addresses. */
+  router: boolean
 }
 
 export interface ProofComponents { crypto: Crypto, grants: GrantsAsked }
@@ -33,10 +34,11 @@ function ofMachine (crypto: Crypto, { signedOrder, handOvers }: Extract<Membersh
   const { domain, domainKey } = domainOfOrder(crypto, call, nowMs)
   if (domain !== network.domain || domainKey !== network.domainKey) throw new PlantError('NOT_AUTHORISED', { part: 'the order is of another domain' })
   const order = checkOrder(call.body.order)
-  if (!networkNamesOf(order).includes(network.name)) throw new PlantError('NOT_AUTHORISED', { part: 'the order is for another network' })
+  const on = networksOf(order).filter(({ name }) => name === network.name)
+  if (on.length === 0) throw new PlantError('NOT_AUTHORISED', { part: 'the order is for another network' })
   const vmId = vmIdOfOrder(call)
   const { sinceMs } = checkHandOvers(crypto, { vmId, orderDigest: orderDigest(order), via: call.via }, handOvers, peer, nowMs)
-  return { vmId, sinceMs, untilMs: credentialEndMs(crypto, call) ?? Infinity, granted: false }
+  return { vmId, sinceMs, untilMs: credentialEndMs(crypto, call) ?? Infinity, granted: false, router: on.some(({ router }) => router === true) }
 }
 
 async function ofProxy ({ crypto, grants }: ProofComponents, signedCall: Uint8Array, peer: PeerId, network: NetworkName, nowMs: number, signal?: AbortSignal): Promise<Membership> {
@@ -46,5 +48,5 @@ async function ofProxy ({ crypto, grants }: ProofComponents, signedCall: Uint8Ar
   if (body.domain !== network.domain || body.domainKey !== network.domainKey || body.network !== network.name) throw new PlantError('NOT_AUTHORISED', { part: 'the call is for another network' })
   if (via !== peer) throw new PlantError('CALL_MISDIRECTED', { via, by: peer })
   const { untilMs, granted } = await checkJoin(crypto, call, nowMs, grants, signal)
-  return { sinceMs: issuedAtMs, untilMs, granted }
+  return { sinceMs: issuedAtMs, untilMs, granted, router: false }
 }

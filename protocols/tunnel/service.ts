@@ -43,7 +43,7 @@ export class NetworksService implements Networks {
     const { crypto, transport, addressing } = this.#c
     const networkId = networkIdOf(crypto, on.network)
     const until = AbortSignal.any([signal, device.closed, this.#lifetime.signal])
-    const membership = await this.#membership(on, on.proof, wanted.vmId, until)
+    const membership = await this.#membership(on, on.proof, wanted, until)
     const via = on.via === undefined ? undefined : peerOf(on.via)
     const station = await this.#addressed(networkId, on, wanted, until)
     try {
@@ -77,10 +77,11 @@ export class NetworksService implements Networks {
   refusals (): Readonly<Record<string, number>> { return Object.fromEntries(this.#refusals) }
 
   /** Whether the proof holds for this plant and is of this station. */
-  async #membership (on: AttachTo, proof: MembershipProof, vmId: Station['vmId'], signal: AbortSignal): Promise<Membership> {
+  async #membership (on: AttachTo, proof: MembershipProof, { vmId, router }: Pick<Station, 'vmId' | 'router'>, signal: AbortSignal): Promise<Membership> {
     const { clock, transport } = this.#c
     const membership = await checkProof(this.#c, proof, transport.self, on.network, clock.nowMs(), signal)
     if (membership.vmId !== vmId) throw new PlantError('NOT_AUTHORISED', { part: 'the proof is of another machine', vmId })
+    if (router === true && !membership.router) throw new PlantError('NOT_AUTHORISED', { part: 'the order does not make it a router', vmId })
     return membership
   }
 
@@ -143,7 +144,7 @@ export class NetworksService implements Networks {
       get station () { return own.station },
       onStation: (fn) => { own.onStation = fn },
       renew: async (proof) => {
-        own.membership = await this.#membership(on, proof, own.station.vmId, this.#lifetime.signal)
+        own.membership = await this.#membership(on, proof, own.station, this.#lifetime.signal)
         own.proof = proof
         if (attached) joined.change(own)
       },

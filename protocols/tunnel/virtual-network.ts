@@ -3,7 +3,7 @@
  * it goes to; nothing here waits.
  */
 import type { Cancel, Clock, Log, PeerId } from '../kit/index.ts'
-import { CAPTURES_MAX, MTU_BYTES } from './constants.ts'
+import { CAPTURES_MAX, MTU_BYTES, RESTORED_LEASE_MS } from './constants.ts'
 import { formatMac } from './ethernet.ts'
 import { wireFrames } from './offload.ts'
 import { SwitchCore, type PortId, type PortStation, type Verdict } from './switch-core.ts'
@@ -17,6 +17,8 @@ export interface VirtualNetworkComponents {
   log: Log
   /** All stations that are known, for names. */
   stations (): Iterable<Station>
+  /** The client's own LAN gave a machine here an address, or another one. */
+  onLease (mac: string, address: string): void
 }
 
 /** What a port's frames are handed to. */
@@ -99,6 +101,12 @@ export class VirtualNetwork {
   /** Names are looked up anew. */
   stationsChanged (): void { this.#gateway?.setStations(() => this.#c.stations()) }
 
+  /** A machine here had this address of the client's own LAN before; believed until it asks again, which it does within RESTORED_LEASE_MS. */
+  restoreLease (mac: string, address: string): void {
+    this.#leases.set(mac, address)
+    this.#switch.restoreLease(this.#c.clock.monotonicMs(), { mac, address, forMs: RESTORED_LEASE_MS })
+  }
+
   /** The address that the client's own LAN gave to a machine here. */
   leaseOf (mac: string): string | undefined { return this.#leases.get(mac) }
 
@@ -161,7 +169,7 @@ export class VirtualNetwork {
   #onLease ({ mac, address }: NonNullable<Verdict['lease']>): void {
     if (this.#leases.get(mac) === address) return
     this.#leases.set(mac, address)
-    this.#c.log.info({ mac, address }, 'the LAN of a network gave a machine here an address')
+    this.#c.onLease(mac, address)
   }
 
   #capture (frame: Uint8Array): void {

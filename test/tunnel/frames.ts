@@ -49,3 +49,19 @@ export function arpRequest (from: number, sourceIp: string, targetIp: string): U
   frame.set(targetIp.split('.').map(Number), 38)
   return frame
 }
+
+export interface AckOf { server: number, serverIp: string, client: number, address: string, leaseS: number }
+
+/** What a DHCP server of the client's LAN gives to a machine (RFC 2131): an ACK with a lease time. */
+export function dhcpAck ({ server, serverIp, client, address, leaseS }: AckOf): Uint8Array {
+  const frame = packet({ from: server, to: client, sourceIp: serverIp, destinationIp: address, sourcePort: 67, destinationPort: 68, payloadBytes: 300 })
+  const view = new DataView(frame.buffer)
+  const at = 42
+  frame.set([2, 1, 6, 0], at)
+  frame.set(address.split('.').map(Number), at + 16)
+  frame.set(macBytes(client), at + 28)
+  frame.set([0x63, 0x82, 0x53, 0x63, 53, 1, 5, 54, 4, ...serverIp.split('.').map(Number), 51, 4], at + 236)
+  view.setUint32(at + 251, leaseS)
+  frame[at + 255] = 255
+  return frame
+}

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { MessageStream, PeerId } from '../../protocols/kit/index.ts'
 import { encodeControl, decodeControl } from '../../protocols/tunnel/messages.ts'
 import { packBatch } from '../../protocols/tunnel/batch.ts'
-import { CONTROLS_BURST, GREETINGS_MAX, GREETING_MS, MEMBERS_MAX, STATIONS_PER_MEMBER_MAX, networkIdOf, type MembershipProof } from '../../protocols/tunnel/index.ts'
+import { CONTROLS_BURST, GREETINGS_MAX, GREETING_MS, MEMBERS_MAX, STATIONS_PER_MEMBER_MAX, networkIdOf, type MembershipProof, type Station } from '../../protocols/tunnel/index.ts'
 import { macText, packet } from './frames.ts'
 import { START_MS, crypto, joinOf, lanOf, machineOf, party, proofOf } from './people.ts'
 import { addressOf, fakeWorld, marks, namesAt, rawMember, rawTunnel, says, startMachine, startPlant, upAt, type FakeMachine, type FakePlant, type FakeWorld } from './support.ts'
@@ -138,10 +138,11 @@ describe('a member', () => {
     const at = await site()
     const { stream, machine, proof } = await rawMember(at.world, at.p, lan, owner, 9)
     const other = machineOf({ owner, shop: party(), orderId: 'other' })
-    const tell = async (station: Parameters<typeof told>[0], by: MembershipProof): Promise<void> => { await stream.send(told(station, by)) }
-    const told = (station: { mac: string, addresses: string[], vmId?: typeof machine.vmId }, by: MembershipProof): Uint8Array => encodeControl({ t: 'stations', add: [{ station, proof: by }], remove: [], uplink: true })
+    const tell = async (station: Station, by: MembershipProof): Promise<void> => { await stream.send(told(station, by)) }
+    const told = (station: Station, by: MembershipProof): Uint8Array => encodeControl({ t: 'stations', add: [{ station, proof: by }], remove: [], uplink: true })
     await tell({ mac: macText(30), addresses: [], vmId: other.vmId }, proof)
     await tell({ mac: macText(31), addresses: [] }, proof)
+    await tell({ mac: macText(34), addresses: [], vmId: machine.vmId, router: true }, proof)
     await tell({ mac: macText(32), addresses: [], vmId: other.vmId }, proofOf(other, at.q.id))
     await tell({ mac: macText(33), addresses: [], vmId: at.b.machine.vmId }, at.b.proof)
     await at.world.clock.advance(100)

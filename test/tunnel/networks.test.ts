@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { handOn } from '../../protocols/member/index.ts'
 import { ALIVE_EVERY_MS, SILENT_MS, networkIdOf, type Station } from '../../protocols/tunnel/index.ts'
-import { arpRequest, macText } from './frames.ts'
+import { arpRequest, dhcpAck, macText, packet } from './frames.ts'
 import { START_MS, credentialOf, crypto, joinOf, lanOf, machineOf, party, proofOf } from './people.ts'
 import { FakeDevice, addressOf, attachAgain, broadcast, codeOf, fakeWorld, marks, namesAt, says, startMachine, startPlant, upAt, type FakeMachine } from './support.ts'
 
@@ -310,5 +310,31 @@ describe('a station', () => {
     expect(addressOf(a)).not.toBe(lost)
     expect(told.map(({ addresses }) => addresses)).toEqual([[], [addressOf(a)]])
     expect(q.networks.list()[0]?.stations.find(({ name }) => name === 'm1')?.addresses).toEqual([addressOf(a)])
+  })
+
+  test('of a client\'s own LAN has the address that this gave it, and has it again when its plant was started anew', async () => {
+    const world = fakeWorld()
+    const p = await startPlant(world)
+    const a = await startMachine(world, p, { owner, n: 1, addressing: 'external' })
+    const lanEnd = new FakeDevice()
+    await world.clock.settle(p.networks.attach({ network: lanOf(owner), addressing: 'external', proof: joinOf(owner, p.id, lanOf(owner)) }, { mac: macText(5) }, lanEnd, new AbortController().signal))
+    expect(a.attachment.station.addresses).toEqual([])
+    const told: Station[] = []
+    a.attachment.onStation((station) => { told.push(station) })
+    const speaks = (machine: FakeMachine): number => {
+      lanEnd.got.length = 0
+      machine.device.says(packet({ from: 1, to: 50, sourceIp: '192.168.7.20', destinationIp: '192.168.7.1' }))
+      return lanEnd.got.length
+    }
+    expect(speaks(a)).toBe(0)
+    lanEnd.says(dhcpAck({ server: 50, serverIp: '192.168.7.1', client: 1, address: '192.168.7.20', leaseS: 3_600 }))
+    expect(told.map(({ addresses }) => addresses)).toEqual([['192.168.7.20']])
+    expect(speaks(a)).toBe(1)
+    expect(p.networks.list()[0]?.stations.find(({ name }) => name === 'm1')?.addresses).toEqual(['192.168.7.20'])
+    await p.networks.stop()
+    const again = await startPlant(world, p.party)
+    await world.clock.settle(again.networks.attach({ network: lanOf(owner), addressing: 'external', proof: joinOf(owner, p.id, lanOf(owner)) }, { mac: macText(5) }, lanEnd, new AbortController().signal))
+    const b = await attachAgain(world, again, { ...a, station: told[0] ?? a.attachment.station }, 'external')
+    expect(speaks(b)).toBe(1)
   })
 })

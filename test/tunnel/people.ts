@@ -21,13 +21,13 @@ export function party (): Party {
 /** The network `lan` of the owner's own domain. */
 export function lanOf (owner: Party, name = 'lan', domain = 'lab'): NetworkName { return { domainKey: owner.key, domain, name } }
 
-export interface OrderOf { owner: Party, shop: Party, network?: NetworkName, orderId?: string, issuedAtMs?: number, credential?: Uint8Array }
+export interface OrderOf { owner: Party, shop: Party, network?: NetworkName, orderId?: string, issuedAtMs?: number, credential?: Uint8Array, router?: boolean }
 
 export interface SignedMachine { vmId: VmId, digest: string, signedOrder: Uint8Array, shop: Party }
 
 /** An order for one machine on a network, signed for a shop. */
-export function machineOf ({ owner, shop, network = lanOf(owner), orderId = 'o-1', issuedAtMs = START_MS, credential }: OrderOf): SignedMachine {
-  const order = { apiVersion: 'plantmesh/v1', kind: 'Machine', domain: network.domain, network: { name: network.name }, software: { os: 'tiny' } }
+export function machineOf ({ owner, shop, network = lanOf(owner), orderId = 'o-1', issuedAtMs = START_MS, credential, router = false }: OrderOf): SignedMachine {
+  const order = { apiVersion: 'plantmesh/v1', kind: 'Machine', domain: network.domain, network: { name: network.name, ...(router && { router }) }, software: { os: 'tiny' } }
   const signedOrder = signCall(owner.signer, { kind: 'order', via: shop.id, body: { orderId, documentIndex: 0, copyIndex: 0, order, ...(credential && { credential }) }, issuedAtMs, nonce: new Uint8Array(16) })
   const call = openCall(crypto, signedOrder)
   if (call.kind !== 'order') throw new Error('not an order')

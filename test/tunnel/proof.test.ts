@@ -20,7 +20,11 @@ async function verdict (proof: MembershipProof, peer: PeerId = plant.id, network
 
 describe('the proof of a machine', () => {
   test('lets in the plant that the shop gave it to, and says which machine and since when', async () => {
-    expect(await verdict(proofOf(machine, plant.id))).toEqual({ vmId: machine.vmId, sinceMs: START_MS, untilMs: Infinity, granted: false })
+    expect(await verdict(proofOf(machine, plant.id))).toEqual({ vmId: machine.vmId, sinceMs: START_MS, untilMs: Infinity, granted: false, router: false })
+  })
+
+  test('says whether the machine may be a router', async () => {
+    expect(await verdict(proofOf(machineOf({ owner, shop, router: true }), plant.id))).toMatchObject({ router: true })
   })
 
   test('lets in no other peer, whatever order it has seen', async () => {
@@ -64,7 +68,7 @@ describe('the proof of a machine', () => {
 
 describe('the proof of a proxy', () => {
   test('lets in the plant that the call was signed for, without a machine', async () => {
-    expect(await verdict(joinOf(owner, plant.id, lan))).toEqual({ sinceMs: START_MS, untilMs: START_MS + 3_600_000, granted: false })
+    expect(await verdict(joinOf(owner, plant.id, lan))).toEqual({ sinceMs: START_MS, untilMs: START_MS + 3_600_000, granted: false, router: false })
     expect(await verdict(joinOf(owner, plant.id, lan), shop.id)).toBe('CALL_MISDIRECTED')
   })
 

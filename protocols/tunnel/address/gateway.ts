@@ -6,7 +6,7 @@ import type { Clock } from '../../kit/index.ts'
 import { arpAnswer, arpOf } from '../arp.ts'
 import { BROADCAST_MAC, ETHERNET_BYTES, FrameView, PROTOCOL_TCP, PROTOCOL_UDP, ipv4Number, ipv4Text, parseMac } from '../ethernet.ts'
 import type { Station } from '../types.ts'
-import { ANSWERS_A_SECOND, ANSWERS_BURST, DEFAULT_SUBNET, DNS_UDP_BYTES, GATEWAY_MAC, GATEWAY_MAC_NUMBER, MTU_BYTES, RATED_STATIONS_MAX } from './constants.ts'
+import { ANSWERS_A_SECOND, ANSWERS_BURST, DEFAULT_SUBNET, DNS_UDP_BYTES, GATEWAY_MAC, GATEWAY_MAC_NUMBER, MTU_BYTES, NAMES_KEPT_MS, NAMES_KEPT_STATIONS, RATED_STATIONS_MAX } from './constants.ts'
 import { dhcpAnswer, type Lease } from './dhcp.ts'
 import { DHCP, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, readDhcp } from './dhcp-message.ts'
 import { answerQuery } from './dns.ts'
@@ -55,6 +55,8 @@ export class NetworkGateway {
   readonly #rates = new Rates({ perSecond: ANSWERS_A_SECOND, burst: ANSWERS_BURST, keysMax: RATED_STATIONS_MAX })
   #stations: () => Iterable<Station> = () => []
   #names: NameTable | undefined
+  #namesMs = -Infinity
+  #namesAreOld = true
 
   constructor (init: GatewayInit) {
     this.#init = init
@@ -67,7 +69,7 @@ export class NetworkGateway {
   /** The network's stations have changed: names are looked up among these from now on, which are gone through once somebody asks. */
   setStations (stations: () => Iterable<Station>): void {
     this.#stations = stations
-    this.#names = undefined
+    this.#namesAreOld = true
   }
 
   /**
@@ -159,14 +161,22 @@ export class NetworkGateway {
   #onDns (station: Station, view: FrameView): Uint8Array | undefined {
     const query = udpPayload(view)
     const { forward } = this.#init
-    this.#names ??= new NameTable(this.#domain, this.#subnet, this.#self.ip, this.#stations())
-    const outcome = query && answerQuery(query, this.#names, forward !== undefined)
+    const outcome = query && answerQuery(query, this.#namesNow(), forward !== undefined)
     if (query === undefined || outcome === undefined) return undefined
     this.counters.dns++
     const reply = this.#dnsReply(view)
     if (outcome.kind === 'answer') return reply(outcome.bytes)
     forward?.({ station, query: query.slice(), reply })
     return undefined
+  }
+
+  /** Made anew when stations have changed, and not for each query while they change all the time. */
+  #namesNow (): NameTable {
+    const nowMs = this.#init.clock.monotonicMs()
+    if (this.#names !== undefined && (!this.#namesAreOld || nowMs - this.#namesMs < NAMES_KEPT_MS * Math.ceil(this.#names.size / NAMES_KEPT_STATIONS))) return this.#names
+    this.#namesMs = nowMs
+    this.#namesAreOld = false
+    return this.#names = new NameTable(this.#domain, this.#subnet, this.#self.ip, this.#stations())
   }
 
   #dnsReply (view: FrameView): (answer: Uint8Array) => Uint8Array {

@@ -36,6 +36,9 @@ export class NameTable {
     }
   }
 
+  /** Addresses that have a name; the gateway's is one. */
+  get size (): number { return this.#names.size }
+
   /** Whether a name, in lower case, is this network's to answer: one without a dot, or one that ends in the network's. */
   hasName (name: string): boolean { return !name.includes('.') || name.endsWith(`.${this.domain}`) || name === this.domain }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { decode, encode } from 'dns-packet'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { ANSWERS_A_SECOND, ANSWERS_BURST, GATEWAY_MAC as FIXED_MAC, GATEWAY_MAC_NUMBER, NetworkGateway, type DnsForward } from '../../../protocols/tunnel/address/index.ts'
+import { ANSWERS_A_SECOND, ANSWERS_BURST, GATEWAY_MAC as FIXED_MAC, GATEWAY_MAC_NUMBER, NAMES_KEPT_MS, NetworkGateway, type DnsForward } from '../../../protocols/tunnel/address/index.ts'
 import { parseMac } from '../../../protocols/tunnel/ethernet.ts'
 import type { Station } from '../../../protocols/tunnel/types.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -151,10 +151,21 @@ describe('dns', () => {
     expect([cut.data.length, (cut.data[2] ?? 0) & 0x02]).toEqual([12, 0x02])
   })
 
-  test('hears of stations that come and go', () => {
+  test('hears of stations that come and go, and does not go through them for each query', async () => {
     expect(ask('web-1a2b').code).toBe(0)
-    gateway.setStations(() => [])
-    expect(ask('web-1a2b').code).toBe(3)
+    await clock.advance(NAMES_KEPT_MS)
+    let looks = 0
+    for (let i = 0; i < 10; i++) {
+      gateway.setStations(() => {
+        looks++
+        return []
+      })
+      expect(ask('web-1a2b').code).toBe(3)
+    }
+    expect(looks).toBe(1)
+    gateway.setStations(() => others)
+    await clock.advance(NAMES_KEPT_MS)
+    expect(ask('web-1a2b').code).toBe(0)
   })
 
   test('answers queries with options in kind', () => {
@@ -247,6 +258,7 @@ describe('bounds', () => {
   })
 
   test('a name that thousands have is told for a few of them', () => {
+    gateway = new NetworkGateway({ network: 'lab', clock })
     gateway.setStations(function * () { for (let i = 0; i < 60_000; i++) yield { mac: '02:00:00:00:00:05', addresses: [`10.210.${i >> 8}.${i & 255}`], name: 'same' } })
     expect(ask('same').data).toHaveLength(16)
   })

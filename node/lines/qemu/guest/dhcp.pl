@@ -25,6 +25,8 @@ sub ask_address {
   return 0 if !defined $pid;
   if ($pid == 0) {
     $SIG{TERM} = 'DEFAULT';
+    # Ends whatever pause it is in: it asks now whether its address is still its own.
+    $SIG{USR1} = sub {};
     # Whatever the agent has open is its own: close_range(2), or one by one for kernels before it.
     if (syscall(436, 3, 0xffffffff, 0) < 0) { syscall(3, $_) for 3 .. 255 }
     write_file('/proc/self/oom_score_adj', '0');
