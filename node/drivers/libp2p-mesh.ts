@@ -2,7 +2,6 @@
  * The mesh: one libp2p node that fulfils the ports Transport, PubSub and Directory. Connections are TCP, encrypted and authenticated by TLS or
  * noise, multiplexed by yamux. See README.md for what a peer of another mesh, or a hostile one, gets.
  */
-import { tls } from '@libp2p/tls'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
@@ -18,6 +17,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { Lifetime, PlantError } from '../../protocols/kit/index.ts'
 import type { Clock, Log, PeerId, Random, Signer } from '../../protocols/kit/index.ts'
+import { socketOf, tuneSocket } from '../net/socket-options.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { Admission } from './mesh-admission.ts'
 import { MeshDirectory, meshKad } from './mesh-directory.ts'
@@ -28,6 +28,7 @@ import {
 import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
 import { Redialler } from './mesh-redial.ts'
 import { MeshTransport } from './mesh-transport.ts'
+import { socketTls } from './socket-tls.ts'
 import { averageByMonotonicTime } from './steady-averages.ts'
 import { SystemRandom } from './system-random.ts'
 
@@ -99,7 +100,11 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
   const redialler = new Redialler({ node, admission, clock, random, log, closeTo: (key, signal) => closeTo(node.services.kad, key, signal) })
   const transport = new MeshTransport({ node, admission, clock, log })
   const directory = new MeshDirectory({ kad: node.services.kad, self: transport.self, admission, clock, log }, directoryInit)
-  node.addEventListener('connection:open', (event) => { void admission.admitted(event.detail) })
+  node.addEventListener('connection:open', (event) => {
+    const socket = socketOf(event.detail)
+    if (socket !== undefined) log.debug({ peer: event.detail.remotePeer.toString(), ...tuneSocket(socket) }, 'a connection stands')
+    void admission.admitted(event.detail)
+  })
   node.addEventListener('connection:close', (event) => { admission.closed(event.detail) })
   node.addEventListener('peer:discovery', (event) => { redialler.discovered(event.detail.id) })
 
@@ -143,7 +148,7 @@ function baseOptions (init: MeshInit, admission: Admission): Libp2pOptions {
     nodeInfo: { name: 'plantmesh', version: '1', userAgent: 'plantmesh/1' },
     addresses: { listen: init.listen },
     transports: [tcp()],
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [socketTls(), noise()],
     streamMuxers: [yamux({
       maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
       maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,

@@ -4,9 +4,14 @@
  */
 import type { Cancel, Clock, Crypto, Directory, Log, PeerId, Random, Service, Transport } from '../kit/index.ts'
 import type { Grants } from '../member/index.ts'
+import { NetworksService } from './service.ts'
 import type { Device, MembershipProof, NetworkId, NetworkName, Station, WantedStation } from './types.ts'
 
 export * from './types.ts'
+export * from './constants.ts'
+export { DROP_TEXTS, type DropReason } from './drops.ts'
+export { checkProof, type Membership, type ProofComponents } from './proof.ts'
+export { networkNamesOf } from './network-names.ts'
 
 /** Who gives out IPv4 addresses, none twice. */
 export interface Addressing {
@@ -16,6 +21,18 @@ export interface Addressing {
   keep (networkId: NetworkId, station: Station): void
   /** The station is gone for good. */
   release (networkId: NetworkId, station: Station): void
+  /** A station's address was another's first, as was seen when a cut of the mesh was mended: it has it no longer. */
+  onLost (fn: (lost: { networkId: NetworkId, station: Station, address: string }) => void): Cancel
+}
+
+/** A network's gateway, as each plant is it for its own machines: answers what they ask of it, and passes nothing on. */
+export interface Gateway {
+  readonly mac: string
+  readonly address: string
+  /** Where names are looked up from now on. */
+  setStations (stations: () => Iterable<Station>): void
+  /** Answers to a frame of a station here, or of a host behind an uplink here (whose `addresses` are empty). Never throws. */
+  onFrame (station: Station, frame: Uint8Array): Uint8Array[]
 }
 
 export interface NetworksComponents {
@@ -27,6 +44,8 @@ export interface NetworksComponents {
   log: Log
   grants: Pick<Grants, 'holds' | 'take'>
   addressing: Addressing
+  /** The gateway of a network that this plant joins, where the mesh gives the addresses. */
+  gateway (network: NetworkName): Gateway
 }
 
 /** What a machine or a proxy's host is put on, and why it may be. */
@@ -42,7 +61,10 @@ export interface AttachTo {
 /** A station that is on a network here. */
 export interface Attachment {
   readonly networkId: NetworkId
+  /** As it is now: it may lose its address to an earlier machine that was beyond a cut of the mesh, and gets another. */
   readonly station: Station
+  /** Sets the one who is told of another address. */
+  onStation (fn: (station: Station) => void): void
   /** Shows a newer proof from now on: a proxy's call before the last one expires. Throws as `attach` does, and then the old one stands. */
   renew (proof: MembershipProof): Promise<void>
   /**
@@ -52,7 +74,10 @@ export interface Attachment {
   detach (gone?: boolean): void
 }
 
-/** What went through a port of a plant's switch; drops by reason. `in` is what came from the port into the switch. */
+/**
+ * What went through a port of a plant's switch. `in` is what came from the port into the switch; `drops` are of these by reason (`DROP_TEXTS`), and for a member
+ * also QUEUE_LATE and QUEUE_FULL: frames for it that waited too long, or for which there was no room.
+ */
 export interface PortView {
   kind: 'machine' | 'peer' | 'uplink'
   /** The VMID of a machine, the peer id of a member; `proxy` for an uplink. */
@@ -99,4 +124,13 @@ export interface Networks extends Service {
    * when the network is left. A network that is not here is an empty capture.
    */
   capture (networkId: NetworkId, sink: (atMs: number, frame: Uint8Array) => void): Cancel
+  /** Every station of a network that this plant is on, with the member that has it; for addresses and names. */
+  stations (networkId: NetworkId): Iterable<Station & { at: PeerId }>
+  /** How often peers were refused or broken off with, by code. */
+  refusals (): Readonly<Record<string, number>>
+}
+
+/** The networks of a plant over the given components. */
+export function networks (): (components: NetworksComponents) => Networks {
+  return (components) => new NetworksService(components)
 }
