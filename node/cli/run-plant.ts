@@ -21,6 +21,7 @@ import { keepNurserySmall } from '../drivers/small-nursery.ts'
 import { probeHost, type HostFigures } from '../drivers/host-probe.ts'
 import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
+import { machineCard } from '../net/machine-card.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
 import { SteadyLoad } from '../plant/steady-load.ts'
@@ -111,6 +112,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, policy: { ...(init.serves !== undefined && { serves: init.serves }) }, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
     clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
     images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }), lateDisk: lateDiskParts({ dataDir, warehouse, log }) },
+    deviceOf: machineCard,
     media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())

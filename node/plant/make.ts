@@ -162,7 +162,7 @@ async function makeFrom (chosen: Production, machine: MachineOrder, c: MakeCompo
       actionsMended,
       outputs: outputs.kept,
       outputsDropped: outputs.dropped,
-      networks,
+      networks: networks.map(({ name, station }) => ({ name, station })),
       identity: { ...taken, mac: live.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
       stats: await live.stats()
     }

@@ -19,6 +19,8 @@ export interface MachineNetworksComponents {
   /** By what the plant shows the other members that it has the machine. */
   proofOf: (vmId: VmId) => MembershipProof
   orderOf: (vmId: VmId) => Order
+  /** A machine was given another address than the one that it had. */
+  onStation: (vmId: VmId, on: OnNetwork) => void
 }
 
 /** What a line hands out of a card. */
@@ -49,12 +51,12 @@ export class MachineNetworks {
   /** Machines that are on a network, or on their way there or off. */
   get size (): number { return this.#on.size }
 
-  /** A new machine: resolves when its networks carry its frames, with what it was given; none for an order without any. Throws as `Networks.attach`; then it is on none. */
+  /** A new machine: resolves when its networks carry its frames, with what it has there at any time; none for an order without any. Throws as `Networks.attach`; then it is on none. */
   async attach (of: NetworkedMachine, machine: LiveMachine, signal: AbortSignal): Promise<OnNetwork[]> {
     const networks = networksOf(of.order)
     if (networks.length === 0) return []
     const attachments = await this.#enter(of.vmId, signal, async (stop) => this.#joinAll(of, machine, [], stop))
-    return attachments.map(({ station }, nth) => ({ name: networks[nth]?.name ?? '', station }))
+    return attachments.map((attachment, nth) => ({ name: networks[nth]?.name ?? '', get station () { return attachment.station } }))
   }
 
   /** A machine that an earlier run of the plant put on its networks; tried, in the background, until it is there again or has ended. */
@@ -124,10 +126,12 @@ export class MachineNetworks {
     throw failed.reason
   }
 
-  async #join ({ order, domainKey }: NetworkedMachine, { name, addressing, proxy }: OrderNetwork, proof: MembershipProof, station: WantedStation | Station, device: Device, signal: AbortSignal): Promise<Attachment> {
+  async #join ({ vmId, order, domainKey }: NetworkedMachine, { name, addressing, proxy }: OrderNetwork, proof: MembershipProof, station: WantedStation | Station, device: Device, signal: AbortSignal): Promise<Attachment> {
     const to: AttachTo = { network: { domainKey, domain: order.domain, name }, addressing, proof, ...(proxy !== undefined && { via: proxy }) }
     try {
-      return await this.#c.networks.attach(to, station, device, signal)
+      const attachment = await this.#c.networks.attach(to, station, device, signal)
+      attachment.onStation((now) => { this.#c.onStation(vmId, { name, station: now }) })
+      return attachment
     } catch (error) {
       device.close()
       throw error
@@ -141,6 +145,6 @@ export class MachineNetworks {
   }
 }
 
-function wantedOf ({ vmId, order }: NetworkedMachine, { address, router }: OrderNetwork, mac: string): WantedStation {
-  return { mac, vmId, name: hostNameOf(order.metadata.name ?? '', vmId), ...(address !== undefined && { address }), ...(router === true && { router }) }
+function wantedOf ({ vmId, order }: NetworkedMachine, { address, router, routes }: OrderNetwork, mac: string): WantedStation {
+  return { mac, vmId, name: hostNameOf(order.metadata.name ?? '', vmId), ...(address !== undefined && { address }), ...(router === true && { router }), ...(routes !== undefined && { routes }) }
 }

@@ -43,8 +43,10 @@ export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineSta
   }
 }
 
-/** The first of its networks, and its address there. */
-function networkAttributes ({ networks: [on] = [] }: MachineRecord): MachineView['attributes'] {
+/** The first of its networks and its address there; where there are several, all of them. */
+function networkAttributes ({ networks = [] }: MachineRecord): MachineView['attributes'] {
+  const [on] = networks
   const address = on?.station.addresses[0]
-  return { ...(on !== undefined && { Network: on.name }), ...(address !== undefined && { Address: address }) }
+  const all = networks.map(({ name, station }) => [name, ...station.addresses].join(' ')).join(', ')
+  return { ...(on !== undefined && { Network: on.name }), ...(address !== undefined && { Address: address }), ...(networks.length > 1 && { Networks: all }) }
 }

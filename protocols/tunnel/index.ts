@@ -69,7 +69,7 @@ export interface Attachment {
   renew (proof: MembershipProof): Promise<void>
   /**
    * Takes it off the network; the last one leaves it. `gone`: for good, so that its address may be given to another; otherwise it is kept (a machine
-   * that moves, a plant that stops). Twice does nothing. Happens by itself, without `gone`, when the device is closed.
+   * that moves, a plant that stops). Twice does nothing, but that `gone` may be told later. Happens by itself, without `gone`, when the device is closed.
    */
   detach (gone?: boolean): void
 }

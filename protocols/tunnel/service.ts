@@ -120,13 +120,18 @@ export class NetworksService implements Networks {
   #attachment (joined: JoinedNetwork, own: OwnStation, on: AttachTo): Attachment {
     const networkId = joined.init.id
     let attached = true
+    let hasAddress = on.addressing === 'mesh'
     const detach = (gone = false): void => {
+      // A machine whose card has gone is often known to be gone for good only later.
+      if (gone && hasAddress) {
+        hasAddress = false
+        this.#c.addressing.release(networkId, own.station)
+      }
       if (!attached) return
       attached = false
       this.#ends.delete(own)
       own.device.closed.removeEventListener('abort', onClosed)
       if (this.#joined.get(networkId) === joined) joined.remove(own)
-      if (gone && on.addressing === 'mesh') this.#c.addressing.release(networkId, own.station)
       this.#leaveIfEmpty(networkId)
     }
     const onClosed = (): void => { detach() }

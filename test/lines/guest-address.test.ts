@@ -50,6 +50,7 @@ test('a clone asks as itself once it is told who it is, and has address, mask, r
   await given
   console.log(`identity taken after ${atMs.told.toFixed(0)} ms, first question after ${atMs.asked.toFixed(0)}, address confirmed after ${atMs.given.toFixed(0)}`)
   await hasAddress(machine, '10.200.1.2/10')
+  await until(async () => await sh(machine, 'ip route | grep default').catch(() => undefined))
   expect(await sh(machine, 'ip route; cat /etc/resolv.conf; cat /sys/class/net/eth0/mtu; hostname')).toBe(`default via 10.192.0.1 dev eth0 \n10.192.0.0/10 dev eth0 scope link  src 10.200.1.2 \n# Written by the plant's agent.\nsearch lab\nnameserver 10.192.0.1\n1500\nhost-${machine.vmId.slice(0, 8)}\n`)
   expect(await sh(machine, 'ping -c 1 -W 5 10.192.0.1')).toContain('1 packets received')
   expect(await sh(machine, 'nslookup web.lab; ping -c 1 -W 5 web')).toContain('10.200.1.2')
@@ -71,7 +72,8 @@ test('machines of one network find each other by name, and each has an IPv6 addr
   // The last four words, of which zeros may be left out.
   expect(links[1]?.split(':').at(-1)).toBe(words.at(-1))
   expect(new Set(links).size).toBe(2)
-  expect(await sh(machines[0], `ping6 -c 1 -W 5 -I eth0 ${links[1]}`)).toContain('1 packets received')
+  // Each has found out first that nobody else has its address.
+  expect(await until(async () => await sh(machines[0], `ping6 -c 1 -W 2 -I eth0 ${links[1]}`).catch(() => undefined))).toContain('1 packets received')
 }, 180_000)
 
 test('a machine without a network asks nobody; a copy of one with a network forgets what that was given, and asks only if told to', async () => {

@@ -26,6 +26,7 @@ function machines (order: Order = orderOf({}, { network: { name: 'lan', addressi
   const added: string[] = []
   const all = new MachineNetworks({
     clock, log: fakeLog(), networks, orderOf: () => order, proofOf: () => ({ kind: 'machine', signedOrder: new Uint8Array(), handOvers: [] }),
+    onStation: (_vmId, { name, station }) => { networks.said.push(`${station.mac} on ${name} is noted at ${station.addresses.join()}`) },
     deviceOf: () => {
       const closed = new AbortController()
       cards.push(closed)

@@ -1,5 +1,5 @@
 /** Networks that only note who is on them. */
-import type { PlantError } from '../../protocols/kit/index.ts'
+import type { PeerId, PlantError } from '../../protocols/kit/index.ts'
 import type { Attachment, AttachTo, Device, NetworkId, NetworkView, Networks, Station, WantedStation } from '../../protocols/tunnel/index.ts'
 
 export class FakeNetworks implements Networks {
@@ -26,10 +26,14 @@ export class FakeNetworks implements Networks {
       on = false
     }
     device.closed.addEventListener('abort', () => { if (on) detach() })
-    return { networkId: 'n' as NetworkId, station: given, renew: async () => {}, detach }
+    return { networkId: 'n' as NetworkId, station: given, onStation: () => {}, renew: async () => {}, detach }
   }
 
   list (): NetworkView[] { return this.views }
+
+  stations (id: NetworkId): Array<Station & { at: PeerId }> { return this.views.find((view) => view.id === id)?.stations ?? [] }
+
+  refusals (): Record<string, number> { return {} }
 
   capture (id: NetworkId, sink: (atMs: number, frame: Uint8Array) => void): () => void {
     const sinks = this.#sinks.get(id) ?? new Set()

@@ -96,15 +96,17 @@ describe('a plant', () => {
     expect(p.transport.streams + q.transport.streams).toBe(0)
   })
 
-  test('takes a machine off when its device closes, and keeps its address for it', async () => {
+  test('takes a machine off when its device closes, and keeps its address for it until it is said to be gone for good', async () => {
     const world = fakeWorld()
     const p = await startPlant(world)
     const a = await startMachine(world, p, { owner, n: 1 })
     a.device.close()
     await world.clock.advance(1)
     expect(p.networks.list()).toEqual([])
+    a.attachment.detach()
     expect(world.addressing.taken.size).toBe(1)
     a.attachment.detach(true)
+    expect(world.addressing.taken.size).toBe(0)
   })
 
   test('that was killed comes back by its records, with its addresses, and others find it without being told', async () => {

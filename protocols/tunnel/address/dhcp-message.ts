@@ -12,7 +12,9 @@ export const DHCP = { discover: 1, offer: 2, request: 3, decline: 4, ack: 5, nak
 
 /** Codes of options (RFC 2132). */
 export const OPTION = {
-  mask: 1, router: 3, dns: 6, hostName: 12, domain: 15, mtu: 26, broadcast: 28, requested: 50, leaseS: 51, type: 53, server: 54, message: 56, renewS: 58, rebindS: 59
+  mask: 1, router: 3, dns: 6, hostName: 12, domain: 15, mtu: 26, broadcast: 28, requested: 50, leaseS: 51, type: 53, server: 54, message: 56, renewS: 58, rebindS: 59,
+  /** RFC 3442. */
+  routes: 121
 } as const
 
 /** What a client says. */

@@ -8,7 +8,7 @@
 import { LEASE_S } from './constants.ts'
 import { DHCP, OPTION, writeDhcp, type DhcpOption, type DhcpRequest } from './dhcp-message.ts'
 import { putU16, putU32 } from '../ethernet.ts'
-import { EVERYONE, broadcastOf, maskOf, subnetOf, type Ip4 } from './subnet.ts'
+import { EVERYONE, broadcastOf, maskOf, subnetOf, type Ip4, type Subnet } from './subnet.ts'
 
 /** What a machine is given. */
 export interface Lease {
@@ -18,6 +18,8 @@ export interface Lease {
   serverIp: Ip4
   /** Router and name server, where they can be reached from its subnet. */
   gatewayIp?: Ip4
+  /** What is behind routers of its network (RFC 3442). */
+  routes?: ReadonlyArray<{ to: Subnet, viaIp: Ip4 }>
   hostName?: string
   domain: string
   mtuBytes: number
@@ -60,17 +62,24 @@ function refusal (request: DhcpRequest, lease: Lease): DhcpAnswer {
 
 function head (type: number, { serverIp }: Lease): DhcpOption[] { return [[OPTION.type, Uint8Array.of(type)], [OPTION.server, u32Bytes(serverIp)]] }
 
-function settings ({ ip, prefixBits, gatewayIp, hostName, domain, mtuBytes }: Lease): DhcpOption[] {
+function settings ({ ip, prefixBits, gatewayIp, routes = [], hostName, domain, mtuBytes }: Lease): DhcpOption[] {
   const mtu = new Uint8Array(2)
   putU16(mtu, 0, mtuBytes)
   return [
     [OPTION.mask, u32Bytes(maskOf(prefixBits))],
     [OPTION.broadcast, u32Bytes(broadcastOf(subnetOf(ip, prefixBits)))],
     ...(gatewayIp === undefined ? [] : [[OPTION.router, u32Bytes(gatewayIp)], [OPTION.dns, u32Bytes(gatewayIp)]] satisfies DhcpOption[]),
+    ...(routes.length === 0 ? [] : [[OPTION.routes, routesBytes(routes, gatewayIp)]] satisfies DhcpOption[]),
     ...(hostName === undefined ? [] : [[OPTION.hostName, textBytes(hostName)]] satisfies DhcpOption[]),
     [OPTION.domain, textBytes(domain)],
     [OPTION.mtu, mtu]
   ]
+}
+
+/** Each a prefix's length, as much of its subnet as that says, and its router. Who takes them takes no other, so the gateway is among them unless one of them is for all else. */
+function routesBytes (routes: NonNullable<Lease['routes']>, gatewayIp: Ip4 | undefined): Uint8Array {
+  const all = gatewayIp === undefined || routes.some(({ to }) => to.prefixBits === 0) ? routes : [...routes, { to: { base: 0, prefixBits: 0 }, viaIp: gatewayIp }]
+  return Uint8Array.from(all.flatMap(({ to: { base, prefixBits }, viaIp }) => [prefixBits, ...u32Bytes(base).subarray(0, Math.ceil(prefixBits / 8)), ...u32Bytes(viaIp)]))
 }
 
 function u32Bytes (value: number): Uint8Array {

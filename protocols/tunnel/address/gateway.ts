@@ -13,7 +13,7 @@ import { answerQuery } from './dns.ts'
 import { NameTable, domainOf } from './names.ts'
 import { PORT_UNREACHABLE, PROHIBITED, destinationOf, echoReply, headerHolds, isFragment, isIcmpError, udpFrame, udpPayload, unreachable, type End } from './packet.ts'
 import { Rates } from './rates.ts'
-import { EVERYONE, contains, gatewayOf, subnetOf, type Subnet } from './subnet.ts'
+import { EVERYONE, contains, gatewayOf, parseCidr, subnetOf, type Subnet } from './subnet.ts'
 
 const DNS_PORT = 53
 
@@ -152,7 +152,7 @@ export class NetworkGateway {
     const reachable = contains(subnetOf(ip, prefixBits), this.#self.ip)
     return {
       ip, prefixBits, serverIp: this.#self.ip, domain: this.#domain, mtuBytes: this.#init.mtuBytes ?? MTU_BYTES,
-      ...(reachable && { gatewayIp: this.#self.ip }), ...(station.name !== undefined && { hostName: station.name })
+      ...(reachable && { gatewayIp: this.#self.ip }), routes: routesOf(station), ...(station.name !== undefined && { hostName: station.name })
     }
   }
 
@@ -174,6 +174,15 @@ export class NetworkGateway {
     const to: End = { mac: view.source, ip: view.sourceIpv4, port: view.sourcePort }
     return (answer) => udpFrame(from, to, answer.length <= DNS_UDP_BYTES ? answer : truncated(answer))
   }
+}
+
+/** Those that make sense; an order's do. */
+function routesOf ({ routes = [] }: Station): NonNullable<Lease['routes']> {
+  return routes.flatMap(({ to, via }) => {
+    const cidr = parseCidr(to)
+    const viaIp = ipv4Number(via)
+    return cidr === undefined || viaIp === undefined ? [] : [{ to: subnetOf(cidr.ip, cidr.prefixBits), viaIp }]
+  })
 }
 
 function isDhcp (view: FrameView): boolean { return view.protocol === PROTOCOL_UDP && view.destinationPort === DHCP_SERVER_PORT }

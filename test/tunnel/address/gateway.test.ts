@@ -45,6 +45,18 @@ describe('dhcp', () => {
     expect(ack).toMatchObject({ type: 5, yourIp: '10.200.1.2' })
   })
 
+  test('tells what is behind routers, with the gateway for all else unless one of them is for that', () => {
+    const routes = (station: Station): string => dhcp({ type: 1 }, station).options.get(121)?.toString('hex') ?? ''
+    const [east, west] = [{ to: '10.2.0.0/15', via: '10.200.1.9' }, { to: '192.168.2.128/25', via: '10.200.1.8' }]
+    expect(routes(web)).toBe('')
+    // RFC 3442: the prefix's length, the bytes of the subnet that it covers, the router.
+    expect(routes({ ...web, routes: [east, west] })).toBe('0f0a020ac8010919c0a802800ac80108000ac00001')
+    expect(routes({ ...web, routes: [{ to: '0.0.0.0/0', via: '10.200.1.9' }] })).toBe('000ac80109')
+    expect(routes({ ...own, routes: [{ to: '10.0.0.7/32', via: '192.168.7.1' }] })).toBe('200a000007c0a80701')
+    expect(routes({ ...own, routes: [{ to: 'x', via: '192.168.7.1' }, { to: '10.0.0.0/8', via: 'y' }] })).toBe('')
+    expect(dhcp({ type: 1 }, { ...web, routes: Array.from({ length: 24 }, (_, index) => ({ to: `10.0.0.${index}/32`, via: '10.200.1.9' })) }).options.get(121)).toHaveLength(24 * 9 + 5)
+  })
+
   test('answers to everyone when the client asks for that', () => {
     expect(dhcp({ type: 1, broadcast: true })).toMatchObject({ type: 2, to: '255.255.255.255', toMac: EVERYONE_MAC, broadcast: true })
   })

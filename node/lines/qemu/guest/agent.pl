@@ -141,6 +141,8 @@ sub on_frame {
     $run ? kill_run($run) : post($link, RESULT, $id, pack('N', 9));
   } elsif ($type == IDENTIFY) {
     post($link, REPLY, $id, identify(take_body($link, $id) . $payload));
+    write_link($link);
+    after_identity();
   } elsif ($type == GROW) {
     grow_later($link, $id, unpack('Q>', $payload));
   } elsif ($type == SYNC) {

@@ -2,7 +2,7 @@
 # every guest has this perl, not every one a client, and nothing has to be loaded in a clone that was resumed a moment ago.
 use strict;
 
-sub ASKER () { '/run/plant-dhcp.pid' } sub RESOLV () { '/etc/resolv.conf' } sub OURS () { "# Written by the plant's agent.\n" }
+sub ASKERS () { '/run' } sub RESOLV () { '/etc/resolv.conf' } sub OURS () { "# Written by the plant's agent.\n" }
 sub SIOCADDRT () { 0x890b } sub SIOCGIFADDR () { 0x8915 } sub SIOCSIFADDR () { 0x8916 } sub SIOCSIFBRDADDR () { 0x891a } sub SIOCSIFNETMASK () { 0x891c } sub SIOCSIFMTU () { 0x8922 }
 sub DISCOVER () { 1 } sub OFFER () { 2 } sub REQUEST () { 3 } sub ACK () { 5 } sub NAK () { 6 }
 # The first question may come before the plant has the card on its network; asked again so soon, doubling up to the last.
@@ -11,11 +11,16 @@ sub FIRST_WAIT_S () { 0.04 } sub LAST_WAIT_S () { 32 }
 sub TRIES () { 6 }
 sub LEASE_S_MIN () { 20 } sub LEASE_S_MAX () { 30 * 86400 } sub PACKET_BYTES_MAX () { 2048 }
 
-my $asker;
+# Who asks, by card.
+my %askers;
+
+# By each card; nobody has asked if one could not be made to.
+sub ask_everywhere { my $asking = 1; $asking = ask_address($_) && $asking for card(), further_cards(); return $asking }
 
 # Asks from now on, as what the machine is now; whoever asked before does no more. An address that it has is kept until somebody says that it is another's.
 sub ask_address {
-  stop_asking();
+  my $card = shift;
+  stop_asking($card);
   my $pid = fork;
   return 0 if !defined $pid;
   if ($pid == 0) {
@@ -24,25 +29,28 @@ sub ask_address {
     if (syscall(436, 3, 0xffffffff, 0) < 0) { syscall(3, $_) for 3 .. 255 }
     write_file('/proc/self/oom_score_adj', '0');
     $0 = 'plant-dhcp';
-    ask_for_ever(card());
+    ask_for_ever($card);
     syscall(231, 1);
   }
-  $asker = $pid;
-  return write_file(ASKER, $pid);
+  $askers{$card} = $pid;
+  return write_file(asker_file($card), $pid);
 }
 
 # Nobody asks any more, and what was given is forgotten.
 sub forget_network {
-  stop_asking();
-  clear_address(card());
+  for (card(), further_cards()) { stop_asking($_); clear_address($_) }
 }
 
+sub asker_file { return ASKERS . "/plant-dhcp-$_[0].pid" }
+
 sub stop_asking {
+  my $card = shift;
+  my $file = asker_file($card);
   # One that an agent before this one has started is no child of ours, and its number may be another's since.
-  my $before = read_file(ASKER, 16);
-  if ($asker) { kill 9, $asker; waitpid($asker, 0); undef $asker }
+  my $before = read_file($file, 16);
+  if (my $asker = delete $askers{$card}) { kill 9, $asker; waitpid($asker, 0) }
   elsif ($before =~ /^\d+$/ && read_file("/proc/$before/cmdline", 64) =~ /^plant-dhcp/) { kill 9, $before }
-  unlink ASKER if length $before;
+  unlink $file if length $before;
 }
 
 sub ask_for_ever {
@@ -114,7 +122,7 @@ sub message {
   my ($who, $xid, $type, $ip, @options) = @_;
   my $none = "\0" x 4;
   my $text = pack('C4 a4 n n a4 x12 a16 x192 N', 1, 1, 6, 0, $xid, 0, 0, defined $ip ? $ip : $none, $who->{mac}, 0x63825363);
-  $text .= pack('C2 a*', $_->[0], length $_->[1], $_->[1]) for [53, chr $type], [61, "\1$who->{mac}"], [57, pack('n', 1500)], [55, pack('C*', 1, 3, 6, 15, 26, 28, 51, 54)], @options;
+  $text .= pack('C2 a*', $_->[0], length $_->[1], $_->[1]) for [53, chr $type], [61, "\1$who->{mac}"], [57, pack('n', 1500)], [55, pack('C*', 1, 121, 3, 6, 15, 26, 28, 51, 54)], @options;
   $text .= "\xff";
   my $udp = pack('n4', 68, 67, 8 + length $text, 0) . $text;
   my $head = pack('C2 n3 C2 n a4 a4', 0x45, 0, 20 + length $udp, 0, 0, 64, 17, 0, defined $ip ? $ip : $none, "\xff" x 4);
@@ -156,19 +164,41 @@ sub set_lease {
   return if defined $has && substr($has, 20, 4) eq $lease->{ip};
   my $mtu = defined $lease->{26} && length $lease->{26} == 2 ? unpack('n', $lease->{26}) : 0;
   net_ioctl(SIOCSIFMTU, pack('a16 i x20', $card, $mtu)) if $mtu >= 576 && $mtu != read_file("/sys/class/net/$card/mtu", 16);
+  # Names first: whoever waits for the address may look one up.
+  set_names($card, $lease) if $card eq card();
   set_in($card, SIOCSIFADDR, $lease->{ip});
   for ([1, SIOCSIFNETMASK], [28, SIOCSIFBRDADDR]) { set_in($card, $_->[1], $lease->{$_->[0]}) if defined $lease->{$_->[0]} && length $lease->{$_->[0]} == 4 }
-  add_route($card, substr($lease->{3}, 0, 4)) if defined $lease->{3} && length $lease->{3} >= 4;
-  set_names($card, $lease);
+  add_route($card, @$_) for routes($lease);
 }
 
 sub set_in { my ($card, $request, $ip) = @_; return net_ioctl($request, pack('a16 S n a4 x16', $card, 2, 0, $ip)) }
 
-# struct rtentry of x86-64: the default route, by a gateway.
+# Where the network says that others are: each a subnet, its mask and a gateway. Classless routes are all there are where there are any (RFC 3442).
+sub routes {
+  my $lease = shift;
+  my $any = "\0" x 4;
+  return defined $lease->{3} && length $lease->{3} >= 4 ? [$any, $any, substr($lease->{3}, 0, 4)] : () if !defined $lease->{121};
+  my @routes;
+  for (my $o = 0; $o < length $lease->{121};) {
+    my $bits = ord substr($lease->{121}, $o++, 1);
+    my $bytes = int(($bits + 7) / 8);
+    last if $bits > 32 || $o + $bytes + 4 > length $lease->{121};
+    my $mask = pack('N', $bits ? 0xffffffff << (32 - $bits) & 0xffffffff : 0);
+    push @routes, [pack('a4', substr($lease->{121}, $o, $bytes)) & $mask, $mask, substr($lease->{121}, $o + $bytes, 4)];
+    $o += $bytes + 4;
+  }
+  return @routes;
+}
+
+# struct rtentry of x86-64: a subnet, by a gateway (on the card itself where that is none). Of several cards' default routes the first card's is taken.
 sub add_route {
-  my ($card, $gateway) = @_;
-  my ($any, $name) = (pack('S x14', 2), "$card\0");
-  return net_ioctl(SIOCADDRT, pack('Q a16 a16 a16 S s x4 Q Q s x6 p Q Q S x6', 0, $any, pack('S n a4 x8', 2, 0, $gateway), $any, 3, 0, 0, 0, 0, $name, 0, 0, 0));
+  my ($card, $to, $mask, $gateway) = @_;
+  my $none = "\0" x 4;
+  my ($name, $further) = ("$card\0", $card ne card());
+  my $in = sub { pack('S n a4 x8', 2, 0, $_[0]) };
+  # The kernel takes a metric more by one.
+  my $metric = $mask eq $none && $further ? 101 + read_file("/sys/class/net/$card/ifindex", 16) : 0;
+  return net_ioctl(SIOCADDRT, pack('Q a16 a16 a16 S s x4 Q Q s x6 p Q Q S x6', 0, $in->($to), $in->($gateway), $in->($mask), $gateway eq $none ? 1 : 3, 0, 0, 0, $metric, $name, 0, 0, 0));
 }
 
 # Names are asked of whom the network says; where the system has a resolver of its own, that is told.
@@ -191,7 +221,7 @@ sub set_names {
 sub clear_address {
   my $card = shift;
   set_in($card, SIOCSIFADDR, "\0" x 4) if defined net_ioctl(SIOCGIFADDR, pack('a16 S x22', $card, 2));
-  write_file(RESOLV, '') if index(read_file(RESOLV, 64), OURS) == 0;
+  write_file(RESOLV, '') if $card eq card() && index(read_file(RESOLV, 64), OURS) == 0;
 }
 
 sub pause_s { select(undef, undef, undef, $_[0]) }

@@ -25,8 +25,8 @@ sub boot_chores {
   return if !length $mac;
   set_mac($mac);
   interface_up(card());
-  if (opendir(my $cards, '/sys/class/net')) { further_card($_) for sort readdir $cards }
-  ask_address() if -e STATE . '/network';
+  interface_up($_) for further_cards();
+  after_identity();
   my $seed = read_file(STATE . '/seed', 64);
   mix($seed, 0) if length $seed;
   keep_seed();
@@ -62,11 +62,13 @@ sub identify {
   push @done, "hostKey=$key" if length $key;
   keep_seed();
   push @done, 'boot=' . (read_file('/proc/sys/kernel/random/boot_id', 64) =~ s/\n//r);
-  # In the background, and last: it asks as itself.
-  push @done, 'network=asked' if $want{network} && write_file(STATE . '/network', "dhcp\n") && ask_address();
+  push @done, 'network=1' if $want{network} && write_file(STATE . '/network', "dhcp\n");
   sync_root();
   return join('', map { "$_\n" } @done);
 }
+
+# After the answer: it asks as itself, and nobody waits for it.
+sub after_identity { ask_everywhere() if -e STATE . '/network' }
 
 sub now_ms { my $t = "\0" x 16; syscall(228, 0, $t); my ($s, $ns) = unpack('qq', $t); return $s * 1000 + int($ns / 1_000_000) }
 
@@ -109,10 +111,19 @@ sub card {
   return @cards ? $cards[0] : 'eth0';
 }
 
-# One that was added to the running machine: it has its own address from the beginning.
-sub further_card {
+# Those that were added to the running machine: each has its own address from the beginning.
+sub further_cards {
+  my $first = card();
+  opendir(my $dir, '/sys/class/net') or return;
+  return sort grep { $_ ne $first && -e "/sys/class/net/$_/device" } readdir $dir;
+}
+
+# One has come.
+sub take_card {
   my $name = shift;
-  interface_up($name) if $name ne card() && -e "/sys/class/net/$name/device";
+  return if !grep { $_ eq $name } further_cards();
+  interface_up($name);
+  ask_address($name) if -e STATE . '/network';
 }
 
 # A card that is up may refuse another address, or keep the IPv6 address that it made of the one before.

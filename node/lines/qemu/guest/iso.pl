@@ -20,7 +20,7 @@ sub on_uevent {
   }
   open_ports();
   grow_now();
-  further_card($_) for sort keys %cards;
+  take_card($_) for sort keys %cards;
   take_disc("/dev/$_") for sort keys %discs;
 }
 
