@@ -3,7 +3,6 @@
  * noise, multiplexed by yamux. See README.md for what a peer of another mesh, or a hostile one, gets.
  */
 import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { mdns } from '@libp2p/mdns'
@@ -25,7 +24,9 @@ import type { RecordRules } from './mesh-directory.ts'
 import {
   CONNECTIONS_MAX, FAREWELL_MS, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
 } from './mesh-limits.ts'
+import { sparingYamux } from './mesh-muxer.ts'
 import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
+import { Pulse } from './mesh-pulse.ts'
 import { Redialler } from './mesh-redial.ts'
 import { MeshTransport } from './mesh-transport.ts'
 import { socketTls } from './socket-tls.ts'
@@ -98,6 +99,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     }
   })
   const redialler = new Redialler({ node, admission, clock, random, log, closeTo: (key, signal) => closeTo(node.services.kad, key, signal) })
+  const pulse = new Pulse({ node, clock, log })
   const transport = new MeshTransport({ node, admission, clock, log })
   const directory = new MeshDirectory({ kad: node.services.kad, self: transport.self, admission, clock, log }, directoryInit)
   node.addEventListener('connection:open', (event) => {
@@ -111,6 +113,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
   lifetime.own(async () => { await node.stop() })
   lifetime.own(async () => { if (admission.count > 0) await new Promise<void>((resolve) => { clock.after(FAREWELL_MS, resolve) }) })
   lifetime.own(async () => { await redialler.stop() })
+  lifetime.own(() => { pulse.stop() })
   lifetime.own(async () => { await directory.stop() })
   const stop = async (): Promise<void> => lifetime.end()
   try {
@@ -127,6 +130,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     init.signal.throwIfAborted()
   }
   redialler.start(init.bootstrap)
+  pulse.start()
   return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), connections: (peer) => node.getConnections(peerIdFromString(peer)).length, stop }
 }
 
@@ -149,7 +153,7 @@ function baseOptions (init: MeshInit, admission: Admission): Libp2pOptions {
     addresses: { listen: init.listen },
     transports: [tcp()],
     connectionEncrypters: [socketTls(), noise()],
-    streamMuxers: [yamux({
+    streamMuxers: [sparingYamux({
       maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
       maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
       streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX }
@@ -162,8 +166,7 @@ function baseOptions (init: MeshInit, admission: Admission): Libp2pOptions {
       inboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT_MS,
       outboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT_MS
     },
-    // A machine under emulation keeps all cores busy for seconds: a late pong must not cost the connection.
-    connectionMonitor: { pingTimeout: { minTimeout: 10_000 } },
+    connectionMonitor: { enabled: false }, // See mesh-pulse.ts.
     peerDiscovery: init.mdns ? [mdns({ serviceTag: `_plantmesh-${init.mesh}._udp.local`, interval: 10_000 })] : []
   }
 }

@@ -29,6 +29,11 @@ export const SEND_MARK_BYTES = 256 * 1024
 /** What may be held beyond one whole message before the network is asked to pause. */
 export const READ_AHEAD_BYTES = 64 * 1024
 
+/** Every connection is asked for a sign of life so often: 170 bytes from either end, 0.3 kbit/s with all headers. */
+export const PULSE_EVERY_MS = 10_000
+/** A machine under emulation keeps all cores busy for seconds: a late answer must not cost the connection. */
+export const PULSE_TIMEOUT_MS = 10_000
+
 /** The mesh handshake (identify) on a new connection. */
 export const GREETING_TIMEOUT_MS = 5_000
 /** A peer of another mesh is not talked to for so long; it may be restarted with our mesh's name. */

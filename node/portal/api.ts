@@ -8,6 +8,8 @@ import type { Shop } from '../shop/shop-face.ts'
 import { goldenRoutes, type GoldenApi } from './golden-api.ts'
 import { answerInLines } from './ndjson.ts'
 import { consoleRoute } from './console-route.ts'
+import { framesRoute, type ProxyApi } from './frames-route.ts'
+import { upgradeRoutes } from './upgrades.ts'
 import { templateRoutes, type LifeApi, type TemplateApi } from './template-routes.ts'
 import { shortPath } from '../drivers/socket-path.ts'
 
@@ -27,6 +29,8 @@ export interface ApiComponents {
   golden: GoldenApi
   templates: TemplateApi
   life: LifeApi
+  /** Clients' own ends of networks; absent where the plant has no networks. */
+  proxies?: ProxyApi
   /** Takes in a grant that a domain's key signed. */
   grant: (signed: Uint8Array, signal: AbortSignal) => Promise<void>
   self: () => Record<string, unknown>
@@ -49,7 +53,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   orderRoutes(app, c)
   adminRoutes(app, c)
   templateRoutes(app, c.templates, c.life)
-  const closeConsoles = consoleRoute(app, c.shop)
+  const closeUpgraded = upgradeRoutes(app, [consoleRoute(c.shop), ...(c.proxies === undefined ? [] : [framesRoute(c.proxies)])])
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   await app.ready()
   await rm(socketPath, { force: true }) // A plant that was killed left it; the data lock says that no other plant serves it.
@@ -63,7 +67,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   await chmod(socketPath, 0o600)
   return {
     stop: async () => {
-      closeConsoles() // Upgraded connections are no longer the server's to close.
+      closeUpgraded() // Upgraded connections are no longer the server's to close.
       await app.close()
       await rm(socketPath, { force: true })
     }

@@ -19,11 +19,12 @@ export const LEARNT_PER_PORT_MAX = 4096
 export const LEARNT_MAX = 32_768
 /** A host behind an uplink is forgotten when silent for so long (IEEE 802.1Q, 8.8.3: the default ageing time). */
 export const LEARNT_LIFE_MS = 300_000
-/**
- * A host is believed behind another uplink only when it was silent where it was for so long. Two uplinks on one LAN make a ring outside of the mesh;
- * a frame that went round it comes back within this time, and is dropped.
- */
+/** A host is believed behind another uplink only when it was silent where it was for so long: what is heard behind both within this time went two ways. */
 export const LEARNT_MOVE_MS = 1_000
+/** Two ports that lead into one LAN are kept apart for so long after that was heard last: hosts broadcast more often than that. */
+export const RING_LIFE_MS = 60_000
+/** Pairs of such ports. */
+export const RINGS_MAX = 1_024
 
 /** Broadcast, multicast and unknown destinations that a machine may send at once, and then a second: a hundred times what hosts do when they start. */
 export const MACHINE_STORM_BURST = 2_000
@@ -32,8 +33,8 @@ export const MACHINE_STORM_PER_S = 1_000
 export const UPLINK_STORM_BURST = 4_000
 export const UPLINK_STORM_PER_S = 2_000
 /** The same for a member plant: its ports were limited there, and all of a plant's machines may speak at once. */
-export const PEER_STORM_BURST = 16_000
-export const PEER_STORM_PER_S = 8_000
+export const PEER_STORM_BURST = 8_000
+export const PEER_STORM_PER_S = 4_000
 /** A flooded frame counts once for each so many bytes begun, so that 64 KiB with offload are not the price of one small frame. */
 export const STORM_UNIT_BYTES = 2_048
 
@@ -52,6 +53,8 @@ export const LEASE_LIFE_MAX_MS = 30 * 24 * 3_600_000
 export const MTU_BYTES = 1_500
 /** The longest frame: a packet of 65,535 bytes (IPv4's and a TAP's greatest with segmentation offload) behind an Ethernet header with one tag. */
 export const FRAME_BYTES_MAX = 65_535 + 18
+/** Both addresses and the type. No member sends less: its switch drops it. */
+export const FRAME_BYTES_MIN = 14
 /** `virtio_net_hdr` (virtio 1.2, 5.1.6), in front of frames with offload. */
 export const OFFLOAD_BYTES = 10
 
@@ -92,6 +95,11 @@ export const DRAIN_MS = 5_000
 export const CONTROLS_WAITING_MAX = 1_024
 export const CONTROLS_BURST = 1_024
 export const CONTROLS_PER_S = 64
+
+/** Frames of one member that are taken without letting anyone else run: two milliseconds of the shortest. Long frames never come to it. */
+export const FRAMES_IN_A_ROW_MAX = 2_048
+/** How long leaving waits for the members to be told. */
+export const LEAVE_MS = 500
 
 // Queues: FQ-CoDel (RFC 8290)
 
@@ -141,6 +149,8 @@ export const HIGHER_WAITS_MS = 1_000
 export const LOOK_FIRST_MS = 1_000
 export const LOOK_MS_MAX = 5 * 60_000
 export const LOOK_FACTOR = 3
+/** New neighbours make it be asked at most so often: in a large mesh they come and go all the time. */
+export const LOOK_AGAIN_MS = 30_000
 /** A tunnel through a relay is tried without one: as often as looks, first after this. */
 export const DIRECT_FIRST_MS = 10_000
 export const DIRECT_MS_MAX = 10 * 60_000

@@ -9,7 +9,7 @@
  */
 import type { PeerId, Random } from '../kit/index.ts'
 import {
-  DIALS_AT_ONCE_MAX, DIALS_MAX, DIAL_FIRST_MS, DIAL_MS_MAX, HIGHER_WAITS_MS, LINKS_MAX, LOOK_FACTOR, LOOK_FIRST_MS, LOOK_MS_MAX, MEMBERS_MAX, MEMBERS_TOLD_MAX,
+  DIALS_AT_ONCE_MAX, DIALS_MAX, DIAL_FIRST_MS, DIAL_MS_MAX, HIGHER_WAITS_MS, LINKS_MAX, LOOK_AGAIN_MS, LOOK_FACTOR, LOOK_FIRST_MS, LOOK_MS_MAX, MEMBERS_MAX, MEMBERS_TOLD_MAX,
   REFUSED_FIRST_MS, REFUSED_MS_MAX, UNPROVEN_PER_TELLER_MAX
 } from './constants.ts'
 
@@ -43,6 +43,7 @@ export class Members {
   #up = 0
   #looks = 0
   #lookMs: number
+  #lookedMs = -Infinity
 
   constructor (self: PeerId, random: Random, nowMs: number) {
     this.#self = self
@@ -79,6 +80,17 @@ export class Members {
       if (teller !== undefined) this.#unproven.set(teller, ofTeller + 1)
       this.#members.set(peer, { state: 'waiting', nextMs: nowMs, failures: 0, refusals: 0, named: by.named === true, ...(teller !== undefined && { teller }) })
     }
+  }
+
+  /**
+   * A peer has become a neighbour: a cut was mended, or it was started anew. If it is a member that waits to be dialled it is dialled now, unless it refuses us; and others may have come
+   * with it.
+   */
+  onNear (peer: PeerId, nowMs: number): void {
+    const member = this.#members.get(peer)
+    const soonMs = nowMs + this.#random.int(DIAL_FIRST_MS / 2)
+    if (member?.state === 'waiting' && member.refusals === 0) member.nextMs = Math.min(member.nextMs, soonMs)
+    if (nowMs - this.#lookedMs >= LOOK_AGAIN_MS) this.#lookMs = Math.min(this.#lookMs, nowMs + this.#jittered(LOOK_FIRST_MS))
   }
 
   /** Whether a tunnel to this peer would be one too many. */
@@ -121,6 +133,7 @@ export class Members {
     const due: Due[] = []
     if (nowMs >= this.#lookMs) {
       due.push({ t: 'look' })
+      this.#lookedMs = nowMs
       this.#lookMs = nowMs + this.#jittered(Math.min(LOOK_MS_MAX, LOOK_FIRST_MS * LOOK_FACTOR ** Math.min(this.#looks, 10)))
       this.#looks++
     }

@@ -106,7 +106,9 @@ export class FrameView {
   protocol = -1
   /** Where its header begins; -1 when this frame does not have it: a later fragment, or no IP. */
   transportAt = -1
-  /** IPv4: the addresses. For IPv6 see `sourceAt`. */
+  /** It is a part of a packet; only the first part has a transport header. */
+  isFragment = false
+  /** IPv4's; for IPv6 see `sourceAt`. */
   sourceIpv4 = 0
   /** Of UDP and TCP; -1 when there are none. */
   sourcePort = -1
@@ -120,6 +122,7 @@ export class FrameView {
     this.source = macAt(bytes, 6)
     this.protocol = -1
     this.transportAt = -1
+    this.isFragment = false
     this.sourcePort = -1
     this.destinationPort = -1
     this.etherType = u16(bytes, 12)
@@ -155,6 +158,7 @@ export class FrameView {
     this.endAt = at + totalBytes
     this.protocol = bytes[at + 9] ?? 0
     this.sourceIpv4 = u32(bytes, at + 12)
+    this.isFragment = (u16(bytes, at + 6) & 0x3fff) !== 0
     // A later fragment begins in the midst of the payload.
     return (u16(bytes, at + 6) & 0x1fff) !== 0 || this.#readTransport(at + headerBytes)
   }
@@ -175,6 +179,7 @@ export class FrameView {
       }
       // The chain must end in this very packet: what hides behind it could not be judged (RFC 7113).
       if (header + 8 > end) return false
+      if (isFragment) this.isFragment = true
       if (isFragment && (u16(bytes, header + 2) & 0xfff8) !== 0) {
         this.protocol = bytes[header] ?? 0
         return true
@@ -183,7 +188,6 @@ export class FrameView {
       const headerBytes = isFragment ? 8 : next === 51 ? (length + 2) * 4 : (length + 1) * 8
       next = bytes[header] ?? 0
       header += headerBytes
-      if (header > end) return false
     }
     return false
   }

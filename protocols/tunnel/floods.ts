@@ -31,10 +31,15 @@ export class Floods {
 
   #make (from: SwitchPort, scope: FloodScope): Flood {
     const ports = [...this.#ports.values()].filter((port) => port !== from && !(port.kind === 'peer' && from.kind === 'peer') && this.#isMeant(port, scope))
-    return { ports, verdict: { to: Object.freeze(ports.map(({ id }) => id)), gateway: false } }
+    return floodTo(ports)
   }
 
   #isMeant (port: SwitchPort, scope: FloodScope): boolean {
     return scope === 'all' || port.hasUplink || (scope === 'servers' && this.#stations.ofPort(port).some(({ isRouter }) => isRouter))
   }
+}
+
+/** A flood to these ports. */
+export function floodTo (ports: readonly SwitchPort[]): Flood {
+  return { ports, verdict: { to: Object.freeze(ports.map(({ id }) => id)), gateway: false } }
 }

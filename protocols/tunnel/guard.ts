@@ -59,7 +59,7 @@ export class Guard {
     if (address === 0) {
       if (speaker !== undefined && !asksForAddress) return 'IPV4_SOURCE'
     } else if (address === this.#knows.gatewayAddress) return 'ADDRESS_GATEWAY'
-    else if (!this.#mayUse(nowMs, speaker, address, speaker?.isRouter === true)) return 'IPV4_SOURCE'
+    else if (!this.#mayUse(nowMs, speaker, address, speaker?.isRouter === true) && !(asksForAddress && this.#mayAsk(nowMs, view))) return 'IPV4_SOURCE'
     if (isFromDhcpServer(view) && !this.#mayServe(port, speaker)) return 'DHCP_SERVER'
     if (!asksForAddress || speaker === undefined || speaker.isRouter) return undefined
     const message = dhcpOf(view)
@@ -72,14 +72,26 @@ export class Guard {
     return speaker?.isRouter === true || (this.#knows.isExternal && port.hasUplink && speaker?.isMachine !== true)
   }
 
+  /**
+   * A client renews from the address that it had (RFC 2131, 4.3.2), which this switch may not know, or know as another's by now: the server is to hear
+   * of it, to confirm or to refuse. In the mesh that is the gateway here, and nobody else hears it.
+   */
+  #mayAsk (nowMs: number, { destination, sourceIpv4 }: FrameView): boolean {
+    return this.#knows.isExternal ? this.#holder(nowMs, sourceIpv4) === undefined : destination === this.#knows.gatewayMac || isGroup(destination)
+  }
+
+  #holder (nowMs: number, address: number): number | undefined {
+    const { stations, leases, isExternal } = this.#knows
+    return stations.ofAddress(address)?.mac ?? (isExternal ? leases.macOf(address, nowMs) : undefined)
+  }
+
   #mayUse (nowMs: number, speaker: StationRecord | undefined, address: number, isForwarded: boolean): boolean {
     if (speaker?.held.includes(address) === true) return true
-    const { stations, leases, isExternal } = this.#knows
-    const holder = stations.ofAddress(address)?.mac ?? (isExternal ? leases.macOf(address, nowMs) : undefined)
+    const holder = this.#holder(nowMs, address)
     if (speaker === undefined) return holder === undefined
     if (isForwarded || holder === speaker.mac) return true
     // What a LAN leased to another member's machine, only that member knows; it guards it.
-    return holder === undefined && isExternal && speaker.port.kind !== 'machine'
+    return holder === undefined && this.#knows.isExternal && speaker.port.kind !== 'machine'
   }
 
   #judgeArp (nowMs: number, speaker: StationRecord | undefined, view: FrameView): DropReason | undefined {

@@ -70,6 +70,11 @@ export class JoinedNetwork {
     const { directory, clock, log } = this.#c
     void directory.provide(this.#key, this.#lifetime.signal).catch((error: unknown) => { log.debug({ error, networkId: this.init.id }, 'could not say in the directory that this plant is on a network; the driver does so again') })
     this.#lifetime.own(() => { directory.withdraw(this.#key) })
+    this.#lifetime.own(this.#c.transport.onNeighbour((peer, change) => {
+      if (change !== 'joined') return
+      this.#members.onNear(peer, clock.monotonicMs())
+      this.#wakeLater()
+    }))
     this.#lifetime.own(() => { this.#cancelWake() })
     const recheck = (): void => {
       this.#lifetime.own(clock.after(PROOF_RECHECK_MS, () => { void this.#recheck().finally(() => { if (!this.#lifetime.ended) recheck() }) }))

@@ -27,8 +27,8 @@ export class LearntHosts<P> {
   /** How many are behind a port. */
   countOf (port: P): number { return this.#lists.get(port)?.count ?? 0 }
 
-  /** Notes that a host was heard at a port; false when it was heard at another one just now, where it stays. */
-  hear (mac: number, port: P, nowMs: number): boolean {
+  /** Notes that a host was heard at a port. When it was heard at another one just now it stays there, and that one is the answer. */
+  hear (mac: number, port: P, nowMs: number): P | undefined {
     let host = this.#hosts.get(mac)
     if (host !== undefined && host.list.port === port) {
       host.heardAtMs = nowMs
@@ -36,10 +36,10 @@ export class LearntHosts<P> {
         unlink(host)
         append(host)
       }
-      return true
+      return undefined
     }
     if (host !== undefined) {
-      if (nowMs - host.heardAtMs < LEARNT_MOVE_MS) return false
+      if (nowMs - host.heardAtMs < LEARNT_MOVE_MS) return host.list.port
       this.#drop(host)
     }
     let list = this.#lists.get(port)
@@ -48,7 +48,7 @@ export class LearntHosts<P> {
     this.#makeRoom(list, nowMs)
     append(host)
     this.#hosts.set(mac, host)
-    return true
+    return undefined
   }
 
   /** Behind which port a host is, or undefined when it is not known or was silent too long. */

@@ -18,13 +18,14 @@ export interface Neighbour { kind: 'solicit' | 'advert' | 'router-solicit' | 'ro
 
 /**
  * The neighbour message of a frame that carries one. Undefined for other packets (also those that hosts ignore, since a router handed them on:
- * hop limit below 255); 'malformed' when its options contradict its length.
+ * hop limit below 255); 'malformed' when its options contradict its length, or come in another fragment (RFC 6980).
  */
 export function neighbourOf (view: FrameView): Neighbour | 'malformed' | undefined {
   const { bytes, contentsAt, transportAt: at, endAt } = view
   if (view.contents !== 'ipv6' || view.protocol !== 58 || at < 0 || bytes[contentsAt + 7] !== 255) return undefined
   const type = bytes[at] ?? 0
   if (type < ROUTER_SOLICIT || type > REDIRECT) return undefined
+  if (view.isFragment) return 'malformed'
   const hasTarget = type === SOLICIT || type === ADVERT
   const optionsAt = at + (type === ROUTER_SOLICIT ? 8 : type === ROUTER_ADVERT ? 16 : type === REDIRECT ? 40 : 24)
   if (optionsAt > endAt) return 'malformed'

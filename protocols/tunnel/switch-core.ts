@@ -7,13 +7,14 @@ import { SWITCH_PORTS_MAX } from './constants.ts'
 import { dhcpOf, isFromDhcpServer, isToDhcpServer } from './dhcp-view.ts'
 import type { DropReason } from './drops.ts'
 import { FrameView, formatMac, ipv4Number, ipv4Text, isGroup, parseMac } from './ethernet.ts'
-import { Floods } from './floods.ts'
+import { Floods, floodTo, type Flood } from './floods.ts'
 import { lengthProblem } from './frame-length.ts'
 import { Guard } from './guard.ts'
 import { LearntHosts } from './learnt.ts'
 import { Leases } from './leases.ts'
 import { LinkLocals } from './link-locals.ts'
 import { isUnspecified, macOfLinkLocal, neighbourAnswer, neighbourOf } from './neighbour.ts'
+import { Rings } from './rings.ts'
 import { Stations, isHostAddress, type PortStation, type StationChange, type StationRecord } from './stations.ts'
 import { SwitchPort, type PortId, type PortKind, type PortView } from './switch-port.ts'
 import type { Frame } from './types.ts'
@@ -58,6 +59,7 @@ export class SwitchCore {
   readonly #ports = new Map<PortId, SwitchPort>()
   readonly #stations: Stations
   readonly #learnt = new LearntHosts<SwitchPort>()
+  readonly #rings = new Rings()
   readonly #leases = new Leases()
   readonly #linkLocals = new LinkLocals()
   readonly #guard: Guard
@@ -139,7 +141,11 @@ export class SwitchCore {
     if (typeof speaker === 'string') return this.#drop(port, speaker)
     const problem = lengthProblem(view, frame.offload, this.#mtuBytes) ?? this.#guard.judge(nowMs, port, speaker, view)
     if (problem !== undefined) return this.#drop(port, problem)
-    if (speaker === undefined && !this.#learnt.hear(view.source, port, nowMs)) return this.#drop(port, 'SOURCE_ELSEWHERE')
+    const elsewhere = speaker === undefined ? this.#learnt.hear(view.source, port, nowMs) : undefined
+    if (elsewhere !== undefined) {
+      this.#rings.note(nowMs, port, elsewhere)
+      return this.#drop(port, 'SOURCE_ELSEWHERE')
+    }
     const verdict = isGroup(view.destination) ? this.#toMany(nowMs, port, view) : this.#toOne(nowMs, port, view)
     return this.#isExternal ? this.#withLease(nowMs, view, verdict) : verdict
   }
@@ -165,12 +171,13 @@ export class SwitchCore {
     const mac = view.destination
     if (mac === this.#gatewayMac) return port.kind === 'peer' ? this.#drop(port, 'GATEWAY_REMOTE') : TO_GATEWAY
     const target = this.#stations.ofMac(mac)?.port ?? this.#learnt.portOf(mac, nowMs)
-    return target === undefined ? this.#flood(nowMs, port, view, 'uplinks') : this.#toPort(port, target, view)
+    return target === undefined ? this.#flood(nowMs, port, view, 'uplinks') : this.#toPort(nowMs, port, target, view)
   }
 
-  #toPort (from: SwitchPort, to: SwitchPort, view: FrameView): Verdict {
+  #toPort (nowMs: number, from: SwitchPort, to: SwitchPort, view: FrameView): Verdict {
     if (from === to) return this.#drop(from, 'SAME_PORT')
     if (from.kind === 'peer' && to.kind === 'peer') return this.#drop(from, 'BETWEEN_TUNNELS')
+    if (this.#isRing(nowMs, from, to, view)) return this.#drop(from, 'RING')
     to.noteOut(view.bytes.length)
     return this.#alone.get(to) ?? TO_NOBODY
   }
@@ -227,17 +234,26 @@ export class SwitchCore {
   #fromDhcpServer (nowMs: number, port: SwitchPort, view: FrameView): Verdict {
     const message = dhcpOf(view)
     const client = message === undefined ? undefined : this.#stations.ofMac(message.clientMac)
-    return client === undefined ? this.#flood(nowMs, port, view, 'uplinks') : this.#toPort(port, client.port, view)
+    return client === undefined ? this.#flood(nowMs, port, view, 'uplinks') : this.#toPort(nowMs, port, client.port, view)
   }
 
   /** Many, or one that nobody knows: within the port's storm limit, unless only one port can take it anyway. */
   #flood (nowMs: number, port: SwitchPort, view: FrameView, whom: 'all' | 'uplinks' | 'servers'): Verdict {
-    const { ports, verdict } = this.#floods.from(port, whom)
+    const { ports, verdict } = this.#withoutRings(nowMs, port, view, this.#floods.from(port, whom))
     const isUnicast = !isGroup(view.destination)
     if (isUnicast && ports.length === 0) return this.#drop(port, 'NOWHERE')
     if (!(isUnicast && ports.length === 1) && !port.storm.take(nowMs, view.bytes.length)) return this.#drop(port, 'STORM')
     for (const target of ports) target.noteOut(view.bytes.length)
     return verdict
+  }
+
+  #withoutRings (nowMs: number, from: SwitchPort, view: FrameView, flood: Flood): Flood {
+    return flood.ports.some((to) => this.#isRing(nowMs, from, to, view)) ? floodTo(flood.ports.filter((to) => !this.#isRing(nowMs, from, to, view))) : flood
+  }
+
+  /** A station's frame that came round has a source that gives it away, so only hosts that nobody announced are held up. */
+  #isRing (nowMs: number, from: SwitchPort, to: SwitchPort, view: FrameView): boolean {
+    return !this.#rings.isEmpty && this.#stations.ofMac(view.source) === undefined && this.#rings.has(nowMs, from, to)
   }
 
   /** Learns the address that a server gave to a machine here; only from what the guard let pass as a server's. */
@@ -246,7 +262,7 @@ export class SwitchCore {
     const message = verdict.drop === undefined && (isReply || isToDhcpServer(view)) ? dhcpOf(view) : undefined
     if (message === undefined) return verdict
     const { clientMac, yourAddress, leaseS, isAck, isRelease } = message
-    if (!isReply && isRelease && clientMac === view.source) this.#leases.end(clientMac)
+    if (isRelease && clientMac === view.source) this.#leases.end(clientMac)
     if (!isReply || !isAck || leaseS === undefined || !this.#lease(nowMs, clientMac, yourAddress, leaseS * 1000)) return verdict
     return { ...verdict, lease: { mac: formatMac(clientMac), address: ipv4Text(yourAddress), forMs: leaseS * 1000 } }
   }

@@ -15,7 +15,7 @@ const WARM_MS = 1_500
 const TICKS_PER_S = 100
 
 /** Of some flows at once. */
-export interface Rate { mbitPerS: number, bytes: number, slowest: number, fastest: number }
+export interface Rate { mbitPerS: number, slowest: number, fastest: number }
 /** Round trips; `lost` came not at all. */
 export interface Trips { rttMs: number[], lost: number }
 
@@ -129,9 +129,8 @@ const FLOWS_PORT = 5_201
 const PING_PORT = 5_203
 
 function rateOf (each: number[], ms: number): Rate {
-  const bytes = each.reduce((sum, one) => sum + one, 0)
   const mbit = (one: number): number => one * 8 / ms / 1_000
-  return { mbitPerS: mbit(bytes), bytes, slowest: mbit(Math.min(...each)), fastest: mbit(Math.max(...each)) }
+  return { mbitPerS: mbit(each.reduce((sum, one) => sum + one, 0)), slowest: mbit(Math.min(...each)), fastest: mbit(Math.max(...each)) }
 }
 
 async function listening (place: NetPlace, port: string): Promise<void> {
@@ -142,8 +141,16 @@ async function listening (place: NetPlace, port: string): Promise<void> {
   throw new Error(`nobody listens on ${port}`)
 }
 
+/** Processors that these processes keep busy while flows are measured; asked from within that time. */
+export async function cpuWhile (pids: readonly number[], measuredMs: number): Promise<number> {
+  await sleep(WARM_MS + measuredMs / 10)
+  const [fromS, fromMs] = [cpuSeconds(pids), performance.now()]
+  await sleep(measuredMs * 8 / 10)
+  return (cpuSeconds(pids) - fromS) * 1_000 / (performance.now() - fromMs)
+}
+
 /** Processor time that processes, with their threads, have had so far. */
-export function cpuSeconds (pids: readonly number[]): number {
+function cpuSeconds (pids: readonly number[]): number {
   return pids.reduce((sum, pid) => {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
     return sum + (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S

@@ -16,6 +16,8 @@ export interface Path { name: string, address: string, pids: number[], stop: () 
 
 const WORKER = join(import.meta.dirname, 'net-worker.ts')
 const PORT = 21_000
+/** In a network's own subnet. */
+const ADDRESSES = ['10.192.1.1', '10.192.1.2'] as const
 
 /** Sets a path up and waits until it carries; undefined when what it needs is not installed. */
 export async function carriedBy (name: PathName, places: readonly [NetPlace, NetPlace]): Promise<Path | undefined> {
@@ -26,6 +28,7 @@ export async function carriedBy (name: PathName, places: readonly [NetPlace, Net
 export async function ourPath (places: readonly [NetPlace, NetPlace], tunnel: boolean): Promise<Path> {
   const root = mkdtempSync(join(tmpdir(), 'pmbench-network-'))
   const profile = process.argv.find((arg) => arg.startsWith('--profile='))?.slice('--profile='.length)
+  loadOrMakeKey(join(root, 'owner'))
   const dirs = places.map((_, i) => join(root, String(i)))
   const peers = dirs.map((dir) => {
     mkdirSync(dir)
@@ -33,16 +36,18 @@ export async function ourPath (places: readonly [NetPlace, NetPlace], tunnel: bo
   })
   const multiaddr = (i: number): string => `/ip4/${places[i]?.address}/tcp/${PORT}`
   const children = places.map((place, i) => {
-    const init: NetWorkerInit = { dir: dirs[i] ?? '', listen: multiaddr(i), bootstrap: [`${multiaddr(1 - i)}/p2p/${peers[1 - i]}`], address: `10.77.0.${i + 1}`, tap: 'plantmesh0', other: peers[1 - i] ?? '', dials: i === 0, tunnel }
+    const init: NetWorkerInit = {
+      dir: dirs[i] ?? '', ownerKey: join(root, 'owner'), listen: multiaddr(i), bootstrap: [`${multiaddr(1 - i)}/p2p/${peers[1 - i]}`], other: peers[1 - i] ?? '', tunnel, tap: 'plantmesh0', address: ADDRESSES[i] ?? ''
+    }
     const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
     return startIn(place, [process.execPath, ...flags, WORKER, JSON.stringify(init)], { ipc: true })
   })
-  await new Promise<void>((resolve, reject) => {
-    children[0]?.on('message', () => { resolve() })
-    for (const child of children) child.once('exit', (status) => { reject(new Error(`a worker ended with ${status}`)) })
-  })
+  await Promise.all(children.map(async (child) => new Promise<void>((resolve, reject) => {
+    child.once('message', () => { resolve() })
+    child.once('exit', (status) => { reject(new Error(`a worker ended with ${status}`)) })
+  })))
   return {
-    name: 'plantmesh', address: '10.77.0.2', pids: children.map(({ pid }) => pid ?? 0),
+    name: 'plantmesh', address: ADDRESSES[1], pids: children.map(({ pid }) => pid ?? 0),
     stop: async () => {
       await Promise.all(children.map(async (child) => end(child, profile === undefined ? 'SIGKILL' : 'SIGTERM')))
       rmSync(root, { recursive: true, force: true })

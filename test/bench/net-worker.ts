@@ -1,83 +1,69 @@
-/** One host of the network benchmark: a plant's mesh, its tunnel and a TAP, in a process and network namespace of its own. */
+/**
+ * One host of the network benchmark, in a process and network namespace of its own: a plant's mesh and networks, and a TAP in the place of a machine's
+ * card, under a machine's proof and guard.
+ */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { loadOrMakeKey } from '../../node/drivers/key-file.ts'
 import { startMesh } from '../../node/drivers/libp2p-mesh.ts'
+import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
 import { keepNurserySmall } from '../../node/drivers/small-nursery.ts'
 import { SystemClock } from '../../node/drivers/system-clock.ts'
+import { SystemRandom } from '../../node/drivers/system-random.ts'
 import { openTap } from '../../node/net/tap.ts'
-import type { Frame } from '../../protocols/tunnel/types.ts'
-import type { MessageStream, PeerId, StreamLimits } from '../../protocols/kit/index.ts'
+import { keyIdOf } from '../../protocols/kit/index.ts'
+import type { PeerId } from '../../protocols/kit/index.ts'
+import { networks } from '../../protocols/tunnel/index.ts'
+import { lanOf, machineOf, noGrants, party, proofOf } from '../tunnel/people.ts'
 
 /** What a worker is started with, as JSON in its first argument. */
-export interface NetWorkerInit { dir: string, listen: string, bootstrap: string[], other: string, dials: boolean, tunnel: boolean, address: string, tap: string }
+export interface NetWorkerInit {
+  dir: string
+  /** The key file of the machines' owner. */
+  ownerKey: string
+  listen: string
+  bootstrap: string[]
+  /** The other plant. */
+  other: string
+  /** Whether there is to be a network. */
+  tunnel: boolean
+  tap: string
+  address: string
+}
 
 const quiet = { debug () {}, info () {}, warn () {}, error () {} }
 const init = JSON.parse(process.argv[2] ?? '') as NetWorkerInit
 keepNurserySmall()
-const mesh = await startMesh({ key: loadOrMakeKey(join(init.dir, 'key')), listen: [init.listen], bootstrap: init.bootstrap, mesh: 'bench', mdns: false, clock: new SystemClock(), log: quiet })
-const tap = openTap({ name: init.tap })
-execFileSync('ip', ['addr', 'add', `${init.address}/24`, 'dev', tap.name])
+const clock = new SystemClock()
+const random = new SystemRandom()
+const mesh = await startMesh({ key: loadOrMakeKey(join(init.dir, 'key')), listen: [init.listen], bootstrap: init.bootstrap, mesh: 'bench', mdns: false, clock, random, log: quiet })
+const { transport, directory } = mesh
+const lan = networks()({
+  transport, directory, clock, random, crypto: new NodeCrypto(), log: quiet, grants: noGrants,
+  addressing: { allot: async (_, { address, ...station }) => ({ ...station, addresses: [address ?? ''] }), keep () {}, release () {}, onLost: () => () => {} },
+  gateway: () => ({ mac: '02:70:6d:67:77:01', address: '10.192.0.1', setStations () {}, onFrame: () => [] })
+})
+await lan.start()
 
-const PROTOCOL = '/bench/tunnel/1.0.0'
-const LIMITS: StreamLimits = { messageBytesMax: 1_000_000, idleTimeoutMs: 60_000, inboundMax: 4, inboundPerPeerMax: 4 }
-
-async function pump (stream: MessageStream): Promise<void> {
-  const waiting: Frame[] = []
-  let waitingBytes = 0
-  let sending = false
-  const go = async (): Promise<void> => {
-    sending = true
-    await undefined
-    while (waiting.length > 0) {
-      const batch: Uint8Array[] = []
-      let bytes = 0
-      while (waiting.length > 0 && (bytes === 0 || bytes + (waiting[0]?.bytes.length ?? 0) < 65_536)) {
-        const frame = waiting.shift()
-        if (frame === undefined) break
-        const head = Buffer.alloc(frame.offload === undefined ? 4 : 14)
-        head.writeUInt32BE(frame.offload === undefined ? frame.bytes.length : (0x8000_0000 | (frame.bytes.length + 10)) >>> 0)
-        if (frame.offload !== undefined) head.set(frame.offload, 4)
-        batch.push(head, frame.bytes)
-        bytes += frame.bytes.length
-      }
-      waitingBytes -= bytes
-      await stream.send(Buffer.concat(batch))
-    }
-    sending = false
-  }
-  tap.onFrame((frame) => {
-    if (waitingBytes > 2_000_000) return
-    waiting.push(frame)
-    waitingBytes += frame.bytes.length
-    if (!sending) void go()
-  })
-  for (;;) {
-    const message = await stream.receive()
-    if (message === undefined) return
-    const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
-    for (let at = 0; at < message.length;) {
-      const word = view.getUint32(at)
-      const length = word & 0x7fff_ffff
-      const head = word >= 0x8000_0000 ? 10 : 0
-      at += 4
-      tap.send({ bytes: message.subarray(at + head, at + length), ...(head > 0 && { offload: message.subarray(at, at + head) }) })
-      at += length
-    }
-  }
-}
-
-await mesh.transport.handle(PROTOCOL, LIMITS, pump)
 process.on('disconnect', () => { process.exit(0) })
-process.on('SIGTERM', () => { void mesh.stop().then(() => { process.exit(0) }) })
-while (!mesh.transport.connected().includes(init.other as PeerId)) await new Promise((resolve) => { setTimeout(resolve, 50) })
-if (!init.dials || !init.tunnel) process.send?.({ ready: true })
-else {
-  for (;;) {
-    try {
-      const stream = await mesh.transport.open(init.other as PeerId, PROTOCOL, LIMITS)
-      process.send?.({ ready: true })
-      await pump(stream)
-    } catch { await new Promise((resolve) => { setTimeout(resolve, 200) }) }
-  }
+// In order, so that a profile is written.
+process.on('SIGTERM', () => { void lan.stop().then(async () => mesh.stop()).finally(() => { process.exit(0) }) })
+
+const other = init.other as PeerId
+await until(() => transport.connected().includes(other))
+if (init.tunnel) {
+  const tap = openTap({ name: init.tap })
+  execFileSync('ip', ['addr', 'add', `${init.address}/10`, 'dev', tap.name])
+  const signer = loadOrMakeKey(init.ownerKey)
+  const key = keyIdOf(signer.publicKey)
+  const owner = { signer, key, id: key as string as PeerId }
+  const machine = machineOf({ owner, shop: party(), orderId: init.address, issuedAtMs: clock.nowMs() })
+  const on = { network: lanOf(owner), addressing: 'mesh' as const, proof: proofOf(machine, transport.self, clock.nowMs()) }
+  await lan.attach(on, { mac: tap.mac, vmId: machine.vmId, address: init.address }, tap, new AbortController().signal)
+  await until(() => lan.list()[0]?.stations.some(({ at }) => at === other) === true)
+}
+process.send?.({ ready: true })
+
+async function until (condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => { setTimeout(resolve, 20) })
 }

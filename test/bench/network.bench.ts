@@ -3,7 +3,7 @@
  * link and, where they are installed, tinc, nebula and n2n. `--fast`: shorter. `--only=capped|uncapped|impaired|idle`, `--path=NAME`, `--profile=DIR`.
  */
 import { availableParallelism, loadavg } from 'node:os'
-import { Load, cpuSeconds, hasIperf, sleep } from './net-measure.ts'
+import { Load, cpuWhile, hasIperf, sleep } from './net-measure.ts'
 import { netPair, sentBytes } from './net-places.ts'
 import type { LinkKind } from './net-places.ts'
 import { PATHS, carriedBy, ourPath } from './net-paths.ts'
@@ -30,15 +30,13 @@ async function measure (load: Load, path: Path, flows: number[], bare: Figures |
   const loaded: number[] = []
   let mbitPerS = 0
   for (const count of flows) {
-    const cpuFrom = cpuSeconds(path.pids)
     const measuring = load.rate(path.address, count, MEASURED_MS, INNER)
-    const trips = count === 1 ? await load.trips(path.address, Math.floor(MEASURED_MS / 10), 10) : undefined
+    const [trips, cpuShare] = await Promise.all([count === 1 ? load.trips(path.address, Math.floor(MEASURED_MS / 10), 10) : undefined, cpuWhile(path.pids, MEASURED_MS)])
     const rate = await measuring
-    const cpu = cpuSeconds(path.pids) - cpuFrom
     if (count === 1) mbitPerS = rate.mbitPerS
     if (trips !== undefined) loaded.push(...trips.rttMs)
     say(`  ${path.name}, ${count} ${count === 1 ? 'flow' : 'flows'}: ${rate.mbitPerS.toFixed(0)} Mbit/s` + (bare === undefined || count !== 1 ? '' : ` (${(rate.mbitPerS / bare.mbitPerS).toFixed(3)} of the bare link)`) +
-      (path.pids.length === 0 ? '' : `; CPU ${(cpu / (rate.bytes / 1e9)).toFixed(1)} s a GB`) + (count === 1 ? '' : `; fastest ${(rate.fastest / rate.slowest).toFixed(2)} times the slowest`) +
+      (path.pids.length === 0 ? '' : `; CPU ${(cpuShare * 8_000 / rate.mbitPerS).toFixed(1)} s a GB`) + (count === 1 ? '' : `; fastest ${(rate.fastest / rate.slowest).toFixed(2)} times the slowest`) +
       (trips === undefined || trips.lost === 0 ? '' : `; ${trips.lost} datagrams lost`))
   }
   const trip = (values: number[], less: number[] | undefined): string => `p50 ${at(values, 0.5).toFixed(2)} p99 ${at(values, 0.99).toFixed(2)} ms` +

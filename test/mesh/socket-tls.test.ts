@@ -64,6 +64,7 @@ test.each([
   expect([connection.encryption, connection.multiplexer]).toEqual(['/tls/1.0.0', '/yamux/1.0.0'])
   expect(to.getConnections()[0]?.remotePeer.equals(from.peerId)).toBe(true)
   expect(socketOf(connection)?.remotePort).toBe(portOf(to))
+  expect(socketOf(connection)?.bytesRead).toBeGreaterThan(1_000_000)
   await connection.close()
   await vi.waitFor(() => { expect([from.getConnections(), to.getConnections()]).toEqual([[], []]) })
 })

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { DROP_TEXTS, type DropReason } from '../../protocols/tunnel/drops.ts'
 import { SwitchBench, machine, wholeBench } from './switch-bench.ts'
 import {
-  BROADCAST, GATEWAY, GLOBAL, UNSPECIFIED, advert, arp, concat, dhcp, dhcpAsk, dhcpGive, ethernet, ip, ipv4, ipv6, linkLocal, mac, neighbour, probe, solicit, udp
+  BROADCAST, GATEWAY, GLOBAL, UNSPECIFIED, advert, arp, concat, dhcp, dhcpAsk, dhcpGive, dhcpRenew, ethernet, ip, ipv4, ipv6, linkLocal, mac, neighbour, probe, solicit, udp
 } from './switch-frames.ts'
 
 const LAN = '00:11:22:33:44:55'
@@ -46,6 +46,7 @@ describe('a machine', () => {
     ['no IPv6 address, to one', 'IPV6_SOURCE', packet6(m1, UNSPECIFIED)],
     ['a router advertisement', 'ROUTER_ADVERT', ipv6({ to: '33:33:00:00:00:01', from: m1, source: linkLocal(m1), next: 58, contents: concat(Uint8Array.of(134), new Uint8Array(15)) })],
     ['a router advertisement behind a header', 'ROUTER_ADVERT', ipv6({ to: '33:33:00:00:00:01', from: m1, source: linkLocal(m1), next: 60, contents: concat(Uint8Array.of(58, 0, 1, 4, 0, 0, 0, 0), Uint8Array.of(134), new Uint8Array(15)) })],
+    ['a neighbour advert whose options come in another fragment', 'MALFORMED', ipv6({ to: m2, from: m1, source: linkLocal(m1), next: 44, contents: concat(Uint8Array.of(58, 0, 0, 1, 0, 0, 0, 1), neighbour(136, linkLocal(m1))) })],
     ['a redirect', 'ROUTER_ADVERT', ipv6({ to: m2, from: m1, source: linkLocal(m1), next: 58, contents: concat(Uint8Array.of(137), new Uint8Array(39)) })],
     ['a neighbour advert for another', 'ND_SENDER', nd(m1, 136, linkLocal(m2), { kind: 2, mac: m1 })],
     ['a neighbour advert with another\'s MAC', 'ND_SENDER', nd(m1, 136, linkLocal(m1), { kind: 2, mac: m2 })],
@@ -85,6 +86,15 @@ describe('a machine', () => {
     expect(bench.from('m1', packet(m1, '192.168.7.10'))).toEqual({ to: ['m2'] })
     bench.set('m1', [machine(1)])
     expect(bench.from('m1', packet(m1, '192.168.7.10'))).toMatchObject({ drop: 'IPV4_SOURCE' })
+  })
+
+  test('renews from an address that it has no longer with the gateway only, which refuses it', () => {
+    const bench = wholeBench()
+    for (const source of [ip(2), '10.200.0.1']) {
+      for (const to of [BROADCAST, GATEWAY.mac]) expect(bench.from('m1', dhcpRenew(m1, source, to))).toEqual({ to: [], gateway: true })
+      expect(bench.from('m1', dhcpRenew(m1, source, m2))).toEqual({ to: [], drop: 'IPV4_SOURCE' })
+    }
+    expect(bench.from('m1', dhcpRenew(m1, ip(2), BROADCAST, m2))).toEqual({ to: [], drop: 'DHCP_IDENTITY' })
   })
 
   test('that is a router passes on others\' packets and advertises, but has its own MAC and is not the gateway', () => {
@@ -241,6 +251,8 @@ describe('where the client\'s LAN gives addresses', () => {
       // An answer that goes the way of questions.
       expect(bench.from(port, ipv4({ to: BROADCAST, from: by, source: '0.0.0.0', protocol: 17, contents: udp(68, 67, dhcp({ reply: true, kind: 5, client: by, your: leased, leaseS: 60 })) })).lease).toBeUndefined()
     }
+    // Also not from a machine of the member behind which the LAN is.
+    expect(bench.from('proxy', dhcpGive(mac(4), '192.168.0.9', m1, leased))).toEqual({ to: [], drop: 'DHCP_SERVER' })
     expect(bench.from('m1', packet(m1, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
     expect(bench.from('proxy', dhcpGive(LAN, SERVER, m1, leased, { to: m1 }))).toMatchObject({ to: ['m1'], lease: { address: leased } })
   })
@@ -257,6 +269,41 @@ describe('where the client\'s LAN gives addresses', () => {
     bench.from('uplink', dhcpGive(LAN, SERVER, m2, leased))
     expect(bench.from('m1', packet(m1, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
     expect(bench.from('m2', packet(m2, leased, m1))).toEqual({ to: ['m1'] })
+    bench.from('uplink', dhcpGive(LAN, SERVER, m1, '192.168.0.52'))
+    expect(bench.from('m2', packet(m2, leased, m1))).toEqual({ to: ['m1'] })
+    expect(bench.from('uplink', packet(LAN, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
+    // With the machine its lease is gone.
+    bench.set('m2', [])
+    expect(bench.from('uplink', packet(LAN, leased, m1))).toEqual({ to: ['m1'] })
+    bench.set('m2', [machine(2, { addresses: [] })])
+    expect(bench.from('m2', packet(m2, leased, m1))).toMatchObject({ drop: 'IPV4_SOURCE' })
+  })
+
+  test('a machine renews a lease that this switch does not know, and has it when the server confirms; not another\'s', () => {
+    const bench = wholeBench({ addressing: 'external' })
+    bench.from('uplink', ipv4({ to: m2, from: LAN, source: SERVER }))
+    expect(bench.from('m1', packet(m1, leased))).toMatchObject({ drop: 'IPV4_SOURCE' })
+    expect(bench.from('m1', dhcpRenew(m1, leased, LAN))).toEqual({ to: ['uplink'] })
+    expect(bench.from('m1', dhcpRenew(m1, leased))).toEqual({ to: ['proxy', 'uplink'] })
+    bench.from('uplink', dhcpGive(LAN, SERVER, m1, leased, { to: m1 }))
+    expect(bench.from('m1', packet(m1, leased))).toEqual({ to: ['m2'] })
+    expect(bench.from('m2', dhcpRenew(m2, leased))).toEqual({ to: [], drop: 'IPV4_SOURCE' })
+  })
+
+  test('a lease is on an address that a host can have, and not on another\'s that its order gave it', () => {
+    const bench = wholeBench({ addressing: 'external' })
+    bench.set('m2', [machine(2, { addresses: ['192.168.0.9'] })])
+    for (const your of ['0.0.0.0', '255.255.255.255', '127.0.0.1', '224.0.0.5', '192.168.0.9']) expect(bench.from('uplink', dhcpGive(LAN, SERVER, m1, your))).toEqual({ to: ['m1'] })
+    expect(bench.from('m2', packet(m2, '192.168.0.9', m1))).toEqual({ to: ['m1'] })
+    expect(bench.from('m1', packet(m1, '192.168.0.9'))).toMatchObject({ drop: 'IPV4_SOURCE' })
+    expect(bench.core.macs(bench.nowMs)[0]).toMatchObject({ mac: m1, addresses: [] })
+  })
+
+  test('who asks for an address is heard by uplinks and by routers, which may give one', () => {
+    const bench = wholeBench({ addressing: 'external' })
+    expect(bench.from('m1', dhcpAsk(m1))).toEqual({ to: ['proxy', 'uplink'] })
+    bench.set('m2', [machine(2, { addresses: [], router: true })])
+    expect(bench.from('m1', dhcpAsk(m1))).toEqual({ to: ['m2', 'proxy', 'uplink'] })
   })
 
   test('an answer of the LAN\'s server for its own hosts goes to uplinks only, and its ARP to all', () => {

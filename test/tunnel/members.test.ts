@@ -84,6 +84,33 @@ describe('the members of a network', () => {
     expect(nowMs - 3_600_000).toBeLessThanOrEqual(1_500)
   })
 
+  test('are dialled as soon as they are neighbours again, but not when they refuse us', () => {
+    const members = made()
+    members.onNames([id(1), id(2)], 0)
+    members.due(0)
+    for (let i = 0; i < 7; i++) {
+      members.onEnd(id(1), 'unreachable', i * 100_000)
+      members.due((i + 1) * 100_000)
+    }
+    members.onEnd(id(2), 'refused', 700_000)
+    members.due(700_000)
+    members.onEnd(id(1), 'unreachable', 700_000)
+    for (const n of [1, 2]) members.onNear(id(n), 700_100)
+    expect(dials(members.due(701_000))).toEqual([id(1)])
+  })
+
+  test('are looked for when there are new neighbours, but not for each of them', () => {
+    const members = made()
+    for (let nowMs = 0; nowMs < 3_600_000; nowMs = members.nextMs()) members.due(nowMs)
+    let count = 0
+    for (let nowMs = 3_600_000; nowMs < 3_660_000; nowMs += 100) {
+      members.onNear(id(900), nowMs)
+      count += looks(members.due(nowMs))
+    }
+    expect(count).toBeGreaterThanOrEqual(1)
+    expect(count).toBeLessThanOrEqual(3)
+  })
+
   test('are gone when they left, and stay up when an old dial of ours fails after they came', () => {
     const members = made()
     members.onNames([id(1)], 0)

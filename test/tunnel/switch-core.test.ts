@@ -2,12 +2,13 @@
 import { describe, expect, test } from 'vitest'
 import { arpOf } from '../../protocols/tunnel/arp.ts'
 import {
-  CLAIMANTS_MAX, LEARNT_LIFE_MS, LEARNT_MOVE_MS, LEARNT_PER_PORT_MAX, MACHINE_STORM_BURST, MACHINE_STORM_PER_S, PEER_STORM_BURST, STATIONS_PER_PORT_MAX, STATION_ADDRESSES_MAX, SWITCH_PORTS_MAX
+  CLAIMANTS_MAX, LEARNT_LIFE_MS, LEARNT_MOVE_MS, LEARNT_PER_PORT_MAX, MACHINE_STORM_BURST, MACHINE_STORM_PER_S, PEER_STORM_BURST, RING_LIFE_MS, STATIONS_PER_PORT_MAX, STATION_ADDRESSES_MAX, SWITCH_PORTS_MAX
 } from '../../protocols/tunnel/constants.ts'
 import { formatMac, putMac, putU16 } from '../../protocols/tunnel/ethernet.ts'
+import { LearntHosts } from '../../protocols/tunnel/learnt.ts'
 import { SwitchCore } from '../../protocols/tunnel/switch-core.ts'
 import { SwitchBench, machine, wholeBench } from './switch-bench.ts'
-import { BROADCAST, GATEWAY, addressOf, arp, concat, dhcpAsk, ethernet, ip, ipv4, ipv6, linkLocal, mac, macOf, neighbour, probe, solicit, udp } from './switch-frames.ts'
+import { BROADCAST, GATEWAY, addressOf, arp, concat, dhcpAsk, ip, ipv4, ipv6, linkLocal, mac, macOf, neighbour, probe, solicit, udp } from './switch-frames.ts'
 
 const LAN = '00:11:22:33:44:55'
 const m1 = mac(1)
@@ -31,6 +32,7 @@ describe('forwarding', () => {
     expect(bench.from('peer', packet(3, LAN))).toEqual({ to: ['uplink'] })
     bench.core.removePort(bench.id('uplink'))
     expect(bench.from('peer', packet(3, LAN))).toEqual({ to: [], drop: 'NOWHERE' })
+    expect(bench.from('m1', packet(1, LAN))).toEqual({ to: ['proxy'] })
     bench.set('proxy', [machine(4)], false)
     expect(bench.from('m1', packet(1, LAN))).toEqual({ to: [], drop: 'NOWHERE' })
   })
@@ -98,6 +100,9 @@ describe('suppression', () => {
     }
     expect(answered(bench.from('uplink', arp({ from: LAN, sender: '10.200.0.1', target: ip(3) })).answer)).toMatchObject({ senderMac: macOf(m3) })
     expect(bench.from('peer', arp({ from: m3, sender: ip(3), target: ip(4) }))).toEqual({ to: [], drop: 'BETWEEN_TUNNELS' })
+    // The uplink's own host hears its LAN itself.
+    bench.set('uplink', [machine(7)])
+    expect(bench.from('uplink', arp({ from: LAN, sender: '10.200.0.1', target: ip(7) }))).toEqual({ to: [], drop: 'SAME_PORT' })
   })
 
   test('an address that no station has can only be behind an uplink', () => {
@@ -232,6 +237,33 @@ describe('learning', () => {
     expect(bench.from('m1', packet(1, host(1)))).toEqual({ to: ['uplink'] })
   })
 
+  test('uplinks that lead into one LAN are kept apart, for hosts that nobody announced', () => {
+    const bench = wholeBench()
+    const toAll = ipv4({ to: BROADCAST, from: host(1), source: '10.200.0.1', protocol: 17, contents: udp(9, 9) })
+    // The LAN carries one broadcast to both: here, and to the proxy, whose tunnel is behind.
+    expect(bench.from('uplink', toAll)).toEqual({ to: ['m1', 'm2', 'peer', 'proxy'] })
+    expect(bench.from('proxy', toAll)).toEqual({ to: [], drop: 'SOURCE_ELSEWHERE' })
+    // What came round the LAN again does not start another round.
+    expect(bench.from('uplink', toAll)).toEqual({ to: ['m1', 'm2', 'peer'] })
+    expect(bench.from('proxy', ipv4({ to: BROADCAST, from: host(2), source: '10.200.0.2', protocol: 17, contents: udp(9, 9) }))).toEqual({ to: ['m1', 'm2'] })
+    expect(bench.from('proxy', ipv4({ to: host(1), from: host(2), source: '10.200.0.2' }))).toEqual({ to: [], drop: 'RING' })
+    expect(bench.from('m1', ipv4({ to: BROADCAST, from: m1, source: ip(1) }))).toEqual({ to: ['m2', 'peer', 'proxy', 'uplink'] })
+    bench.nowMs += RING_LIFE_MS
+    expect(bench.from('uplink', toAll)).toEqual({ to: ['m1', 'm2', 'peer', 'proxy'] })
+  })
+
+  test('room is made by the silent first, then by the port that floods, and for a port that has none by the one with most', () => {
+    const hosts = new LearntHosts<string>(8, 10)
+    for (let n = 0; n < 8; n++) hosts.hear(n, 'a', n)
+    for (let n = 0; n < 3; n++) hosts.hear(100 + n, 'b', 10)
+    expect([hosts.countOf('a'), hosts.countOf('b'), hosts.portOf(100, 10)]).toEqual([8, 2, undefined])
+    hosts.hear(200, 'c', 10)
+    expect([hosts.countOf('a'), hosts.countOf('b'), hosts.countOf('c'), hosts.portOf(0, 10)]).toEqual([7, 2, 1, undefined])
+    hosts.hear(7, 'a', 400_000)
+    hosts.hear(300, 'a', 400_000)
+    expect([hosts.countOf('a'), hosts.portOf(7, 400_000), hosts.size]).toEqual([2, 'a', 5])
+  })
+
   test('a million addresses from one uplink stay within its bound and push out neither stations nor others\' hosts', () => {
     const bench = wholeBench()
     for (let n = 0; n < 10; n++) bench.from('proxy', hello(5_000_000 + n))
@@ -299,58 +331,6 @@ describe('storms', () => {
 function udpOffload (segmentBytes: number): Uint8Array {
   return Uint8Array.of(1, 5, 42, 0, segmentBytes & 0xff, segmentBytes >> 8, 34, 0, 6, 0)
 }
-
-describe('MTU', () => {
-  const ofBytes = (bytes: number, more = {}): Uint8Array => ipv4({ to: m2, from: m1, source: ip(1), contents: new Uint8Array(bytes - 20), ...more })
-  const tcp = (bytes: number): Uint8Array => {
-    const contents = new Uint8Array(bytes - 20)
-    contents[12] = 0x80
-    return ipv4({ to: m2, from: m1, source: ip(1), contents })
-  }
-  const header = (flags: number, kind: number, segment: number, start = 34, offset = 16): Uint8Array => {
-    const bytes = Uint8Array.of(flags, kind, 66, 0, segment & 0xff, segment >> 8, 0, 0, 0, 0)
-    bytes.set([start & 0xff, start >> 8, offset & 0xff, offset >> 8], 6)
-    return bytes
-  }
-
-  test('a packet of the MTU passes, tagged or not, and one byte more does not', () => {
-    const bench = wholeBench()
-    expect(bench.from('m1', ofBytes(1500))).toEqual({ to: ['m2'] })
-    expect(bench.from('m1', ofBytes(1500, { tag: 3 }))).toEqual({ to: ['m2'] })
-    expect(bench.from('m1', ofBytes(1501))).toMatchObject({ drop: 'TOO_LONG' })
-    expect(bench.from('m1', ofBytes(1501), header(1, 0, 0))).toMatchObject({ drop: 'TOO_LONG' })
-    expect(bench.from('m1', new Uint8Array(65_535).fill(0x52))).toMatchObject({ to: [] })
-    expect(wholeBench({ mtuBytes: 9000 }).from('m1', ofBytes(9000))).toEqual({ to: ['m2'] })
-  })
-
-  test('with offload its segments count: headers of 20 + 32 bytes and 1448 of contents are 1500', () => {
-    const bench = wholeBench()
-    expect(bench.from('m1', tcp(60_000), header(1, 1, 1448))).toEqual({ to: ['m2'] })
-    expect(bench.from('m1', tcp(60_000), header(1, 0x81, 1448))).toEqual({ to: ['m2'] })
-    expect(bench.from('m1', tcp(60_000), header(1, 1, 1449))).toMatchObject({ drop: 'TOO_LONG' })
-    expect(bench.from('m1', ofBytes(60_000, { protocol: 17 }), header(1, 5, 1472))).toEqual({ to: ['m2'] })
-    expect(bench.from('m1', ofBytes(60_000, { protocol: 17 }), header(1, 5, 1473))).toMatchObject({ drop: 'TOO_LONG' })
-  })
-
-  test.each<[string, Uint8Array, Uint8Array]>([
-    ['of another length', ofBytes(100), new Uint8Array(12)],
-    ['empty', ofBytes(100), new Uint8Array(0)],
-    ['with unknown flags', ofBytes(100), header(0x80, 0, 0)],
-    ['of an unknown kind', tcp(3000), header(1, 2, 1000)],
-    ['of UDP fragments, which no kernel makes now', ofBytes(3000, { protocol: 17 }), header(1, 3, 1000)],
-    ['of the other IP', tcp(3000), header(1, 4, 1000)],
-    ['of the other protocol', ofBytes(3000, { protocol: 17 }), header(1, 1, 1000)],
-    ['with segments of nothing', tcp(3000), header(1, 1, 0)],
-    ['that cuts and does not sum', tcp(3000), header(0, 1, 1000)],
-    ['with a sum outside of the frame', ofBytes(100), header(1, 0, 0, 100, 13)],
-    ['with a sum far outside', ofBytes(100), header(1, 0, 0, 65_535, 65_535)],
-    ['for a TCP header that is none', ofBytes(3000), header(1, 1, 1000)],
-    ['for a later fragment', ofBytes(3000, { fragmentAt: 8 }), header(1, 1, 1000)],
-    ['for what is no IP', ethernet(m2, m1, 0x88b5, new Uint8Array(3000)), header(1, 1, 1000)]
-  ])('an offload header %s is not passed on', (_what, frame, offload) => {
-    expect(wholeBench().from('m1', frame, offload)).toEqual({ to: [], drop: 'OFFLOAD_INVALID' })
-  })
-})
 
 test('frames, bytes and drops are counted at their ports', () => {
   const bench = wholeBench()

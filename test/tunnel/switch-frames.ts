@@ -88,6 +88,10 @@ export function dhcp ({ reply = false, kind, client, your = '0.0.0.0', leaseS, o
 export const dhcpAsk = (from: string, kind = 1, client = from): Uint8Array =>
   ipv4({ to: BROADCAST, from, source: '0.0.0.0', destination: '255.255.255.255', protocol: 17, contents: udp(68, 67, dhcp({ kind, client })) })
 
+/** A machine renews the address that it had. */
+export const dhcpRenew = (from: string, source: string, to = BROADCAST, client = from): Uint8Array =>
+  ipv4({ to, from, source, destination: '255.255.255.255', protocol: 17, contents: udp(68, 67, dhcp({ kind: 3, client })) })
+
 /** A server gives an address (kind 2 offer, 5 ack). */
 export const dhcpGive = (from: string, server: string, client: string, your: string, { to = BROADCAST, kind = 5, leaseS = 3600 } = {}): Uint8Array =>
   ipv4({ to, from, source: server, destination: '255.255.255.255', protocol: 17, contents: udp(67, 68, dhcp({ reply: true, kind, client, your, leaseS })) })

@@ -62,8 +62,8 @@ export class ClaimedAddressing implements MeshAddressing {
   }
 
   async allot (networkId: NetworkId, wanted: WantedStation, signal: AbortSignal): Promise<Station> {
-    const who = `${networkId} ${idOf(wanted)}`
-    // Asked twice at once, a machine gets one address.
+    const who = `${networkId} ${cardOf(wanted)}`
+    // Asked twice at once, a card gets one address.
     while (this.#underWay.has(who)) await this.#underWay.get(who)?.catch(() => undefined)
     signal.throwIfAborted()
     const allotting = this.#allotNow(networkId, wanted, signal)
@@ -81,7 +81,7 @@ export class ClaimedAddressing implements MeshAddressing {
       if (ip === undefined) continue
       const held = this.#held.get(addressKey(this.#c.crypto, networkId, ip))
       if (held === undefined) this.#hold(networkId, ip, station)
-      else if (idOf(held.station) !== idOf(station)) this.#keepOneOf(held, station)
+      else if (cardOf(held.station) !== cardOf(station)) this.#keepOneOf(held, station)
     }
   }
 
@@ -91,7 +91,7 @@ export class ClaimedAddressing implements MeshAddressing {
       if (ip === undefined) continue
       const key = addressKey(this.#c.crypto, networkId, ip)
       const held = this.#held.get(key)
-      if (held === undefined || idOf(held.station) !== idOf(station)) continue
+      if (held === undefined || cardOf(held.station) !== cardOf(station)) continue
       this.#held.delete(key)
       this.#c.claims.drop(key, held.digest)
     }
@@ -112,12 +112,12 @@ export class ClaimedAddressing implements MeshAddressing {
 
   async #allotNow (networkId: NetworkId, wanted: WantedStation, signal: AbortSignal): Promise<Station> {
     const { address, ...station } = wanted
-    const had = [...this.#held.values()].find((held) => held.networkId === networkId && idOf(held.station) === idOf(wanted))
+    const had = [...this.#held.values()].find((held) => held.networkId === networkId && cardOf(held.station) === cardOf(wanted))
     if (address !== undefined) return this.#allotWanted(networkId, station, address, signal)
     if (had !== undefined) return had.station
     const taken = this.#takenIn(networkId)
     let asked = 0
-    for (const ip of candidates(this.#c.crypto, networkId, idOf(wanted))) {
+    for (const ip of candidates(this.#c.crypto, networkId, machineOf(wanted))) {
       if (taken.has(ip)) continue
       if (asked++ === ASKED_MAX) break
       const given = await this.#take(networkId, station, { ip, prefixBits: DEFAULT_SUBNET.prefixBits }, signal)
@@ -132,7 +132,7 @@ export class ClaimedAddressing implements MeshAddressing {
       throw new PlantError('ORDER_INVALID', { problems: [{ path: 'network.address', found: address, allowed: 'an address that a machine of the network can have', message: placed.problem }] })
     }
     const known = this.#stationWith(networkId, placed.ip)
-    const given = known !== undefined && idOf(known) !== idOf(station) ? { plant: known.at, ...(known.vmId !== undefined && { vmId: known.vmId }) } : await this.#take(networkId, station, placed, signal)
+    const given = known !== undefined && machineOf(known) !== machineOf(station) ? { plant: known.at, ...(known.vmId !== undefined && { vmId: known.vmId }) } : await this.#take(networkId, station, placed, signal)
     if ('addresses' in given) return given
     const name = this.#stationWith(networkId, placed.ip)?.name
     throw new PlantError('ADDRESS_TAKEN', { address: ipv4Text(placed.ip), ...given, ...(name !== undefined && { name }) })
@@ -146,7 +146,7 @@ export class ClaimedAddressing implements MeshAddressing {
     const orderDigest = holderDigest(crypto, networkId, ip, station)
     const made = (sinceMs: number): Station => ({ ...station, addresses: [ipv4Text(ip)], given: { sinceMs, prefixBits } })
     const own = this.#held.get(key)
-    if (own !== undefined) return idOf(own.station) === idOf(station) ? own.station : { plant: this.#c.self, ...(own.station.vmId !== undefined && { vmId: own.station.vmId }) }
+    if (own !== undefined) return cardOf(own.station) === cardOf(station) ? own.station : { plant: this.#c.self, ...(own.station.vmId !== undefined && { vmId: own.station.vmId }) }
     for (let attempt = 1; ; attempt++) {
       const claim = await claims.claim({ vmId: key, orderDigest, strict: false }, signal)
       if (claim.kind !== 'granted') {
@@ -220,7 +220,7 @@ export class ClaimedAddressing implements MeshAddressing {
   #rival ({ networkId, ip, station }: Held, plant: PeerId): Station | undefined {
     const address = ipv4Text(ip)
     for (const other of this.#c.stations(networkId)) {
-      if (other.at === plant && other.addresses.includes(address) && idOf(other) !== idOf(station)) return other
+      if (other.at === plant && other.addresses.includes(address) && machineOf(other) !== machineOf(station)) return other
     }
     return undefined
   }
@@ -257,8 +257,11 @@ export class ClaimedAddressing implements MeshAddressing {
 /** Which of two was given its address first; at one instant the lower id. */
 function isEarlier (a: Station, b: Station): boolean {
   const [aMs, bMs] = [a.given?.sinceMs ?? Infinity, b.given?.sinceMs ?? Infinity]
-  return aMs !== bMs ? aMs < bMs : idOf(a) < idOf(b)
+  return aMs !== bMs ? aMs < bMs : cardOf(a) < cardOf(b)
 }
 
 /** Which machine it is, on whichever plant; a proxy's own end is told by its card. */
-function idOf (station: { vmId?: VmId, mac: string }): string { return station.vmId ?? station.mac }
+function machineOf (station: { vmId?: VmId, mac: string }): string { return station.vmId ?? station.mac }
+
+/** Which card of which machine: one with several may have more than one on a network. */
+function cardOf (station: { vmId?: VmId, mac: string }): string { return `${station.vmId ?? ''} ${station.mac}` }

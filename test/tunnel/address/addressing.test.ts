@@ -43,6 +43,18 @@ describe('a dynamic address', () => {
     expect(a).toEqual(b)
   })
 
+  test('is another for each card of a machine, and none of them is the other card\'s', async () => {
+    const first = await made('p1', 1)
+    const card = { vmId: vm(1), mac: macOf(99), name: 'm1' }
+    const second = await mesh.clock.settle(mesh.at('p1').addresses.allot(lab, card, never))
+    expect([second.mac, second.addresses[0] === first.addresses[0]]).toEqual([macOf(99), false])
+    await expect(mesh.clock.settle(mesh.at('p1').addresses.allot(lab, { ...card, mac: macOf(98), address: first.addresses[0] ?? '' }, never))).rejects.toMatchObject({ code: 'ADDRESS_TAKEN', details: { vmId: vm(1) } })
+    mesh.at('p1').addresses.release(lab, second)
+    await mesh.clock.advance(1_000)
+    expect(await made('p1', 1)).toEqual(first)
+    expect((await made('p2', 5, second.addresses[0])).addresses).toEqual(second.addresses)
+  })
+
   test('may be the same in two networks: they never meet', async () => {
     expect((await made('p1', 1, '10.200.0.1')).addresses).toEqual((await made('p2', 2, '10.200.0.1', other)).addresses)
   })
