@@ -26,7 +26,8 @@ export interface EndOptions {
   address?: string
   /** A name that resolves in the network. */
   name?: string
-  mac?: string
+  /** Its card's address: with the same one it is given the same address again. */
+  mac: string
   takesOffload?: boolean
 }
 
@@ -42,7 +43,7 @@ export async function joinNetwork (c: Context, choice: NetworkChoice, options: E
   const credential = held !== undefined && keyIdOf(held.publicKey) === domainKey && domainKey !== own ? await orderCredentials(c, choice.domain) : {}
   const signJoin = async (): Promise<string> => c.sign({ kind: 'join', body: { domain: choice.domain, domainKey, network: choice.network, expiresAtMs: Date.now() + JOIN_MS, ...credential } })
   const { addressing, address, name } = options
-  const station = { mac: options.mac ?? newMac(), ...(name !== undefined && { name }), ...(address !== undefined && { address }) }
+  const station = { mac: options.mac, ...(name !== undefined && { name }), ...(address !== undefined && { address }) }
   const socket = await c.api.upgrade('/v1/networks/frames', 'plantmesh-frames', c.signal)
   return openUplink({ socket, signJoin, joinMs: JOIN_MS, addressing, station, takesOffload: options.takesOffload ?? false }, c.signal)
 }
@@ -54,38 +55,42 @@ export function subnetOfStation (station: Station, wanted?: string): Subnet {
   return subnetOf(ip, prefixBits)
 }
 
-/** An end without rights: this host's programs connect by `dial`. Throws as `joinNetwork` and `clientEnd` do. */
-export async function userEnd (c: Context, choice: NetworkChoice, options: EndOptions): Promise<{ end: ClientEnd, station: Station, networkId: string }> {
+/** An end without rights, by which this host's programs connect. */
+export interface JoinedEnd extends ClientEnd { readonly station: Station, readonly networkId: string }
+
+/** Joins as one. Throws as `joinNetwork` and `clientEnd` do. */
+export async function userEnd (c: Context, choice: NetworkChoice, options: EndOptions): Promise<JoinedEnd> {
   const uplink = await joinNetwork(c, choice, options)
   try {
     const { station, networkId } = uplink
     const address = ipv4Number(station.addresses[0] ?? '')
     if (address === undefined) throw new PlantError('USAGE', { problem: 'the network\'s addresses are given by a LAN of yours, so this end has none: say which one it may have', option: '--address' })
-    return { end: await clientEnd({ mac: station.mac, address, subnet: subnetOfStation(station, options.address), start: userNetworks(c.dataDir) }, uplink, c.signal), station, networkId }
+    const end = await clientEnd({ mac: station.mac, address, subnet: subnetOfStation(station, options.address), start: userNetworks(c.dataDir) }, uplink, c.signal)
+    return { dial: async (machine, port, signal) => end.dial(machine, port, signal), close: () => { end.close() }, closed: end.closed, station, networkId }
   } catch (error) {
     uplink.close()
     throw error
   }
 }
 
-/** Connects to machines by address, by VMID, by host name, or by the name in their order. */
-export function machineDialler (c: Context, choice: NetworkChoice, end: ClientEnd): (machine: string, port: number, signal: AbortSignal) => Promise<Socket> {
+/** Connects to machines by address, by VMID, by host name, or by the name in their order; `end` is asked for each time. */
+export function machineDialler (c: Context, choice: NetworkChoice, end: () => Pick<ClientEnd, 'dial'>): (machine: string, port: number, signal: AbortSignal) => Promise<Socket> {
   const addresses = new Map<string, string>()
   return async (machine, port, signal) => {
     const known = addresses.get(machine)
-    if (known !== undefined) return end.dial(known, port, signal)
+    if (known !== undefined) return end().dial(known, port, signal)
     if (isVmId(machine.toLowerCase())) {
       const address = addressOn(await queried(c, machine.toLowerCase()), choice.network)
       addresses.set(machine, address) // It keeps it for life.
-      return end.dial(address, port, signal)
+      return end().dial(address, port, signal)
     }
     try {
-      return await end.dial(machine, port, signal)
+      return await end().dial(machine, port, signal)
     } catch (error) {
       // Names of orders need not be unique, and are this client's alone: after those of the network.
       const address = error instanceof PlantError && error.code === 'NAME_UNKNOWN' ? await addressByOrderName(c, choice, machine) : undefined
       if (address === undefined) throw error
-      return await end.dial(address, port, signal)
+      return await end().dial(address, port, signal)
     }
   }
 }
@@ -119,8 +124,8 @@ async function addressByOrderName (c: Context, choice: NetworkChoice, name: stri
   return found[0] && addressOn(found[0], choice.network)
 }
 
-/** Locally administered, unicast, by chance. */
-function newMac (): string {
+/** A card's address: locally administered, unicast, by chance. */
+export function newMac (): string {
   const bytes = randomBytes(6)
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':')

@@ -5,11 +5,11 @@ import { DOMAIN_DEFAULT } from '../../protocols/order/constants.ts'
 import { relayServer, type RelayServer } from '../net/relay-server.ts'
 import { socksServer } from '../net/socks.ts'
 import { clientOptions, runCommand, type Context, type GlobalOptions } from './context.ts'
-import { machineDialler, userEnd, type EndOptions, type NetworkChoice } from './network-end.ts'
+import { stayJoined } from './join-again.ts'
+import { machineDialler, newMac, userEnd, type EndOptions, type JoinedEnd, type NetworkChoice } from './network-end.ts'
 import { isLoopback, listenAt, publication, type Publication } from './proxy-arguments.ts'
 import { printable } from './output.ts'
 import { tapEnd, type TapOptions } from './proxy-tap.ts'
-import { untilOver } from './until-over.ts'
 
 interface ProxyOptions extends TapOptions, GlobalOptions {
   domain: string
@@ -54,39 +54,54 @@ async function proxy (c: Context, choice: NetworkChoice, options: ProxyOptions):
   const user = options.socks !== undefined || options.publish !== undefined || options.tap === undefined
   if (options.tap !== undefined && user) throw new PlantError('USAGE', { problem: '--tap puts this host itself on the network: --socks and --publish belong to a proxy of their own' })
   if (options.tap === undefined && options.bare === true) throw new PlantError('USAGE', { problem: '--bare is for --tap' })
-  const ends: EndOptions = { addressing: options.external === true ? 'external' : 'mesh', ...(options.address !== undefined && { address: options.address }), ...(options.name !== undefined && { name: options.name }) }
+  const ends: EndOptions = { mac: newMac(), addressing: options.external === true ? 'external' : 'mesh', ...(options.address !== undefined && { address: options.address }), ...(options.name !== undefined && { name: options.name }) }
   if (options.tap !== undefined) return tapEnd(c, choice, ends, options)
-  const { end, station, networkId } = await userEnd(c, choice, ends)
+  let end: JoinedEnd | undefined
   const servers: RelayServer[] = []
   try {
-    const dial = machineDialler(c, choice, end)
-    const failures = tellSeldom(c)
-    const socksAt = options.socks ?? (options.publish === undefined ? { host: '127.0.0.1', port: SOCKS_PORT } : undefined)
-    const socks = socksAt && await socksServer(socksAt, dial, failures)
-    if (socks !== undefined) servers.push(socks)
-    const published = []
-    for (const { host, port, machine, machinePort } of options.publish ?? []) {
-      const server = await relayServer({ host, port }, async (_caller, signal) => dial(machine, machinePort, signal), failures)
-      servers.push(server)
-      published.push({ at: `${textOf(server)}`, machine, port: machinePort })
-    }
-    for (const server of servers) if (!isLoopback(server.host)) c.out.note(`${textOf(server)} is reachable from other hosts, and through it the network ${printable(choice.network)}`)
-    process.stdout.write(`ready ${JSON.stringify({ network: choice.network, networkId, address: station.addresses[0], ...(socks !== undefined && { socks: textOf(socks) }), ...(published.length > 0 && { published }) })}\n`)
-    await untilOver(c.signal, end.closed)
+    await stayJoined(c, async () => userEnd(c, choice, ends), async (joined) => {
+      const first = end === undefined && servers.length === 0
+      end?.close()
+      end = joined
+      if (joined === undefined) return
+      const dial = machineDialler(c, choice, () => end ?? AWAY)
+      const ready = { network: choice.network, networkId: joined.networkId, address: joined.station.addresses[0] }
+      if (first) process.stdout.write(`ready ${JSON.stringify({ ...ready, ...await serve(c, choice, options, dial, servers) })}\n`)
+      else c.out.note(`joined again, as ${ready.address ?? ''}`)
+    })
     return 0
   } finally {
     for (const server of servers) server.stop()
-    end.close()
+    end?.close()
   }
+}
+
+/** While the plant is away. */
+const AWAY: Pick<JoinedEnd, 'dial'> = { dial: async () => { throw new PlantError('VM_UNREACHABLE', { problem: 'the plant that leads to the network is away' }) } }
+
+/** Listens where it was asked to, and says where that is. */
+async function serve (c: Context, choice: NetworkChoice, options: ProxyOptions, dial: ReturnType<typeof machineDialler>, servers: RelayServer[]): Promise<Record<string, unknown>> {
+  const failures = tellSeldom(c)
+  const socksAt = options.socks ?? (options.publish === undefined ? { host: '127.0.0.1', port: SOCKS_PORT } : undefined)
+  const socks = socksAt && await socksServer(socksAt, dial, failures)
+  if (socks !== undefined) servers.push(socks)
+  const published = []
+  for (const { host, port, machine, machinePort } of options.publish ?? []) {
+    const server = await relayServer({ host, port }, async (_caller, signal) => dial(machine, machinePort, signal), failures)
+    servers.push(server)
+    published.push({ at: textOf(server), machine, port: machinePort })
+  }
+  for (const server of servers) if (!isLoopback(server.host)) c.out.note(`${textOf(server)} is reachable from other hosts, and through it the network ${printable(choice.network)}`)
+  return { ...(socks !== undefined && { socks: textOf(socks) }), ...(published.length > 0 && { published }) }
 }
 
 /** RFC 1928's. */
 const SOCKS_PORT = 1080
 
 async function connect (c: Context, choice: NetworkChoice, machine: string, port: number): Promise<void> {
-  const { end } = await userEnd(c, choice, { addressing: 'mesh' })
+  const end = await userEnd(c, choice, { addressing: 'mesh', mac: newMac() })
   try {
-    const there = await machineDialler(c, choice, end)(machine, port, c.signal)
+    const there = await machineDialler(c, choice, () => end)(machine, port, c.signal)
     process.stdin.pipe(there)
     there.pipe(process.stdout, { end: false })
     await new Promise<void>((resolve) => {

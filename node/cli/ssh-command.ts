@@ -11,7 +11,7 @@ import { serveSshAgent } from './ssh-agent.ts'
 import { sshKeyText } from '../plant/ssh-key.ts'
 import { onPath } from '../setup/qemu-find.ts'
 import { clientOptions, runCommand, vmIdArgument, type Context } from './context.ts'
-import { addressesOf, queried, userEnd } from './network-end.ts'
+import { addressesOf, newMac, queried, userEnd } from './network-end.ts'
 import { shellText } from './shell-text.ts'
 import { makeSshDir } from './ssh-dir.ts'
 
@@ -32,7 +32,7 @@ async function ssh (c: Context, vmid: string, command: string[]): Promise<number
   const machine = await queried(c, vmIdArgument(vmid))
   const { network, address, hostKey } = reachable(machine)
   const letIn = allowKey(c, machine)
-  const { end } = await userEnd(c, { network, domain: machine.domain, domainKey: machine.attributes['DomainKey'] as KeyId }, { addressing: 'mesh' }).catch(async (error: unknown) => {
+  const end = await userEnd(c, { network, domain: machine.domain, domainKey: machine.attributes['DomainKey'] as KeyId }, { addressing: 'mesh', mac: newMac() }).catch(async (error: unknown) => {
     await letIn.catch(() => {}) // What keeps us from the network is what to tell.
     throw error
   })

@@ -30,6 +30,9 @@ export interface ClientEnd {
 /** The gateway of each plant answers for all of a network: no answer means that frames were lost, or that nobody gives names there. */
 const ASK_AFTER_MS = [0, 300, 1_000, 2_000] as const
 const ASKED_MAX = 64
+/** Who has just joined does not know the other members yet, and so not their machines: until then a name that is not there is asked for again. */
+const SETTLES_WITHIN_MS = 8_000
+const ASK_AGAIN_MS = 400
 
 /** Joins both; ends with the uplink, which it ends. Throws as `userGateway` does. */
 export async function clientEnd (init: ClientEndInit, uplink: Device, signal: AbortSignal): Promise<ClientEnd> {
@@ -49,6 +52,7 @@ class UserEnd implements ClientEnd {
   readonly #gateway: UserGateway
   readonly #asked = new Map<number, (answer: NameAnswer) => void>()
   readonly #port = randomInt(32_768, 60_000)
+  readonly #settledMs = performance.now() + SETTLES_WITHIN_MS
   readonly closed: AbortSignal
 
   constructor (init: ClientEndInit, uplink: Device, gateway: UserGateway) {
@@ -68,7 +72,7 @@ class UserEnd implements ClientEnd {
   }
 
   async dial (machine: string, port: number, signal: AbortSignal): Promise<Socket> {
-    const address = ipv4Number(machine) ?? await this.#lookUp(machine, signal)
+    const address = ipv4Number(machine) ?? await this.#found(machine, signal)
     return this.#gateway.dial(address, port, signal)
   }
 
@@ -77,7 +81,19 @@ class UserEnd implements ClientEnd {
     this.#uplink.close()
   }
 
-  async #lookUp (name: string, signal: AbortSignal): Promise<Ip4> {
+  async #found (name: string, signal: AbortSignal): Promise<Ip4> {
+    for (;;) {
+      const address = await this.#lookUp(name, signal)
+      if (address !== undefined) return address
+      if (performance.now() > this.#settledMs) throw new PlantError('NAME_UNKNOWN', { name })
+      await pause(ASK_AGAIN_MS, undefined, { signal: AbortSignal.any([signal, this.closed]) }).catch(() => {}) // Called off: the next look says so.
+    }
+  }
+
+  /** Undefined when there is no such name. */
+  async #lookUp (name: string, signal: AbortSignal): Promise<Ip4 | undefined> {
+    signal.throwIfAborted()
+    if (this.closed.aborted) throw this.closed.reason
     if (!isHostName(name)) throw new PlantError('NAME_UNKNOWN', { name, problem: 'neither an IPv4 address nor a host name' })
     if (this.#asked.size >= ASKED_MAX) throw new PlantError('LIMIT', { bound: 'ASKED_MAX', max: ASKED_MAX })
     let id = randomInt(1, 65_536)
@@ -93,9 +109,7 @@ class UserEnd implements ClientEnd {
       const answer = await Promise.race([answered.promise, silence])
       signal.throwIfAborted()
       if (answer === undefined) throw new PlantError('NAME_UNKNOWN', { name, problem: 'the network\'s names do not answer' })
-      const [first] = answer.addresses
-      if (first === undefined) throw new PlantError('NAME_UNKNOWN', { name })
-      return first
+      return answer.addresses[0]
     } finally {
       done.abort()
       this.#asked.delete(id)

@@ -21,7 +21,7 @@ const API_TEXT = `A plant's local API: orders and signed calls, golden machines,
 How to sign: signedOrder and signedCall are base64 of DAG-CBOR {payload, publicKey, signature}. payload is DAG-CBOR {kind, vmId?, body, via, issuedAtMs, nonce}; \
 via is the peerId that GET /v1/self of this API answers (no other plant serves the call), nonce 16 random bytes. publicKey is an Ed25519 key, signature its \
 signature of: one byte 0x11, the text "plantmesh/call/v1", payload. kind is order {orderId, documentIndex, copyIndex, order}, query {}, list {all}, \
-exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {}, networks {network?}, capture {network, plant} or why {orderId}; those of a machine name it in vmId. protocols/member/README.md has the rest.`
+exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {}, networks {network?}, join {domain, domainKey, network, expiresAtMs, credential?}, capture {network, plant} or why {orderId}; those of a machine name it in vmId. protocols/member/README.md has the rest.`
 
 /** What the API serves: the shop, and what the plant's own administrator may do. */
 export interface ApiComponents {

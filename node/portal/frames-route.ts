@@ -49,6 +49,8 @@ async function serveFrames (proxies: ProxyApi, line: string, socket: Duplex, sig
   try {
     socket.write(JSON.stringify({ networkId: attachment.networkId, station: attachment.station }) + '\n')
     device.release()
+    // The client's end has its address in more than one place: it joins again.
+    attachment.onStation((now) => { fail(new PlantError('STREAM_RESET', { problem: 'another address was given', addresses: now.addresses })) })
     device.closed.addEventListener('abort', () => { failed.resolve() }, { once: true })
     if (!device.closed.aborted) await failed.promise
   } finally {

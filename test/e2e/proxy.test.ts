@@ -51,10 +51,11 @@ test('a client reaches a machine by SOCKS and by a published port, from a plant 
   for (const plant of plants) {
     const proxy = await startProxy(plant, host.key('owner'), ['lan', '--socks', '0', '--publish', `0:${web.vmid}:80`, '--publish', '0:web:80'])
     try {
+      const unknown = bySocks(proxy, 'nobody')
       for (const machine of [name, web.vmid, 'web', String(web.attributes['Address'])]) expect(await bySocks(proxy, machine), machine).toMatchObject({ reply: 0, page: expect.stringContaining(`hello from ${name}`) })
       for (const { at } of proxy.ready.published ?? []) expect(await (await fetch(`http://${at}/`)).text()).toBe(`hello from ${name}\n`)
-      expect((await bySocks(proxy, 'nobody')).reply).toBe(4)
       expect((await bySocks(proxy, name, 81)).reply).toBe(5)
+      expect((await unknown).reply).toBe(4)
     } finally {
       expect(await proxy.stop()).toBe(0)
     }
@@ -76,8 +77,8 @@ test('nobody else is let onto the network', async () => {
   // A network of that name of the stranger's own is another one.
   const own = await startProxy(here, host.key('stranger'), ['lan', '--socks', '0'])
   try {
-    expect((await bySocks(own, String(web.attributes['HostName']))).reply).toBe(4)
-    expect((await bySocks(own, String(web.attributes['Address']))).reply).toBe(4)
+    const replies = await Promise.all(['HostName', 'Address'].map(async (name) => bySocks(own, String(web.attributes[name]))))
+    expect(replies.map(({ reply }) => reply)).toEqual([4, 4])
   } finally {
     await own.stop()
   }
@@ -107,6 +108,23 @@ test('hosts with network interfaces on a network reach its machines and each oth
     served.kill('SIGKILL')
   } finally {
     for (const tap of taps) expect(await tap.stop()).toBe(0)
+  }
+})
+
+test('a proxy stays when its plant is killed, and is back with it at the same address', async () => {
+  const before = plants[1] as TestPlant
+  const proxy = await startProxy(before, host.key('owner'), ['lan', '--socks', '0'])
+  try {
+    const name = String(web.attributes['HostName'])
+    expect((await bySocks(proxy, name)).reply).toBe(0)
+    await before.kill('SIGKILL')
+    await until(() => proxy.log().includes('joined again as soon as it can be'), 20_000, 'the proxy has noticed')
+    expect((await bySocks(proxy, name)).reply).toBe(4)
+    plants[1] = await host.plant({ dataDir: before.dataDir, bootstrap: here.addresses, args: ['--capacity', 'memoryMiB=4096'] })
+    await until(async () => (await bySocks(proxy, name)).reply === 0, 60_000, 'the machine is reached again')
+    expect(proxy.log()).toContain(`joined again, as ${proxy.ready.address}`)
+  } finally {
+    expect(await proxy.stop()).toBe(0)
   }
 })
 
