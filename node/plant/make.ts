@@ -9,6 +9,7 @@ import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
 import { configure, type ActionRunner, type Configured } from './configure.ts'
 import { runHostAction } from './host-actions.ts'
+import { guestAddressed } from './guest-addressed.ts'
 import { hostNameOf, identityOf } from './identity.ts'
 import { orAborted } from './or-aborted.ts'
 import { PHASE_SHARES, type Phases } from './phases.ts'
@@ -142,6 +143,7 @@ async function makeFrom (chosen: Production, machine: MachineOrder, c: MakeCompo
     live = running.live
     if (joining !== undefined && networksOf(order).length > 0) time.begin('network')
     const networks = await orAborted(joining ?? Promise.resolve([]), alive)
+    if (order.software.actions.length > chosen.skipped.length) await guestAddressed(live, networks.flatMap(({ station }) => station.addresses), c.log, alive)
     time.begin('configure')
     const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
     time.end()

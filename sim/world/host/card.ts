@@ -1,5 +1,5 @@
 /** The plant's end of a simulated guest's network card, as a device of its networks; goes with the life of the plant that took it, or with the machine. */
-import type { Duplex } from 'node:stream'
+import type { CardEnd } from '../../../node/plant/networks.ts'
 import type { Device, Frame } from '../../../protocols/tunnel/index.ts'
 import type { Life } from '../life.ts'
 import type { HostMachine, SimHost } from './host.ts'
@@ -30,7 +30,7 @@ export class SimCard implements Device {
   }
 
   /** A line hands out the ends of cards as streams of bytes; `deviceOf` of a simulated plant takes what it is. */
-  asCardEnd (): Duplex { return this as unknown as Duplex }
+  asCardEnd (): CardEnd { return this as unknown as CardEnd }
 
   get closed (): AbortSignal { return this.#gone.signal }
 

@@ -1,7 +1,7 @@
 /** A machine in the hands of one life of a plant (the port LiveMachine). Its console carries bytes of a guest, which is not simulated. */
-import type { Duplex } from 'node:stream'
 import { PlantError, type VmId } from '../../../protocols/kit/index.ts'
 import { CARDS_MAX, type AddedCard, type GuestChannel, type Identity, type IdentityTaken, type LiveMachine, type MachineStats, type ScriptResult, type ScriptRun } from '../../../node/lines/line.ts'
+import type { CardEnd } from '../../../node/plant/networks.ts'
 import type { ChannelKind } from '../../../protocols/order/order.ts'
 import { runSteps, type Step } from '../../timings/index.ts'
 import { never, type Life } from '../life.ts'
@@ -57,7 +57,7 @@ export class SimMachine implements LiveMachine {
 
   async console (): Promise<never> { throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'a simulated guest has no console' }) }
 
-  async network (): Promise<Duplex> {
+  async network (): Promise<CardEnd> {
     if (!this.#life.may('line')) return never()
     this.#throwIfDead()
     return new SimCard(this.#host, this.#machine, this.#life).asCardEnd()
