@@ -1,9 +1,7 @@
 /** Runs one plant on this host: the drivers of the real world under the composition that the simulator runs too. */
 import { stat } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PlantError, keyIdOf, type Log, type PeerId } from '../../protocols/kit/index.ts'
-import { ipv4Number } from '../../protocols/tunnel/ethernet.ts'
 import type { Device } from '../../protocols/tunnel/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
 import { HOLDINGS_TOPIC } from '../../protocols/image/index.ts'
@@ -27,6 +25,7 @@ import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { egressDevice, type EgressDevice } from '../net/egress-device.ts'
 import { egressPolicy, type EgressRanges } from '../net/egress-policy.ts'
 import { machineCard } from '../net/machine-card.ts'
+import { ownAddresses } from '../net/own-addresses.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import { userNetworks } from '../lines/qemu/user-network.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
@@ -150,8 +149,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
 /** What leads machines out of their networks, within what the plant's owner allows. */
 function wayOut (ranges: EgressRanges | undefined, { dataDir, log }: { dataDir: string, log: Log }): { wayOut?: (card: Device) => EgressDevice } {
   if (ranges === undefined) return {}
-  const own = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => ipv4Number(address))).filter((address) => address !== undefined)
-  const allows = egressPolicy(ranges, own)
+  const allows = egressPolicy(ranges, ownAddresses())
   const start = userNetworks(dataDir)
   return { wayOut: (card) => egressDevice(card, { allows, start, log }) }
 }

@@ -15,9 +15,9 @@ const SPECIAL = [
 const NEVER = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3'].map(rangeOf)
 
 /** Whether a machine may send to an address. `own` are the host's addresses, which the public Internet does not include here. Throws CONFIG_INVALID when a range is none. */
-export function egressPolicy (ranges: EgressRanges, own: readonly number[]): (address: number) => boolean {
+export function egressPolicy (ranges: EgressRanges, own: () => readonly number[]): (address: number) => boolean {
   const never = (address: number): boolean => NEVER.some((range) => contains(range, address))
-  if (ranges === true) return (address) => !SPECIAL.some((range) => contains(range, address)) && !own.includes(address)
+  if (ranges === true) return (address) => !SPECIAL.some((range) => contains(range, address)) && !own().includes(address)
   const listed = ranges.map(rangeOf)
   return (address) => !never(address) && listed.some((range) => contains(range, address))
 }
