@@ -176,7 +176,8 @@ export class OrderDesk implements PlantSide {
       orderSecret: orderSecret(order),
       name: order.metadata.name ?? '',
       labels: order.metadata.labels,
-      shop: award.from,
+      // A broker may have passed the award on.
+      shop: call.via,
       provisional,
       lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(attachedMiB > 0 && { attachedMiB }), ...(network && { network: order.network?.name ?? '' }) },
       attributes: {},
