@@ -7,9 +7,17 @@ import type { ByteStream, ByteStreamLimits, ByteTransport } from '../../storage/
 import type { Admission } from './mesh-admission.ts'
 import { OPEN_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX } from './mesh-limits.ts'
 import { Libp2pByteStream } from './mesh-bytes.ts'
+import type { MeshPaths } from './mesh-paths.ts'
 import { Libp2pMessageStream } from './mesh-stream.ts'
 
-export interface MeshTransportComponents { node: Libp2p, admission: Admission, clock: Clock, log: Log }
+export interface MeshTransportComponents {
+  node: Libp2p
+  admission: Admission
+  /** Ways to peers that stand behind a gateway. */
+  paths: Pick<MeshPaths, 'prepare'>
+  clock: Clock
+  log: Log
+}
 
 /** Streams open from each peer under one protocol; peers without any are not in it, so that it is as long as there are streams. */
 class InboundCount {
@@ -68,6 +76,9 @@ export class MeshTransport implements Transport, ByteTransport {
 
   connected (): PeerId[] { return this.#c.admission.neighbours() }
 
+  /** Whether a connection to the peer is open that goes through no relay; new streams take it. */
+  isDirect (peer: PeerId): boolean { return this.#c.node.getConnections(peerIdFromString(peer)).some(({ direct, status }) => direct && status === 'open') }
+
   onNeighbour (fn: (peer: PeerId, change: 'joined' | 'left') => void): Cancel { return this.#c.admission.onNeighbour(fn) }
 
   async #handle (protocol: string, limits: ByteStreamLimits, serve: (stream: Stream, connection: Connection, leave: Cancel) => void): Promise<Cancel> {
@@ -100,6 +111,7 @@ export class MeshTransport implements Transport, ByteTransport {
   }
 
   async #open (peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
+    await this.#c.paths.prepare(peer, signal)
     const connection = await this.#c.node.dial(peerIdFromString(peer), { signal })
     if (!await this.#c.admission.admitted(connection)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not of this mesh' })
     return connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
