@@ -30,16 +30,19 @@ async function cloneOne (tiny: TinyGolden): Promise<{ ms: number, machine: LiveM
   return { ms: performance.now() - sinceMs, machine }
 }
 
+interface CloneLine { program: string, args: string[], files: Record<string, Buffer> }
+
 /** The command line of a clone, as the kernel has it: the baselines start the same QEMU with the same devices. */
-async function lineOfClone (machine: LiveMachine): Promise<{ program: string, args: string[], overlay: Buffer }> {
+async function lineOfClone (machine: LiveMachine): Promise<CloneLine> {
   const [program = '', ...args] = (await readFile(`/proc/${machine.pid}/cmdline`, 'utf8')).split('\0').slice(0, -1)
-  return { program, args, overlay: await readFile(`/proc/${machine.pid}/cwd/overlay.qcow2`) }
+  const [overlay, kernel] = await Promise.all(['overlay.qcow2', 'kernel'].map(async (name) => readFile(`/proc/${machine.pid}/cwd/${name}`)))
+  return { program, args, files: { 'overlay.qcow2': overlay as Buffer, kernel: kernel as Buffer } }
 }
 
 /** Starts QEMU by hand until its guest answers a command: from power-on, or from the suspended state. */
-async function bare (of: { program: string, args: string[], overlay: Buffer }, state: string | undefined): Promise<number> {
+async function bare (of: CloneLine, state: string | undefined): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), 'pmbench-'))
-  await writeFile(join(dir, 'overlay.qcow2'), of.overlay)
+  for (const [name, bytes] of Object.entries(of.files)) await writeFile(join(dir, name), bytes)
   const args = state === undefined ? of.args.filter((arg, i) => arg !== '-incoming' && of.args[i - 1] !== '-incoming') : of.args
   const fd = state === undefined ? undefined : openSync(state, 'r')
   const sinceMs = performance.now()
