@@ -19,6 +19,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { Lifetime, PlantError } from '../../protocols/kit/index.ts'
 import type { Clock, Log, PeerId, Random, Signer } from '../../protocols/kit/index.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
+import { GossipStreams } from './gossip-streams.ts'
 import { Admission } from './mesh-admission.ts'
 import { MeshDirectory, meshKad } from './mesh-directory.ts'
 import type { RecordRules } from './mesh-directory.ts'
@@ -129,6 +130,8 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
   lifetime.own(async () => { if (admission.count > 0) await new Promise<void>((resolve) => { clock.after(FAREWELL_MS, resolve) }) })
   lifetime.own(async () => { await redialler.stop() })
   lifetime.own(async () => { await paths.stop() })
+  const gossipStreams = new GossipStreams({ gossip: node.services.pubsub, admission, clock, connections: (peer) => node.getConnections(peer) })
+  lifetime.own(async () => { await gossipStreams.stop() })
   lifetime.own(async () => { await relay.stop() })
   lifetime.own(async () => { await directory.stop() })
   const stop = async (): Promise<void> => lifetime.end()

@@ -48,6 +48,9 @@ export const FAREWELL_MS = 100
 export const GOSSIP_RPC_BYTES_MAX = 256 * 1024
 export const GOSSIP_TOPIC_BYTES_PER_PEER_MAX = 64 * 1024
 
+/** How often gossip's streams are looked after: half an advert's period, so that a plant that is deaf for once loses no more than one. */
+export const GOSSIP_LOOK_MS = 5_000
+
 /** The directory's store and the peer store, in memory: some 40 MB when full. */
 export const STORE_ENTRIES_MAX = 50_000
 export const STORE_VALUE_BYTES_MAX = 64 * 1024

@@ -171,10 +171,28 @@ test('a gateway that comes back gives its plants their places again', async () =
 test('a relayed connection that came in is followed by a direct one, and its streams go on', async () => {
   const { gateway, inside, outside } = await siteOf()
   const stream = await outside.transport.open(inside.transport.self, ECHO, LIMITS)
-  expect(outside.transport.isDirect(inside.transport.self)).toBe(false)
   await until('there is a direct connection too', () => outside.transport.isDirect(inside.transport.self), 10_000)
   expect(await echoed(stream, Uint8Array.of(7))).toBe(true)
   await gateway.stop()
   const direct = await outside.transport.open(inside.transport.self, ECHO, LIMITS)
   expect(await echoed(direct, Uint8Array.of(8))).toBe(true)
+})
+
+test('two plants still hear each other when the connection that carried their gossip goes and another stays', async () => {
+  const { gateway, inside, outside } = await siteOf()
+  const heard: string[] = []
+  await outside.pubsub.subscribe('capacity', (_from, message) => {
+    heard.push(Buffer.from(message).toString())
+    return 'accept'
+  })
+  await inside.pubsub.subscribe('capacity', () => 'accept')
+  const stream = await outside.transport.open(inside.transport.self, ECHO, LIMITS)
+  await until('there is a direct connection too', () => outside.transport.isDirect(inside.transport.self), 10_000)
+  await gateway.stop()
+  await until('the relayed connection is gone', () => stream.signal.aborted)
+  let n = 0
+  await until('what is said later is heard', async () => {
+    await inside.pubsub.publish('capacity', Buffer.from(`word ${++n}`)).catch(() => undefined)
+    return heard.length > 0
+  }, 20_000)
 })
