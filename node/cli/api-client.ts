@@ -10,8 +10,8 @@ export interface ApiClient {
   get (path: string, signal?: AbortSignal): Promise<Record<string, unknown>>
   delete (path: string, signal?: AbortSignal): Promise<Record<string, unknown>>
   post (path: string, body: unknown, signal?: AbortSignal): Promise<Record<string, unknown>>
-  /** Posts and reads lines: events as they come, the answer at the end. */
-  lines (path: string, body: unknown, onEvent: (event: Record<string, unknown>) => void, signal?: AbortSignal): Promise<unknown>
+  /** Posts and reads lines: events as they come, the answer at the end. While an event is dealt with, no more is read. */
+  lines (path: string, body: unknown, onEvent: (event: Record<string, unknown>) => void | Promise<void>, signal?: AbortSignal): Promise<unknown>
   /** Opens `GET path` upgraded to a raw duplex. */
   upgrade (path: string, protocol: string, signal?: AbortSignal): Promise<Duplex>
 }
@@ -43,7 +43,7 @@ export function apiClient (where: string): ApiClient {
           const line = JSON.parse(text) as Record<string, unknown>
           if ('answer' in line) return line['answer']
           if ('error' in line) throw errorOf(line)
-          onEvent(line)
+          await onEvent(line)
         }
       } catch (cause) {
         if (signal?.aborted === true) throw signal.reason

@@ -9,6 +9,7 @@ import { addressRanges, PRIVATE_RANGES } from '../drivers/address-ranges.ts'
 import { probeHost } from '../drivers/host-probe.ts'
 import { cacheDirOf } from '../setup/places.ts'
 import { findQemu, onPath, type QemuFound } from '../setup/qemu-find.ts'
+import { congestionCheck, tapCheck } from './doctor-network.ts'
 
 /** `missing` stops a plant from hosting machines here; `warn` makes it slower, or takes a part of it away. */
 export type CheckState = 'ok' | 'warn' | 'missing'
@@ -16,7 +17,7 @@ export type CheckState = 'ok' | 'warn' | 'missing'
 /** One thing that was looked at. */
 export interface HostCheck {
   /** Stable: scripts may look for it. */
-  name: 'node' | 'processors' | 'memory' | 'disk' | 'data' | 'vmm' | 'accelerator' | 'packages' | 'network' | 'multicast'
+  name: 'node' | 'processors' | 'memory' | 'disk' | 'data' | 'vmm' | 'accelerator' | 'packages' | 'network' | 'multicast' | 'tap' | 'congestion'
   state: CheckState
   /** What was found, for people. */
   found: string
@@ -46,7 +47,8 @@ const MULTICAST_GROUP = '224.0.0.251'
 export async function inspectHost ({ dataDir, env = process.env, signal }: InspectHostOptions): Promise<HostCheck[]> {
   const qemu = await findQemu({ dataDir, env, ...(signal !== undefined && { signal }) })
   const checks = await Promise.all([
-    nodeCheck(), sizeChecks(dataDir), dataCheck('data', dataDir), vmmCheck(qemu), acceleratorCheck(qemu), packagesCheck(env), networkCheck(), multicastCheck()
+    nodeCheck(), sizeChecks(dataDir), dataCheck('data', dataDir), vmmCheck(qemu), acceleratorCheck(qemu), packagesCheck(env), networkCheck(), multicastCheck(), tapCheck(),
+    congestionCheck()
   ])
   signal?.throwIfAborted()
   return checks.flat()

@@ -1,29 +1,19 @@
 /** create, query, list, collect, exec, console, why: CONTRACT.md, Commands. */
-import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
-import { PlantError, asPlantError, keyIdOf, type VmId } from '../../protocols/kit/index.ts'
+import { PlantError, asPlantError, keyIdOf } from '../../protocols/kit/index.ts'
 import type { MachineView } from '../../protocols/machine/index.ts'
-import { vmIdOf } from '../../protocols/order/index.ts'
 import { clientOptions, runCommand, vmIdArgument, type Context } from './context.ts'
-import { orderCredentials } from './domain-keys.ts'
 import { machineText, machinesTable } from './machine-text.ts'
-import { readOrders } from './order-files.ts'
 import { openConsole } from './console.ts'
-import { printable } from './output.ts'
+import { create } from './create.ts'
+import { listMachines } from './list-machines.ts'
 import { whyText } from './why-text.ts'
-
-/** Machines that one create asks for at once; the rest follow as they end. */
-const CREATE_AT_ONCE_MAX = 16
-const COUNT_MAX = 10_000
-/** What a signed order takes. */
-const ID_CHARS_MAX = 253
-const CLEAN_UP_TIMEOUT_MS = 15_000
 
 export function machineCommands (program: Command): void {
   clientOptions(program.command('create').description('make the machines that an order asks for'))
-    .requiredOption('-f, --file <order>', 'order file (YAML, JSON or XML; - for standard input)')
+    .requiredOption('-f, --file <order>', 'order or topology file (YAML, JSON or XML; - for standard input)')
     .option('--count <n>', 'how many of each', wholeNumber, 1)
-    .option('--id <id>', 'the order\'s id: asked twice, it is made once (default: a new one)')
+    .option('--id <id>', 'the order\'s id: asked twice, it is made once (default: a new one; a topology\'s follows from what it says)')
     .option('--strict', 'refuse rather than make a provisional machine while the mesh is cut')
     .addHelpText('after', '\nExample:\n  plantmesh create -f order.yaml --id homework-3')
     .action(async (options) => runCommand(options, async (c) => create(c, options)))
@@ -45,8 +35,9 @@ export function machineCommands (program: Command): void {
 
   clientOptions(program.command('collect').description('destroy machines').argument('[vmid...]'))
     .option('--all', 'every machine that you own')
+    .option('--order <id>', 'those of one order or topology (create says its id)')
     .addHelpText('after', '\nExample:\n  plantmesh collect 0123456789abcdef0123456789abcdef')
-    .action(async (vmids, options) => runCommand(options, async (c) => collect(c, vmids, options.all === true)))
+    .action(async (vmids, options) => runCommand(options, async (c) => collect(c, vmids, options)))
 
   clientOptions(program.command('exec').description('run a command in the guest; its exit status is ours').argument('<vmid>').argument('<command...>'))
     .option('--timeout <ms>', `end it after so many milliseconds, ${EXEC_TIMEOUT_MS_MAX} (a day) at most`, execTimeoutMs, 600_000)
@@ -81,86 +72,18 @@ function wholeNumber (text: string): number {
   return value
 }
 
-async function create (c: Context, options: { file: string, count: number, id?: string, strict?: boolean }): Promise<number> {
-  if (options.count > COUNT_MAX) throw new PlantError('USAGE', { option: '--count', found: options.count, allowed: `at most ${COUNT_MAX}` })
-  if (options.id !== undefined && (options.id === '' || options.id.length > ID_CHARS_MAX)) throw new PlantError('USAGE', { option: '--id', allowed: `1 to ${ID_CHARS_MAX} characters` })
-  const documents = await readOrders(options.file)
-  const orderId = options.id ?? randomUUID()
-  const owner = keyIdOf((await c.signer()).publicKey)
-  const begun: VmId[] = []
-  const jobs = documents.flatMap((document, documentIndex) => Array.from({ length: options.count }, (_, copyIndex) => ({ document, documentIndex, copyIndex })))
-  const single = jobs.length === 1
-  if (!c.out.json) c.out.note(`order ${printable(orderId)}`)
-  const machines: MachineView[] = []
-  const failures: Array<{ documentIndex: number, copyIndex: number, error: ReturnType<PlantError['report']> }> = []
-  const queue = jobs.values()
-  const worker = async (): Promise<void> => {
-    for (const { document, documentIndex, copyIndex } of queue) {
-      if (c.signal.aborted) return
-      try {
-        const signedOrder = await c.sign({ kind: 'order', body: { orderId, documentIndex, copyIndex, order: document, ...await orderCredentials(c, document.domain) } })
-        begun.push(vmIdOf({ owner, domain: document.domain, orderId, documentIndex, copyIndex }))
-        machines.push(await c.api.lines('/v1/orders', { signedOrder, strict: options.strict === true }, (event) => {
-          if (single && event['event'] === 'progress') c.out.progress(printable(String(event['step'])), Number(event['share']))
-        }, c.signal) as MachineView)
-        if (!single) c.out.progress(`${machines.length + failures.length} of ${jobs.length} machines`, (machines.length + failures.length) / jobs.length)
-      } catch (error) {
-        if (c.signal.aborted) return
-        if (single) throw error
-        failures.push({ documentIndex, copyIndex, error: asPlantError(error).report() })
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(CREATE_AT_ONCE_MAX, jobs.length) }, worker))
-  if (c.signal.aborted) throw new PlantError('INTERRUPTED', { orderId, ...await cleanUp(c, begun, options.id === undefined) })
-  if (single) {
-    c.out.answer(machines[0], machineText(machines[0] as MachineView))
-    return 0
-  }
-  const text = [machinesTable(machines), ...failures.map((f) => `failed: document ${f.documentIndex}, copy ${f.copyIndex}: ${f.error.message} (${f.error.code})`)].join('\n')
-  c.out.answer({ machines, failures }, text)
-  return failures.length > 0 ? 1 : 0
-}
-
-/**
- * After an interruption (CONTRACT.md: 130, after cleaning up): machines of an order whose id this run made are collected, as nobody else
- * knows of it; those of an id that the user gave stay, to be asked for again, and are named.
- */
-async function cleanUp (c: Context, begun: VmId[], ours: boolean): Promise<Record<string, unknown>> {
-  if (!ours) return { machines: begun }
-  const limit = AbortSignal.timeout(CLEAN_UP_TIMEOUT_MS)
-  const left: VmId[] = []
-  await Promise.all(begun.map(async (vmId) => {
-    try {
-      await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'collect', vmId, body: {} }) }, () => {}, limit)
-    } catch (error) {
-      if (asPlantError(error).code !== 'VM_UNKNOWN') left.push(vmId) // Unknown: it was never begun.
-    }
-  }))
-  return left.length === 0 ? {} : { notCollected: left }
-}
-
 async function machineCall (c: Context, kind: 'query' | 'collect', vmid: string): Promise<MachineView> {
   const answer = await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind, vmId: vmIdArgument(vmid), body: {} }) }, () => {}, c.signal) as { machine: MachineView }
   return answer.machine
 }
 
-/** Plants that do not answer are named on stderr: their machines may go on, unlisted. */
-async function listMachines (c: Context, all: boolean): Promise<{ machines: MachineView[], silent: string[] }> {
-  const machines: MachineView[] = []
-  const { silent } = await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'list', body: { all } }) }, (event) => {
-    if (event['event'] === 'machines') machines.push(...event['machines'] as MachineView[])
-  }, c.signal) as { silent: Array<{ plant: string, code: string }> }
-  for (const { plant, code } of silent) c.out.note(`plant ${plant} did not answer (${code}): machines that it has are not in this list`)
-  return { machines: machines.sort((a, b) => a.vmid < b.vmid ? -1 : 1), silent: silent.map(({ plant }) => plant) }
-}
-
-async function collect (c: Context, vmids: string[], all: boolean): Promise<number> {
-  if (all === (vmids.length > 0)) throw new PlantError('USAGE', { problem: all ? 'VMIDs and --all together' : 'neither a VMID nor --all' })
+async function collect (c: Context, vmids: string[], { all = false, order }: { all?: boolean, order?: string }): Promise<number> {
+  const ways = [vmids.length > 0, all, order !== undefined].filter(Boolean).length
+  if (ways !== 1) throw new PlantError('USAGE', { problem: ways === 0 ? 'neither a VMID nor --all nor --order' : 'more than one of VMIDs, --all and --order' })
   // Machines that a grant lets us see are not ours to sweep away.
   const owner = keyIdOf((await c.signer()).publicKey)
-  const listed = all ? await listMachines(c, false) : undefined
-  const ids = listed?.machines.filter((m) => m.attributes['Owner'] === owner).map((m) => m.vmid) ?? vmids.map(vmIdArgument)
+  const listed = vmids.length === 0 ? await listMachines(c, false) : undefined
+  const ids = listed?.machines.filter((m) => m.attributes['Owner'] === owner && (order === undefined || m.orderId === order)).map((m) => m.vmid) ?? vmids.map(vmIdArgument)
   const silent = listed?.silent ?? []
   const collected: MachineView[] = []
   const failures: Array<{ vmid: string, error: ReturnType<PlantError['report']> }> = []
@@ -169,12 +92,12 @@ async function collect (c: Context, vmids: string[], all: boolean): Promise<numb
       collected.push(await machineCall(c, 'collect', vmid))
     } catch (error) {
       if (c.signal.aborted) throw new PlantError('INTERRUPTED', { collected: collected.map((machine) => machine.vmid), left: ids.slice(ids.indexOf(vmid)) })
-      if (ids.length === 1 && !all) throw error
+      if (listed === undefined && ids.length === 1) throw error
       failures.push({ vmid, error: asPlantError(error).report() })
     }
   }
   const text = [...collected.map((m) => `${m.vmid} collected`), ...failures.map((f) => `${f.vmid} failed: ${f.error.message} (${f.error.code})`)].join('\n')
-  c.out.answer(ids.length === 1 && !all ? collected[0] : { machines: collected, failures, ...(silent.length > 0 && { silent }) }, text)
+  c.out.answer(listed === undefined && ids.length === 1 ? collected[0] : { machines: collected, failures, ...(silent.length > 0 && { silent }) }, text)
   return failures.length + silent.length > 0 ? 1 : 0
 }
 

@@ -4,6 +4,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { PlantError } from '../../protocols/kit/index.ts'
 import { multiaddr } from '@multiformats/multiaddr'
+import { DOMAIN_CHARS_MAX } from '../../protocols/member/index.ts'
 import { COST_MODELS } from '../plant/cost/index.ts'
 
 const address = z.string().refine((text) => {
@@ -16,6 +17,9 @@ const address = z.string().refine((text) => {
 
 /** As for any amount of `--capacity`. */
 const SPARE_MEMORY_MIB_MAX = 2 ** 32
+
+/** Domains that a plant is told to serve: a list that somebody writes. */
+const DOMAINS_SERVED_MAX = 10_000
 
 const whole = z.number().int().nonnegative()
 
@@ -63,6 +67,7 @@ export const configSchema = z.strictObject({
   disposeAfter: hours,
   bittorrent: hostPort,
   spareMemory: whole.max(SPARE_MEMORY_MIB_MAX),
+  serve: z.array(z.string().min(1).max(DOMAIN_CHARS_MAX)).min(1).max(DOMAINS_SERVED_MAX),
   collectOnExit: z.boolean()
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>

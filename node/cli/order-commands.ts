@@ -9,7 +9,7 @@ type Format = typeof FORMATS[number]
 
 export function orderCommands (program: Command): void {
   program.command('validate').description('check an order without ordering')
-    .requiredOption('-f, --file <order>', 'order file (YAML, JSON or XML; - for standard input)')
+    .requiredOption('-f, --file <order>', 'order or topology file (YAML, JSON or XML; - for standard input)')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  plantmesh validate -f order.yaml')
     .action(async (options: { file: string, json?: boolean }) => runCommand(options, async (c) => {
@@ -17,7 +17,7 @@ export function orderCommands (program: Command): void {
       c.out.answer({ valid: true, orders }, `valid: ${orders.length} ${orders.length === 1 ? 'machine' : 'machines'}`)
     }))
   program.command('convert').description('write an order in another form')
-    .requiredOption('-f, --file <order>', 'order file (YAML, JSON or XML; - for standard input)')
+    .requiredOption('-f, --file <order>', 'order or topology file (YAML, JSON or XML; - for standard input)')
     .requiredOption('--to <form>', FORMATS.join(', '))
     .addHelpText('after', '\nExample:\n  plantmesh convert -f order.yaml --to xml')
     .action(async (options: { file: string, to: string }) => runCommand({}, async () => {

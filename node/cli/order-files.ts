@@ -1,13 +1,16 @@
 /** Order files: read within bounds, checked, converted. Used by create, validate and convert. */
 import { open } from 'node:fs/promises'
 import { PlantError } from '../../protocols/kit/index.ts'
-import { FILE_BYTES_MAX, formatOrders, orderInvalid, parseOrders, tooLarge, type Order, type OrderFormat } from '../../protocols/order/index.ts'
+import { FILE_BYTES_MAX, formatOrders, formatTopology, orderInvalid, parseFile, tooLarge, type Order, type OrderFormat, type Topology } from '../../protocols/order/index.ts'
+
+/** The orders of a file in the order in which they stand; with the topology, when they are its machines'. */
+export interface Orders { orders: Order[], topology?: Topology }
 
 /**
- * The orders of a file (`-`: standard input), checked, in the order in which they stand. Throws ORDER_INVALID with all problems, or USAGE
- * when the file cannot be read. Never reads more than one byte beyond the bound, however large the file is.
+ * The orders of a file (`-`: standard input), checked. Throws ORDER_INVALID with all problems, or USAGE when the file cannot be read. Never reads more than one byte
+ * beyond the bound, however large the file is.
  */
-export async function readOrders (file: string, stdin: AsyncIterable<Uint8Array> = process.stdin): Promise<Order[]> {
+export async function readOrders (file: string, stdin: AsyncIterable<Uint8Array> = process.stdin): Promise<Orders> {
   const bytes = file === '-' ? await readStream(stdin) : await readFile(file)
   let text: string
   try {
@@ -15,17 +18,19 @@ export async function readOrders (file: string, stdin: AsyncIterable<Uint8Array>
   } catch (cause) {
     throw orderInvalid([{ path: '', found: 'bytes that are not UTF-8', allowed: 'UTF-8 text', message: 'the file is not text' }], cause)
   }
-  return parseOrders(text, formOfName(file)).map((document) => document.order)
+  const { orders, topology } = parseFile(text, formOfName(file))
+  return { orders: orders.map(({ order }) => order), ...(topology !== undefined && { topology }) }
 }
 
-/** As `readOrders`: what `plantmesh validate` prints. */
+/** The orders of `readOrders`: what `plantmesh validate` prints. */
 export async function validateOrders (file: string, stdin?: AsyncIterable<Uint8Array>): Promise<Order[]> {
-  return readOrders(file, stdin)
+  return (await readOrders(file, stdin)).orders
 }
 
 /** The orders of a file as text of another form; throws ORDER_INVALID also for text that XML cannot hold. */
 export async function convertOrders (file: string, to: OrderFormat, stdin?: AsyncIterable<Uint8Array>): Promise<string> {
-  return formatOrders(await readOrders(file, stdin), to)
+  const { orders, topology } = await readOrders(file, stdin)
+  return topology === undefined ? formatOrders(orders, to) : formatTopology(topology, to)
 }
 
 /** A form that the file's name promises is held to; other names are recognised by their content. */

@@ -8,6 +8,7 @@ import { domainCommands } from './domain-commands.ts'
 import { machineCommands } from './machine-commands.ts'
 import { goldenCommands } from './golden-commands.ts'
 import { meshCommands } from './mesh-commands.ts'
+import { networkCommands } from './network-commands.ts'
 import { orderCommands } from './order-commands.ts'
 import { printError } from './output.ts'
 import { startCommand } from './start-command.ts'
@@ -31,6 +32,7 @@ export function plantmesh (): Command {
   upCommand(program)
   machineCommands(program)
   meshCommands(program)
+  networkCommands(program)
   goldenCommands(program)
   templateCommands(program)
   domainCommands(program)

@@ -23,6 +23,7 @@ import { probeHost, type HostFigures } from '../drivers/host-probe.ts'
 import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { peerOf } from '../drivers/mesh-relay.ts'
+import { machineCard } from '../net/machine-card.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
 import { SteadyLoad } from '../plant/steady-load.ts'
@@ -61,6 +62,8 @@ export interface RunPlantInit {
   bittorrent?: { host: string, port: number }
   /** What machines may take that are made before they are ordered. */
   spareMemoryMiB: number
+  /** The domains that are served, by key or name; absent: all. */
+  serves?: readonly string[]
   /** Warehouse directories of this host whose golden machines are taken over. */
   importFrom: string[]
   log: Log
@@ -118,9 +121,10 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   undo.push(async () => mesh.stop())
   const { transport, pubsub, directory } = mesh
   const behind = init.behind === undefined ? undefined : peerOf(multiaddr(init.behind))
-  const node = await startPlantNode({ site: init.site, ...(init.gateway && { gateway: mesh.hasPlace }), ...(behind && { behind }), costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
+  const node = await startPlantNode({ site: init.site, ...(init.gateway && { gateway: mesh.hasPlace }), ...(behind && { behind }), costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, policy: { ...(init.serves !== undefined && { serves: init.serves }) }, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
     clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
     images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }), lateDisk: lateDiskParts({ dataDir, warehouse, log }) },
+    deviceOf: machineCard,
     media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())

@@ -124,7 +124,7 @@ async function meshComplete (c: Context, api: ApiClient, count: number): Promise
 }
 
 async function sampleMachine (c: Context, api: ApiClient, step: (text: string) => void): Promise<MachineView> {
-  const [document] = await readOrders(SAMPLE)
+  const [document] = (await readOrders(SAMPLE)).orders
   if (document === undefined) throw new PlantError('INTERNAL', { problem: 'no sample order' })
   const orderId = `sample-${Date.now().toString(36)}`
   step(`ordering a machine from the sample order, as ${keyIdOf((await c.signer()).publicKey).slice(-8)}`)

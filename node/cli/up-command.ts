@@ -33,6 +33,7 @@ interface UpOptions {
   disposeAfter?: number
   bittorrent?: string
   spareMemory?: number
+  serve?: string[]
   collectOnExit?: boolean
   import?: string[]
   withParent?: boolean
@@ -62,6 +63,7 @@ export function upCommand (program: Command): void {
     .option('--dispose-after <hours>', 'golden machines that nobody used for so long, pinned, labelled or made anything from go with all their copies (default: never)', Number)
     .option('--bittorrent <host:port>', 'open a plain BitTorrent port: whoever reaches it may read golden machines that no domain has published (default: none)')
     .option('--spare-memory <MiB>', 'memory for machines that are made before they are ordered, from golden machines ordered again and again (default: 0, none)', Number)
+    .option('--serve <domain...>', 'take orders of these domains only, each by its key (plantmesh domain shows it) or its name, which anybody may use (default: of all)')
     .option('--collect-on-exit', 'collect the machines before stopping')
     .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
     .option('--with-parent', 'stop when standard input ends')
@@ -114,6 +116,7 @@ async function up (options: UpOptions): Promise<void> {
       },
       ...(config.bittorrent !== undefined && { bittorrent: partsOfHostPort(config.bittorrent) }),
       spareMemoryMiB: config.spareMemory ?? 0,
+      ...(config.serve !== undefined && { serves: config.serve }),
       importFrom: options.import ?? [],
       log
     }, stop.signal)
@@ -153,6 +156,7 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(options.disposeAfter !== undefined && { disposeAfter: options.disposeAfter }),
     ...(options.bittorrent !== undefined && { bittorrent: options.bittorrent }),
     ...(options.spareMemory !== undefined && { spareMemory: options.spareMemory }),
+    ...(options.serve !== undefined && { serve: options.serve }),
     ...(options.collectOnExit === true && { collectOnExit: true })
   }
 }

@@ -9,6 +9,7 @@ import { claiming, type Claiming } from '../../protocols/claim/index.ts'
 import { serveMachines } from '../../protocols/machine/index.ts'
 import { grants, openCall, type Grants } from '../../protocols/member/index.ts'
 import { checkOrder, type Order } from '../../protocols/order/index.ts'
+import type { Device, Networks } from '../../protocols/tunnel/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import type { LifePolicy } from '../../storage/templates/life-policy.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
@@ -20,14 +21,17 @@ import { LIVE_STATES } from '../plant/instance.ts'
 import { Ledger } from '../plant/ledger.ts'
 import { adOfPlant } from '../plant/plant-ad.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
+import type { CardEnd } from '../plant/networks.ts'
 import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
+import type { SitePolicy } from '../plant/policy.ts'
 import type { Spares } from '../plant/spares/spares.ts'
 import type { TemplateDesk } from '../plant/templates/template-desk.ts'
 import type { TemplateLife } from '../plant/templates/template-life.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { shop } from '../shop/shop.ts'
 import { composeImages, type ImageParts } from './images.ts'
+import { addressClaims, startNetworks, type ComposedNetworks } from './networks.ts'
 import { siteBroker } from './site-broker.ts'
 import { composeSpares } from './spares.ts'
 import { startTemplates } from './templates.ts'
@@ -42,6 +46,8 @@ export interface PlantNodeInit {
   costModel: string | CostModel
   /** What the plant offers. */
   capacity: Capacity
+  /** What its site allows. */
+  policy?: SitePolicy
   /** Processors of the host: so many machines are made at once. */
   cpus: number
   /** Runnable work per CPU of the host when the plant starts. */
@@ -72,6 +78,8 @@ export interface PlantNodeComponents {
   /** The warehouse's pieces and the swarm that carries them; absent: the plant neither offers its golden machines to others nor fetches theirs. */
   images?: ImageParts
   line: ProductionLine
+  /** The other end of a machine's card as what frames come out of; absent: the plant's machines are on no network. */
+  deviceOf?: (card: CardEnd) => Device
   /** The path of an ISO image of the host by its name; undefined when there is none. */
   media: (name: string) => Promise<string | undefined>
 }
@@ -88,6 +96,8 @@ export interface PlantNode {
   readonly images: MeshGoldens | undefined
   /** Machines that are made before they are ordered; absent where none are. */
   readonly spares: Spares | undefined
+  /** The networks that its machines are on; absent without cards. */
+  readonly networks: Networks | undefined
   /** What a plant in view says of itself. */
   adOf (peer: PeerId): PlantAd | undefined
   /** Takes in a grant that a domain's key signed, and tells the mesh. */
@@ -135,17 +145,20 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   const peers = (): PeerId[] => view.plants().flatMap(({ peer }) => peer === transport.self ? [] : peer)
   const { templates, life } = await startTemplates({ ...c, images, peers, policy: init.life, spares: (goldenId) => sparing.spares?.view(goldenId) }, lifetime)
   const atOnce = limiter(Math.max(1, init.cpus), CREATIONS_WAITING_MAX)
-  const claims = claimsOf(c, transport, view)
+  const claims = claimsOf(c, transport, view, addressClaims(() => networking.addresses))
+  const orderOf = (vmId: VmId): Order => orderIn(crypto, vmId, records.signedOrder(vmId))
+  const networking: ComposedNetworks = await startNetworks({ ...c, transport, grants: membership, claims, orderOf }, lifetime)
   const creating = (): number => atOnce.active + atOnce.waiting
   const sparing = composeSpares(init, { ...c, ledger, creating })
-  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, ...sparing, records, claims, ad: ownAd, creating, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
+  const desk = new OrderDesk({ self: transport.self, clock, random, crypto, log, ledger, line, warehouse, templates, ...meshParts, ...sparing, records, claims, ad: ownAd, creating, policy: init.policy ?? {}, take: (record, signedOrder) => { plant.take(record, signedOrder) } }, typeof init.costModel === 'string' ? costModel(init.costModel) : init.costModel)
   const plant = new Plant({
     self: transport.self, clock, random, log, line, warehouse, templates, ...meshParts, ...sparing, records, directory, atOnce,
     figures: () => desk.figures(),
-    orderOf: (vmId) => orderIn(crypto, vmId, records.signedOrder(vmId)),
+    ...(networking.machines !== undefined && { networks: networking.machines }),
+    orderOf,
     resizer: resizer({ warehouse, line, clock, log }),
     media: c.media,
-    release: (record) => { ledger.release(record.lease.id) },
+    release: (record) => { ledger.release(record.lease.id); networking.machines?.gone(record.vmId) },
     collected: (record) => { claims.collected(record.vmId, record.orderDigest) },
     givenBack: (record) => { claims.drop(record.vmId, record.orderDigest) },
     // A failed machine is held until it is forgotten: whoever asks for its order again is told of it until then.
@@ -155,7 +168,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     learn: (figure, value) => { desk.learn(figure, value) }
   })
   desk.restore()
-  const bids = await startParts({ images, plant, spares: sparing.spares, claims, view, desk, life, advertise }, init, { ...c, transport }, lifetime, signal)
+  const bids = await startParts({ images, plant, networking, spares: sparing.spares, claims, view, desk, life, advertise }, init, { ...c, transport }, lifetime, signal)
   return {
     plant,
     ledger,
@@ -163,7 +176,8 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     life,
     images,
     spares: sparing.spares,
-    shop: shop({ transport, clock, crypto, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
+    networks: networking.networks,
+    shop: shop({ transport, clock, crypto, signer: c.signer, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
     adOf: (peer) => view.get(peer)?.ad,
     grant: async (signed, until) => membership.publish(signed, until),
     onHost (loadNow, freeBytes) {
@@ -178,10 +192,10 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
   }
 }
 
-interface Parts { images: MeshGoldens | undefined, plant: Plant, spares: Spares | undefined, claims: Claiming, view: CapacityView, desk: OrderDesk, life: TemplateLife | undefined, advertise: () => void }
+interface Parts { images: MeshGoldens | undefined, plant: Plant, networking: ComposedNetworks, spares: Spares | undefined, claims: Claiming, view: CapacityView, desk: OrderDesk, life: TemplateLife | undefined, advertise: () => void }
 
 /** In this order: what is on its way first, machines next, and orders of others when all of that stands. */
-async function startParts ({ images, plant, spares, claims, view, desk, life, advertise }: Parts, init: PlantNodeInit, c: PlantNodeComponents, lifetime: Lifetime, signal: AbortSignal): Promise<Bidding> {
+async function startParts ({ images, plant, networking, spares, claims, view, desk, life, advertise }: Parts, init: PlantNodeInit, c: PlantNodeComponents, lifetime: Lifetime, signal: AbortSignal): Promise<Bidding> {
   const { transport, clock, random, crypto, log, warehouse } = c
   // Before machines half made are made anew: what they are made from may have to be fetched.
   await startImages(images, lifetime)
@@ -189,12 +203,12 @@ async function startParts ({ images, plant, spares, claims, view, desk, life, ad
   lifetime.own(async () => plant.stop())
   await plant.recover(signal)
   spares?.start()
-  await serveMachines({ transport, clock, crypto, host: plant })
+  await serveMachines({ transport, clock, crypto, host: plant, ...(networking.host !== undefined && { networks: networking.host }) })
   lifetime.own(async () => claims.stop())
   await startClaims(claims, plant, c)
   const bids: Bidding = bidding({ ...init.bidding, ...(init.candidatesMax !== undefined && { candidatesMax: init.candidatesMax }) })({ transport, clock, random, log })
   lifetime.own(async () => bids.stop())
-  await bids.serve(desk, init.gateway && siteBroker({ self: transport.self, site: init.site, hasPlace: init.gateway, crypto, random, view }))
+  await bids.serve(desk, init.gateway && siteBroker({ self: transport.self, site: init.site, hasPlace: init.gateway, crypto, signer: c.signer, clock, random, view }))
   advertise()
   lifetime.own(warehouse.onChange(advertise))
   lifetime.own(async () => view.stop())
@@ -217,14 +231,15 @@ async function startImages (images: MeshGoldens | undefined, lifetime: Lifetime)
   await images.start()
 }
 
-function claimsOf ({ clock, random, log, crypto, records }: PlantNodeComponents, transport: Transport, view: CapacityView): Claiming {
+function claimsOf ({ clock, random, log, crypto, records }: PlantNodeComponents, transport: Transport, view: CapacityView, others: ReturnType<typeof addressClaims>): Claiming {
   return claiming()({
     transport, clock, random, log, crypto,
     store: records,
     peers: () => view.plants().map(({ peer }) => peer),
-    knowledge: (vmId) => {
+    ordersDiffer: others.ordersDiffer,
+    knowledge: (vmId, prover) => {
       const secret = records.machine(vmId)?.orderSecret
-      return secret === undefined || secret === '' ? undefined : fromHex(secret)
+      return secret === undefined || secret === '' ? others.knowledge(vmId, prover) : fromHex(secret)
     }
   })
 }

@@ -1,8 +1,8 @@
 /** What a gateway knows of its site, for the broker: the plants that say they stand behind it, and which of them an order could suit. */
-import { PlantError, type Crypto, type PeerId, type Random } from '../../protocols/kit/index.ts'
+import { PlantError, type Clock, type Crypto, type PeerId, type Random, type Signer } from '../../protocols/kit/index.ts'
 import { BROKER_PLANTS_MAX, type BrokerSide } from '../../protocols/bid/index.ts'
 import { candidates, type Capacity, type PlantSeen } from '../../protocols/capacity/index.ts'
-import { openCall, vmIdOfOrder } from '../../protocols/member/index.ts'
+import { handOn, openCall, vmIdOfOrder } from '../../protocols/member/index.ts'
 import { checkOrder } from '../../protocols/order/index.ts'
 import { needOf } from '../shop/asked.ts'
 import { decodeTicket } from '../shop/ticket.ts'
@@ -13,12 +13,14 @@ export interface SiteBrokerComponents {
   /** Whether a plant has its place at this gateway: anybody may say that it stands behind it. */
   hasPlace: (peer: PeerId) => boolean
   crypto: Crypto
+  signer: Signer
+  clock: Clock
   random: Random
   view: Pick<Capacity, 'plants' | 'get'>
 }
 
 /** Broker for the plants of a site: those that have their place here and name both the site and this plant as their gateway. */
-export function siteBroker ({ self, site, hasPlace, crypto, random, view }: SiteBrokerComponents): BrokerSide {
+export function siteBroker ({ self, site, hasPlace, crypto, signer, clock, random, view }: SiteBrokerComponents): BrokerSide {
   const isMate = ({ peer, ad }: PlantSeen): boolean => ad.behind === self && ad.site === site && hasPlace(peer)
   const asksItself = (peer: PeerId): boolean => {
     const seen = view.get(peer)
@@ -33,6 +35,8 @@ export function siteBroker ({ self, site, hasPlace, crypto, random, view }: Site
       const need = { ...needOf(checkOrder(call.body.order)), fetchable: true }
       return { vmId: vmIdOfOrder(call), plants: candidates(view.plants().filter(isMate), need, BROKER_PLANTS_MAX, random).map(({ peer }) => peer) }
     },
+    // Without any the plant refuses the award, and says why.
+    handOn: (handOvers, to) => handOvers.length === 0 ? [] : handOn(crypto, signer, handOvers, to, clock.nowMs()),
     plants: (from) => asksItself(from) ? undefined : view.plants().filter(isMate).map(({ peer }) => peer)
   }
 }

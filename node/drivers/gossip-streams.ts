@@ -5,7 +5,7 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Connection, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { Lifetime } from '../../protocols/kit/index.ts'
-import type { Clock } from '../../protocols/kit/index.ts'
+import type { Clock, PeerId } from '../../protocols/kit/index.ts'
 import type { Admission } from './mesh-admission.ts'
 import { GOSSIP_LOOK_MS } from './mesh-limits.ts'
 
@@ -20,7 +20,8 @@ export interface GossipStreamsComponents {
   gossip: unknown
   admission: Pick<Admission, 'neighbours'>
   clock: Clock
-  connections (peer: Libp2pPeerId): Connection[]
+  /** Connections to a peer that gossip may use, the best first. */
+  connections (peer: PeerId): Connection[]
 }
 
 /** Looks every GOSSIP_LOOK_MS for neighbours that gossip has no stream to, until stopped. */
@@ -48,9 +49,8 @@ export class GossipStreams {
     const gossip = this.#c.gossip as GossipInside
     for (const name of this.#c.admission.neighbours()) {
       if (gossip.streamsOutbound.has(name)) continue
-      const peer = peerIdFromString(name)
-      const [connection] = this.#c.connections(peer).filter(({ status }) => status === 'open').toSorted((a, b) => Number(b.direct) - Number(a.direct))
-      if (connection !== undefined) gossip.onPeerConnected(peer, connection)
+      const [connection] = this.#c.connections(name)
+      if (connection !== undefined) gossip.onPeerConnected(peerIdFromString(name), connection)
     }
   }
 }

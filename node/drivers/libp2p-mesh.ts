@@ -2,7 +2,6 @@
  * The mesh: one libp2p node that fulfils the ports Transport, PubSub and Directory. Connections are TCP, encrypted and authenticated by TLS or
  * noise, multiplexed by yamux. See README.md for what a peer of another mesh, or a hostile one, gets.
  */
-import { tls } from '@libp2p/tls'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
@@ -15,23 +14,27 @@ import type { Connection, Libp2p, PeerInfo } from '@libp2p/interface'
 import type { Libp2pOptions } from 'libp2p'
 import { createLibp2p } from 'libp2p'
 import { multiaddr } from '@multiformats/multiaddr'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { Lifetime, PlantError } from '../../protocols/kit/index.ts'
 import type { Clock, Log, PeerId, Random, Signer } from '../../protocols/kit/index.ts'
+import { socketOf, tuneSocket } from '../net/socket-options.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { GossipStreams } from './gossip-streams.ts'
 import { Admission } from './mesh-admission.ts'
 import { MeshDirectory, meshKad } from './mesh-directory.ts'
 import type { RecordRules } from './mesh-directory.ts'
 import {
-  BEHIND_ADDRESS_TIMEOUT_MS, BEHIND_WAIT_MS, CONNECTIONS_MAX, FAREWELL_MS, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
+  BEHIND_ADDRESS_TIMEOUT_MS, CONNECTIONS_MAX, FAREWELL_MS, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
 } from './mesh-limits.ts'
 import { MeshPaths } from './mesh-paths.ts'
 import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
+import { Pulse } from './mesh-pulse.ts'
 import { Redialler } from './mesh-redial.ts'
 import { MeshRelay, peerOf } from './mesh-relay.ts'
 import { MeshTransport } from './mesh-transport.ts'
-import { SiteRelay } from './site-relay.ts'
+import { agentOf, checkSite, placeOrLate, siteRelayOf, tellAddresses } from './mesh-site.ts'
+import type { SiteRelay } from './site-relay.ts'
+import { socketTls } from './socket-tls.ts'
 import { averageByMonotonicTime } from './steady-averages.ts'
 import { SystemRandom } from './system-random.ts'
 
@@ -77,6 +80,8 @@ export interface Mesh {
   directory: MeshDirectory
   /** Where this plant can be reached, each with `/p2p/<peer id>`. */
   addresses (): string[]
+  /** How many connections there are with a peer. */
+  connections (peer: PeerId): number
   /** How many relayed connections this gateway joins now. */
   relayed (): number
   /** Whether a plant of the site has its place at this gateway. */
@@ -106,7 +111,7 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     forget: async (peer) => { await node.peerStore.delete(peer) }
   })
   const relay: MeshRelay = new MeshRelay({ admission, clock, random, log, self: (): string => node.peerId.toString(), connections: (): Connection[] => node.getConnections(), onAddresses: () => { tellAddresses(node, log) } }, behind && peerOf(behind))
-  const siteRelay: SiteRelay | undefined = init.gateway === true ? siteRelayOf(init, admission, log, (): Libp2p => node) : undefined
+  const siteRelay: SiteRelay | undefined = init.gateway === true ? siteRelayOf(init, admission, log, (): Libp2p => node, (peer): Connection[] => transport.ordinary(peer)) : undefined
   averageByMonotonicTime()
   const node = await createLibp2p({
     ...baseOptions(init, admission, relay, siteRelay),
@@ -119,10 +124,15 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
     }
   })
   const redialler = new Redialler({ node, admission, clock, random, log, closeTo: (key, signal) => closeTo(node.services.kad, key, signal) })
+  const pulse = new Pulse({ node, clock, log })
   const paths = new MeshPaths({ node, admission, clock, log, gatewayOf: init.gatewayOf ?? (() => undefined) }, behind)
-  const transport = new MeshTransport({ node, admission, paths, clock, log })
+  const transport: MeshTransport = new MeshTransport({ node, admission, paths, clock, log })
   const directory = new MeshDirectory({ kad: node.services.kad, self: transport.self, admission, clock, log }, directoryInit)
-  node.addEventListener('connection:open', (event) => { void admission.admitted(event.detail).then((admitted) => { if (admitted) paths.opened(event.detail) }) })
+  node.addEventListener('connection:open', (event) => {
+    const socket = socketOf(event.detail)
+    if (socket !== undefined) log.debug({ peer: event.detail.remotePeer.toString(), ...tuneSocket(socket) }, 'a connection stands')
+    void admission.admitted(event.detail).then((admitted) => { if (admitted) paths.opened(event.detail) })
+  })
   node.addEventListener('connection:close', (event) => { admission.closed(event.detail) })
   node.addEventListener('peer:discovery', (event) => { redialler.discovered(event.detail.id) })
 
@@ -130,9 +140,10 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
   lifetime.own(async () => { if (admission.count > 0) await new Promise<void>((resolve) => { clock.after(FAREWELL_MS, resolve) }) })
   lifetime.own(async () => { await redialler.stop() })
   lifetime.own(async () => { await paths.stop() })
-  const gossipStreams = new GossipStreams({ gossip: node.services.pubsub, admission, clock, connections: (peer) => node.getConnections(peer) })
+  const gossipStreams = new GossipStreams({ gossip: node.services.pubsub, admission, clock, connections: (peer) => transport.ordinary(peer) })
   lifetime.own(async () => { await gossipStreams.stop() })
   lifetime.own(async () => { await relay.stop() })
+  lifetime.own(() => { pulse.stop() })
   lifetime.own(async () => { await directory.stop() })
   const stop = async (): Promise<void> => lifetime.end()
   try {
@@ -151,7 +162,8 @@ export async function startMesh (init: MeshInit): Promise<Mesh> {
   relay.start()
   redialler.start([...(init.behind === undefined ? [] : [init.behind]), ...init.bootstrap])
   if (behind !== undefined) await placeOrLate(relay, clock, log, lifetime)
-  return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), relayed: () => siteRelay?.relayed ?? 0, hasPlace: (peer) => siteRelay?.hasPlace(peer) ?? false, stop }
+  pulse.start()
+  return { transport, directory, pubsub: new MeshPubSub(node.services.pubsub, mesh, topics, log), addresses: () => node.getMultiaddrs().map(String), connections: (peer) => node.getConnections(peerIdFromString(peer)).length, relayed: () => siteRelay?.relayed ?? 0, hasPlace: (peer) => siteRelay?.hasPlace(peer) ?? false, stop }
 }
 
 /** What a query for the peers near a key brings, as it comes. */
@@ -162,41 +174,6 @@ async function * closeTo (kad: KadDHT, key: Uint8Array, signal: AbortSignal): As
   }
 }
 
-/** Identified peers say their site behind the program's name; it is no secret, and anybody may say it. */
-const SITE_AGENT = 'plantmesh/1 site='
-
-function siteRelayOf ({ site = '', inside }: Pick<MeshInit, 'site' | 'inside'>, admission: Admission, log: Log, node: () => Libp2p): SiteRelay {
-  return new SiteRelay({
-    admission,
-    log,
-    siteOf: async (peer) => {
-      const { metadata } = await node().peerStore.get(peer)
-      const agent = new TextDecoder().decode(metadata.get('AgentVersion'))
-      return agent.startsWith(SITE_AGENT) ? agent.slice(SITE_AGENT.length) : ''
-    },
-    connections: (peer) => node().getConnections(peer),
-    dial: async (peer, signal) => node().dial(peer, { signal })
-  }, encodeURIComponent(site), inside)
-}
-
-/** libp2p learns that the addresses that it announces are others now. */
-function tellAddresses (node: Libp2p, log: Log): void {
-  node.peerStore.patch(node.peerId, { multiaddrs: node.getMultiaddrs() }).catch((error: unknown) => { log.debug({ error }, 'the addresses were not noted') })
-}
-
-/** A plant without its place cannot be reached, but it can still do what it began; the place is asked for until it is there. */
-async function placeOrLate (relay: MeshRelay, clock: Clock, log: Log, lifetime: Lifetime): Promise<void> {
-  const late = Promise.withResolvers<void>()
-  const cancel = clock.after(BEHIND_WAIT_MS, () => {
-    log.warn({}, 'there is no place at the gateway yet; this plant cannot be reached until there is')
-    late.resolve()
-  })
-  const forget = lifetime.own(late.resolve)
-  await Promise.race([relay.placed, late.promise])
-  forget()
-  cancel()
-}
-
 function baseOptions (init: MeshInit, admission: Admission, relay: MeshRelay, siteRelay: SiteRelay | undefined): Libp2pOptions {
   const privateKey = privateKeyFromRaw(Buffer.concat([init.key.seed(), init.key.publicKey]))
   const peerId = peerIdFromPrivateKey(privateKey)
@@ -204,10 +181,10 @@ function baseOptions (init: MeshInit, admission: Admission, relay: MeshRelay, si
     start: false,
     privateKey,
     datastore: new BoundedDatastore(peerId.toCID().toString()),
-    nodeInfo: { name: 'plantmesh', version: '1', userAgent: init.site === undefined || init.site === '' ? 'plantmesh/1' : `${SITE_AGENT}${encodeURIComponent(init.site)}` },
+    nodeInfo: { name: 'plantmesh', version: '1', userAgent: agentOf(init.site) },
     addresses: { listen: init.listen, appendAnnounce: init.announce ?? [], announceFilter: relay.announced },
     transports: [tcp(), relay.transport],
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [socketTls(), noise()],
     streamMuxers: [yamux({
       maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
       maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
@@ -222,8 +199,7 @@ function baseOptions (init: MeshInit, admission: Admission, relay: MeshRelay, si
       outboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT_MS,
       ...(init.behind !== undefined && { addressDialTimeout: BEHIND_ADDRESS_TIMEOUT_MS })
     },
-    // A machine under emulation keeps all cores busy for seconds: a late pong must not cost the connection.
-    connectionMonitor: { pingTimeout: { minTimeout: 10_000 } },
+    connectionMonitor: { enabled: false }, // See mesh-pulse.ts.
     peerDiscovery: init.mdns ? [mdns({ serviceTag: `_plantmesh-${init.mesh}._udp.local`, interval: 10_000 })] : []
   }
 }
@@ -241,8 +217,5 @@ function checkInit (init: MeshInit): void {
       }
     }
   }
-  if (init.behind !== undefined && peerOf(multiaddr(init.behind)) === undefined) throw new PlantError('CONFIG_INVALID', { field: 'behind', found: init.behind.slice(0, 200), allowed: 'the gateway\'s address with its peer id: /ip4/192.0.2.1/tcp/4001/p2p/12D3…' })
-  if (init.behind === undefined && init.gateway !== true) return
-  if (init.behind !== undefined && init.gateway === true) throw new PlantError('CONFIG_INVALID', { field: 'gateway', problem: 'a gateway cannot stand behind another' })
-  if ((init.site ?? '') === '') throw new PlantError('CONFIG_INVALID', { field: 'site', problem: 'a gateway, and a plant behind one, need the name of their site' })
+  checkSite(init)
 }

@@ -6,7 +6,7 @@
  */
 import type { Connection, ConnectionGater, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import type { Cancel, Clock, Log, PeerId } from '../../protocols/kit/index.ts'
-import { DENIED_MAX, DENIED_MS, GREETING_TIMEOUT_MS } from './mesh-limits.ts'
+import { CONNECTIONS_PER_PEER_MAX, DENIED_MAX, DENIED_MS, GREETING_TIMEOUT_MS } from './mesh-limits.ts'
 
 export type NeighbourListener = (peer: PeerId, change: 'joined' | 'left') => void
 
@@ -84,19 +84,23 @@ export class Admission {
       cancel()
     }
     if (connection.status !== 'open') return false
-    this.#admit(connection)
-    return true
+    return this.#admit(connection)
   }
 
-  #admit (connection: Connection): void {
+  #admit (connection: Connection): boolean {
     const peer = connection.remotePeer.toString() as PeerId
     const connections = this.#neighbours.get(peer)
     if (connections !== undefined) {
+      if (connections.size >= CONNECTIONS_PER_PEER_MAX) {
+        connection.abort(new Error('too many connections'))
+        return false
+      }
       connections.add(connection)
-      return
+      return true
     }
     this.#neighbours.set(peer, new Set([connection]))
     this.#tell(peer, 'joined')
+    return true
   }
 
   #tell (peer: PeerId, change: 'joined' | 'left'): void {

@@ -7,6 +7,10 @@ export const CONNECTIONS_MAX = 300
 /** Plants behind one address (tests, NAT) join at once; libp2p's 5 a second would keep them out. */
 export const INBOUND_CONNECTIONS_PER_S = 100
 export const INBOUND_PENDING_MAX = 128
+/** Of one peer: one for all, one for tunnels, each dialled from both ends at once, and as many again while they move from a relay to a direct way. */
+export const CONNECTIONS_PER_PEER_MAX = 8
+/** A connection of its own (`own-connections.ts`) without streams is closed after this: a stream that is replaced has its successor by then. */
+export const OWN_CONNECTION_IDLE_MS = 15_000
 
 /** 200 calls at once from one peer, twice over, fit a connection; the muxer resets what comes above. */
 export const STREAMS_PER_CONNECTION_MAX = 512
@@ -24,6 +28,11 @@ export const MESSAGE_BASE_MS = 5_000
 export const SEND_MARK_BYTES = 256 * 1024
 /** What may be held beyond one whole message before the network is asked to pause. */
 export const READ_AHEAD_BYTES = 64 * 1024
+
+/** Every connection is asked for a sign of life so often: 170 bytes from either end, 0.3 kbit/s with all headers. */
+export const PULSE_EVERY_MS = 10_000
+/** A machine under emulation keeps all cores busy for seconds: a late answer must not cost the connection. */
+export const PULSE_TIMEOUT_MS = 10_000
 
 /** The mesh handshake (identify) on a new connection. */
 export const GREETING_TIMEOUT_MS = 5_000

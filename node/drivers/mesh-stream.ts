@@ -14,6 +14,7 @@ export class Libp2pMessageStream implements MessageStream {
   readonly protocol: string
   readonly #stream: Stream
   readonly #limits: StreamLimits
+  readonly #relayed: boolean
   readonly #clock: Clock
   readonly #frames: FrameBuffer
   readonly #holdBytesMax: number
@@ -27,11 +28,12 @@ export class Libp2pMessageStream implements MessageStream {
   /** Called on whatever happens to the stream; there is at most one receiver, and any number of senders. */
   readonly #waiting = new Set<() => void>()
 
-  constructor (stream: Stream, peer: PeerId, protocol: string, limits: StreamLimits, clock: Clock) {
+  constructor (stream: Stream, peer: PeerId, protocol: string, limits: StreamLimits, clock: Clock, relayed = false) {
     this.peer = peer
     this.protocol = protocol
     this.#stream = stream
     this.#limits = limits
+    this.#relayed = relayed
     this.#clock = clock
     this.#frames = new FrameBuffer(limits.messageBytesMax)
     this.#holdBytesMax = limits.messageBytesMax + FRAME_HEADER_BYTES + READ_AHEAD_BYTES
@@ -44,19 +46,25 @@ export class Libp2pMessageStream implements MessageStream {
 
   get signal (): AbortSignal { return this.#gone.signal }
 
-  async send (message: Uint8Array): Promise<void> {
-    if (message.length > this.#limits.messageBytesMax) {
-      throw new PlantError('STREAM_TOO_LONG', { bytes: message.length, messageBytesMax: this.#limits.messageBytesMax, protocol: this.protocol })
+  get relayed (): boolean { return this.#relayed }
+
+  async send (message: Uint8Array): Promise<void> { return this.sendPieces([message]) }
+
+  async sendPieces (pieces: readonly Uint8Array[]): Promise<void> {
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    if (bytes > this.#limits.messageBytesMax) {
+      throw new PlantError('STREAM_TOO_LONG', { bytes, messageBytesMax: this.#limits.messageBytesMax, protocol: this.protocol })
     }
     this.#throwIfGone()
     try {
-      this.#stream.send(new Uint8ArrayList(frameHeader(message.length), message))
+      this.#stream.send(new Uint8ArrayList(frameHeader(bytes), ...pieces))
     } catch (cause) {
       throw this.#failure ?? new PlantError('STREAM_RESET', this.#where(), { cause })
     }
     const deadlineMs = this.#clock.monotonicMs() + this.#limits.idleTimeoutMs
     // `drain` comes before libp2p has sent on, so that every event only makes us look again.
-    while (this.#stream.writeBufferLength > SEND_MARK_BYTES) {
+    const markBytes = this.#limits.sendMarkBytes ?? SEND_MARK_BYTES
+    while (this.#stream.writeBufferLength > markBytes) {
       this.#throwIfGone()
       if (await this.#wait(deadlineMs) === 'late') throw this.#fail(new PlantError('STREAM_TIMEOUT', { ...this.#where(), waitedFor: 'the peer to read' }))
     }

@@ -2,13 +2,14 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { PlantError } from '../../protocols/kit/index.ts'
-import type { Cancel, Clock, Log, MessageStream, PeerId, StreamHandler, StreamLimits, Transport } from '../../protocols/kit/index.ts'
+import type { Cancel, Clock, Log, MessageStream, OpenHow, PeerId, StreamHandler, StreamLimits, Transport } from '../../protocols/kit/index.ts'
 import type { ByteStream, ByteStreamLimits, ByteTransport } from '../../storage/swarm/byte-stream.ts'
 import type { Admission } from './mesh-admission.ts'
 import { OPEN_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX } from './mesh-limits.ts'
 import { Libp2pByteStream } from './mesh-bytes.ts'
 import type { MeshPaths } from './mesh-paths.ts'
 import { Libp2pMessageStream } from './mesh-stream.ts'
+import { OwnConnections } from './own-connections.ts'
 
 export interface MeshTransportComponents {
   node: Libp2p
@@ -49,25 +50,30 @@ class InboundCount {
 export class MeshTransport implements Transport, ByteTransport {
   readonly self: PeerId
   readonly #c: MeshTransportComponents
+  readonly #connections: OwnConnections
 
   constructor (components: MeshTransportComponents) {
     this.#c = components
+    this.#connections = new OwnConnections(components)
     this.self = components.node.peerId.toString() as PeerId
   }
 
-  async open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal): Promise<MessageStream> {
-    const stream = await this.#openInTime(peer, protocol, signal)
-    const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock)
+  async open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal, how: OpenHow = {}): Promise<MessageStream> {
+    const { stream, connection } = await this.#openInTime(peer, protocol, signal, { ...how, own: limits.ownConnection === true })
+    const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock, !connection.direct)
     if (signal !== undefined) abortWith(messages, signal)
     return messages
   }
 
   async openBytes (peer: PeerId, protocol: string, signal: AbortSignal): Promise<ByteStream> {
-    return new Libp2pByteStream(await this.#openInTime(peer, protocol, signal), peer)
+    return new Libp2pByteStream((await this.#openInTime(peer, protocol, signal)).stream, peer)
   }
 
   async handle (protocol: string, limits: StreamLimits, handler: StreamHandler): Promise<Cancel> {
-    return this.#handle(protocol, limits, (stream, connection, leave) => { void this.#serve(stream, connection, protocol, limits, handler, leave) })
+    return this.#handle(protocol, limits, (stream, connection, leave) => {
+      if (limits.ownConnection === true) this.#connections.enter(stream, connection)
+      void this.#serve(stream, connection, protocol, limits, handler, leave)
+    })
   }
 
   async handleBytes (protocol: string, limits: ByteStreamLimits, handler: (stream: ByteStream) => void): Promise<Cancel> {
@@ -75,6 +81,11 @@ export class MeshTransport implements Transport, ByteTransport {
   }
 
   connected (): PeerId[] { return this.#c.admission.neighbours() }
+
+  /** Connections to the peer that are for all streams, direct ones first. */
+  ordinary (peer: PeerId): Connection[] {
+    return this.#c.node.getConnections(peerIdFromString(peer)).filter((connection) => connection.status === 'open' && !this.#connections.isOwn(connection)).toSorted((a, b) => Number(b.direct) - Number(a.direct))
+  }
 
   /** Whether a connection to the peer is open that goes through no relay; new streams take it. */
   isDirect (peer: PeerId): boolean { return this.#c.node.getConnections(peerIdFromString(peer)).some(({ direct, status }) => direct && status === 'open') }
@@ -94,13 +105,13 @@ export class MeshTransport implements Transport, ByteTransport {
     }
   }
 
-  async #openInTime (peer: PeerId, protocol: string, signal: AbortSignal | undefined): Promise<Stream> {
+  async #openInTime (peer: PeerId, protocol: string, signal: AbortSignal | undefined, how: OpenHow & { own?: boolean } = {}): Promise<{ stream: Stream, connection: Connection }> {
     signal?.throwIfAborted()
     const late = new AbortController()
     const cancel = this.#c.clock.after(OPEN_TIMEOUT_MS, () => { late.abort(new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'no answer in time' })) })
     const both = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])
     try {
-      return await this.#open(peer, protocol, both)
+      return await this.#open(peer, protocol, both, how)
     } catch (cause) {
       signal?.throwIfAborted()
       if (cause instanceof PlantError) throw cause
@@ -110,11 +121,18 @@ export class MeshTransport implements Transport, ByteTransport {
     }
   }
 
-  async #open (peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
+  async #open (peer: PeerId, protocol: string, signal: AbortSignal, how: OpenHow & { own?: boolean }): Promise<{ stream: Stream, connection: Connection }> {
     await this.#c.paths.prepare(peer, signal)
-    const connection = await this.#c.node.dial(peerIdFromString(peer), { signal })
-    if (!await this.#c.admission.admitted(connection)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not of this mesh' })
-    return connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
+    const connection = how.own === true ? await this.#connections.own(peer, how, signal) : await this.#connections.ordinary(peer, how, signal)
+    const release = this.#connections.hold(connection)
+    try {
+      if (!await this.#c.admission.admitted(connection)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not of this mesh' })
+      const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_CONNECTION_MAX, runOnLimitedConnection: true })
+      if (how.own === true) this.#connections.enter(stream, connection)
+      return { stream, connection }
+    } finally {
+      release()
+    }
   }
 
   /** Never rejects. The handler gets the stream once the peer is admitted; until then nothing of it is read. */
@@ -133,7 +151,7 @@ export class MeshTransport implements Transport, ByteTransport {
   /** Never rejects: whatever a handler or a peer does ends in a reset and a line in the log. */
   async #serve (stream: Stream, connection: Connection, protocol: string, limits: StreamLimits, handler: StreamHandler, leave: Cancel): Promise<void> {
     const peer = connection.remotePeer.toString() as PeerId
-    const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock)
+    const messages = new Libp2pMessageStream(stream, peer, protocol, limits, this.#c.clock, !connection.direct)
     messages.signal.addEventListener('abort', leave, { once: true })
     if (messages.signal.aborted) leave()
     try {

@@ -36,7 +36,8 @@ export interface SiteRelayComponents {
   log: Log
   /** The site that an admitted peer says it is of. */
   siteOf (peer: Libp2pPeerId): Promise<string>
-  connections (peer: Libp2pPeerId): Connection[]
+  /** Connections to a peer that are for all streams, direct ones first. */
+  connections (peer: PeerId): Connection[]
   dial (peer: Libp2pPeerId, signal: AbortSignal): Promise<Connection>
 }
 
@@ -91,7 +92,7 @@ export class SiteRelay {
 
   /** Of the site's name, and come from its network: the name is no secret, but what is outside cannot come from there. */
   async #isOfSite (peer: Libp2pPeerId): Promise<boolean> {
-    if (!this.#c.connections(peer).some(({ remoteAddr, direct }) => direct && this.#inside.has(hostOf(remoteAddr)))) return false
+    if (!this.#c.connections(peer.toString() as PeerId).some(({ remoteAddr, direct }) => direct && this.#inside.has(hostOf(remoteAddr)))) return false
     return await this.#c.siteOf(peer) === this.#site
   }
 
@@ -107,7 +108,7 @@ export class SiteRelay {
     const leave = this.#enter([source.toString(), target.toString()])
     if (leave === undefined) return answer(STATUS.limit)
     try {
-      const onward = isMates ? this.#c.connections(target).find(({ direct, status }) => direct && status === 'open') : await this.#toOutside(target, signal)
+      const onward = isMates ? this.#c.connections(target.toString() as PeerId).find(({ direct }) => direct) : await this.#toOutside(target, signal)
       const far = onward && await server.stopHop({ connection: onward, request: { type: 'CONNECT', peer: { id: source.toMultihash().bytes, addrs: [] } } }, { signal })
       if (far === undefined) {
         leave()

@@ -57,6 +57,8 @@ export interface Identity {
   machineId: string
   /** 32 bytes of the host's entropy, for the guest's random pool (reseeded, not only written). */
   seed: Uint8Array
+  /** Its card leads to a network: the guest asks there for its address. */
+  networked?: true
   /** The host's wall clock is read by the line when it is sent, not here. */
 }
 
@@ -74,6 +76,17 @@ export interface MachineStats {
   cpuMs: number
 }
 
+/** Network cards that are added to a machine at most: with its first it may be on 8 networks (`protocols/order`, NETWORKS_MAX). */
+export const CARDS_MAX = 7
+
+/** A network card beside a machine's first. */
+export interface AddedCard {
+  /** Its other end, as with `LiveMachine.network`. Throws VM_STATE once it was taken away. */
+  network (): Promise<Duplex>
+  /** Takes it away; done when it has been before. */
+  detach (): Promise<void>
+}
+
 /** A machine that runs (or is paused) under this line. */
 export interface LiveMachine {
   readonly vmId: VmId
@@ -89,6 +102,11 @@ export interface LiveMachine {
   /** The network card's other end: frames as u32 big-endian length + frame. One at a time; may be attached again and again. */
   network (): Promise<Duplex>
   stats (): Promise<MachineStats>
+  /**
+   * Hot-plugs a further network card of this address, which its guest brings up by itself; the one that is there already is given again, also when an earlier run of
+   * the plant added it. CARDS_MAX of them beside the first. Called off, nothing is left.
+   */
+  attachCard (mac: string, signal?: AbortSignal): Promise<AddedCard>
   /** Hot-plugs a virtual CD-ROM holding this image; returns what unplugs it. For host actions, and the ISO channel's own way in. Called off, nothing is left. */
   attachIso (imagePath: string, signal?: AbortSignal): Promise<() => Promise<void>>
   /** Makes an empty disk of this size in the machine's directory and hot-plugs it; it goes when it is unplugged, or with the machine. Called off, nothing is left. */

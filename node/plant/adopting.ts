@@ -7,6 +7,7 @@ import type { MachineRecord } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { LiveMachine, ProductionLine } from '../lines/line.ts'
 import type { LateDisks } from './images/late-disks.ts'
+import type { MachineNetworks } from './networks.ts'
 import { LateAgain } from './late-again.ts'
 import { orAborted } from './or-aborted.ts'
 
@@ -17,6 +18,8 @@ export interface AdoptingComponents {
   /** Serves disks that had not come whole when the plant ended. */
   images?: { late: Pick<LateDisks, 'again'> | undefined }
   warehouse: Pick<Warehouse, 'get' | 'pin'>
+  /** Puts machines back on their networks; absent where nothing carries frames. */
+  networks?: Pick<MachineNetworks, 'again'>
 }
 
 /** What becomes of a machine; each is called once, unless its adoption is stopped before. */
@@ -46,7 +49,8 @@ export class Adopting {
   has (vmId: VmId): boolean { return this.#jobs.has(vmId) }
 
   /** Returns at once; the golden machine that the clone reads from is pinned by then. */
-  begin ({ vmId, plan }: MachineRecord): void {
+  begin (record: MachineRecord): void {
+    const { vmId, plan } = record
     const goldenId = plan?.goldenId as GoldenId | undefined
     const pinned = goldenId !== undefined && this.#c.warehouse.get(goldenId) !== undefined ? this.#c.warehouse.pin(goldenId) : () => {}
     const late = new LateAgain(goldenId, this.#c)
@@ -56,7 +60,7 @@ export class Adopting {
     }
     const stop = new AbortController()
     const tried = Promise.withResolvers<void>()
-    const ended = this.#adopt(vmId, late, unpin, tried.resolve, stop.signal).catch((error: unknown) => {
+    const ended = this.#adopt(record, late, unpin, tried.resolve, stop.signal).catch((error: unknown) => {
       this.#c.log.error({ vmId, error: String(error) }, 'what was left of a machine could not be cleared away')
     }).finally(() => {
       this.#jobs.delete(vmId)
@@ -82,8 +86,9 @@ export class Adopting {
   /** Ends all of them. */
   async stopAll (): Promise<void> { await Promise.all([...this.#jobs.keys()].map(async (vmId) => this.stop(vmId))) }
 
-  async #adopt (vmId: VmId, late: LateAgain, unpin: () => void, tried: () => void, stop: AbortSignal): Promise<void> {
-    const { line, log, clock } = this.#c
+  async #adopt (record: MachineRecord, late: LateAgain, unpin: () => void, tried: () => void, stop: AbortSignal): Promise<void> {
+    const { line, log, clock, networks } = this.#c
+    const { vmId } = record
     for (let tries = 1; ; tries++) {
       try {
         stop.throwIfAborted()
@@ -93,6 +98,7 @@ export class Adopting {
         else if (machine !== undefined) {
           late.runs(machine)
           this.#ends.adopted(vmId, machine, unpin)
+          networks?.again(record, machine)
           log.info({ vmId, tries }, 'adopted a running machine')
           return
         } else {

@@ -22,18 +22,26 @@ export interface Begun {
   alive: AbortSignal
 }
 
-/** Throws as `cloned` and `identify` do; on failure nothing is left. `onRuns` is told as soon as its console can be had. */
-export async function begun (request: { vmId: VmId, golden: Golden, hardware: Hardware, identity: Identity }, late: LateHold | undefined, c: BegunComponents, time: Phases, onRuns: (live: LiveMachine) => void, signal: AbortSignal): Promise<Begun> {
+interface BegunHooks {
+  /** There is a card, and nothing asked by it yet: the guest asks for its address when it takes its identity. Told again for a clone after a spare that was of no use. */
+  onCard: (live: LiveMachine) => void
+  /** Its console can be had. */
+  onRuns: (live: LiveMachine) => void
+}
+
+/** Throws as `cloned` and `identify` do; on failure nothing is left. */
+export async function begun (request: { vmId: VmId, golden: Golden, hardware: Hardware, identity: Identity }, late: LateHold | undefined, c: BegunComponents, time: Phases, hooks: BegunHooks, signal: AbortSignal): Promise<Begun> {
   const { vmId, golden, hardware: { cpus, memoryMiB, diskMiB }, identity } = request
   // One that was never suspended is booted at the order's size while its disk is coming: of that there are no spares.
   if (golden.hardware.cpus === cpus && golden.hardware.memoryMiB === memoryMiB) c.spares?.ordered(golden)
-  const spared = late === undefined ? await handedOut({ vmId, goldenId: golden.goldenId, diskMiB, identity }, c, time, signal) : undefined
+  const spared = late === undefined ? await handedOut({ vmId, goldenId: golden.goldenId, diskMiB, identity }, c, time, hooks.onCard, signal) : undefined
   let live = spared?.live
   try {
     // The lease has its memory from here on, whatever spares there are.
     await c.spares?.room(signal)
     live ??= await cloned({ vmId, golden: { ...golden, hardware: { ...golden.hardware, cpus, memoryMiB } }, mac: identity.mac, diskMiB }, late, c, time, signal)
-    onRuns(live)
+    if (spared === undefined) hooks.onCard(live)
+    hooks.onRuns(live)
     const alive = AbortSignal.any([signal, deathOf(live)])
     if (spared !== undefined) return { live, taken: spared.taken, spare: true, alive }
     time.begin('identity')

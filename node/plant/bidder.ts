@@ -4,7 +4,8 @@
  */
 import { refusalOf, sumOf, type Change, type CostItem, type Need, type Reason, type Refusal } from '../../protocols/bid/index.ts'
 import { attachedDisks, diskMiBOf } from '../../protocols/order/index.ts'
-import type { Order } from '../../protocols/order/order.ts'
+import { networksOf, type Order } from '../../protocols/order/order.ts'
+import type { NetworkId } from '../../protocols/tunnel/types.ts'
 import type { CostModel, Figures, PlanOutline } from './cost/index.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -24,8 +25,8 @@ export interface Bidder {
 /** What of the order matters. */
 export interface BidRequest {
   order: Order
-  /** Tells domains apart (`Need.domainId`). */
-  domainId: string
+  /** The domain's network of this name. */
+  networkId: (name: string) => NetworkId
   plan: PlanFinding
   /** The clauses of the order's requirements that do not hold for this plant's ad; empty when they hold. */
   requirements: (requirements: string) => Reason[]
@@ -38,16 +39,22 @@ export type BidDecision =
   | { kind: 'refusal', refusal: Refusal }
 
 /** What the machine of an order takes. */
-export function needOf (order: Order, domainId: string, cost: CostModel): Need {
+export function needOf (order: Order, networkId: BidRequest['networkId'], cost: CostModel): Need {
   const { cpus, memoryMiB } = order.hardware
-  return { cpus, memoryMiB, diskMiB: diskMiBOf(order), domainId, network: order.network !== undefined || cost.everyMachineOnNetwork }
+  return { cpus, memoryMiB, diskMiB: diskMiBOf(order), networks: networkNames(order, cost).map(networkId) }
+}
+
+/** The names of an order's networks; an order without one is, where the cost model puts every machine on one, on the domain's network without a name. */
+export function networkNames (order: Order, cost: Pick<CostModel, 'everyMachineOnNetwork'>): string[] {
+  const named = networksOf(order).map(({ name }) => name)
+  return named.length === 0 && cost.everyMachineOnNetwork ? [''] : named
 }
 
 /** Decides on an order. All that fails is named, so that a client sees at once what would have to change. */
 export function decideBid (request: BidRequest, bidder: Bidder): BidDecision {
-  const { order, domainId, plan } = request
+  const { order, plan } = request
   const { ledger, cost } = bidder
-  const need = needOf(order, domainId, cost)
+  const need = needOf(order, request.networkId, cost)
   const reasons = [
     ...isaReasons(order, bidder.isa),
     ...ledger.check(need).map((reason) => diskChange(cost.everyMachineOnNetwork ? reason : networkChange(reason, order), order)),
@@ -59,7 +66,7 @@ export function decideBid (request: BidRequest, bidder: Bidder): BidDecision {
     need,
     capacity: ledger.capacity,
     used: ledger.used(),
-    domainHasNetwork: ledger.hasNetwork(domainId),
+    freshNetworks: ledger.fresh(need.networks).length,
     plan: plan.outline,
     load: bidder.load,
     learned: bidder.learned
@@ -76,10 +83,11 @@ function isaReasons (order: Order, isa: string): Reason[] {
   return [{ code: 'ISA_DIFFERS', clause: attribute, have: isa, need: asked, waitHelps: false, smallestChange: { attribute, from: asked, to: isa } }]
 }
 
-/** Without its network the order would fit. (Where the cost model puts every machine on one, no change of the order helps.) */
+/** Without its networks the order would fit. (Where the cost model puts every machine on one, no change of the order helps.) */
 function networkChange (reason: Reason, order: Order): Reason {
-  if (reason.code !== 'NETWORKS_FULL' || order.network === undefined) return reason
-  return { ...reason, smallestChange: { attribute: 'network.name', from: order.network.name, to: null } }
+  const names = networksOf(order).map(({ name }) => name)
+  if (reason.code !== 'NETWORKS_FULL' || names.length === 0) return reason
+  return { ...reason, smallestChange: { attribute: order.networks === undefined ? 'network.name' : 'networks', from: names.join(', '), to: null } }
 }
 
 /** Where disks are attached, one of them is what is too large, if it can make up for what is short; else the system's disk, with all of them in mind. */

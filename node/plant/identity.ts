@@ -12,13 +12,19 @@ export function macOf (vmId: VmId): string {
   return [first.toString(16).padStart(2, '0'), ...bytes.slice(1)].join(':')
 }
 
+/** The address of a machine's card beside its first: of other digits of the VMID, and another for each (`nth` is 1 and up). */
+export function cardMacOf (vmId: VmId, nth: number): string {
+  const last = (Number.parseInt(vmId.slice(22, 24), 16) + nth) & 0xff
+  return macOf(`${vmId.slice(12, 22)}${last.toString(16).padStart(2, '0')}` as VmId)
+}
+
 /** A host name (RFC 1123): from the order's name where it is one, made unique by the VMID. */
 export function hostNameOf (name: string, vmId: VmId): string {
   const base = name.toLowerCase().replace(/[^a-z0-9-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 50)
   return `${base === '' ? 'vm' : base}-${vmId.slice(0, 8)}`
 }
 
-/** The identity of a clone: what follows from its VMID, and fresh chance for the rest. */
-export function identityOf (vmId: VmId, name: string, random: Random): Identity {
-  return { mac: macOf(vmId), hostName: hostNameOf(name, vmId), machineId: toHex(random.bytes(16)), seed: random.bytes(SEED_BYTES) }
+/** The identity of a clone: what follows from its VMID, and fresh chance for the rest. `networked`: its card leads somewhere. */
+export function identityOf (vmId: VmId, name: string, random: Random, networked: boolean): Identity {
+  return { mac: macOf(vmId), hostName: hostNameOf(name, vmId), machineId: toHex(random.bytes(16)), seed: random.bytes(SEED_BYTES), ...(networked && { networked }) }
 }

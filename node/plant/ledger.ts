@@ -9,6 +9,7 @@
  */
 import { PlantError, type LeaseId, type VmId } from '../../protocols/kit/index.ts'
 import type { Need, Reason } from '../../protocols/bid/index.ts'
+import type { NetworkId } from '../../protocols/tunnel/types.ts'
 import type { Capacity } from './capacity.ts'
 
 export type LeaseState = 'awarded' | 'active'
@@ -40,8 +41,8 @@ export class Ledger {
   readonly #leaseTtlMs: number
   readonly #leases = new Map<LeaseId, Lease>()
   readonly #byVmId = new Map<VmId, LeaseId>()
-  /** Machines on the host-only network of each domain; a domain that is named here has one of the plant's networks. */
-  readonly #networks = new Map<string, number>()
+  /** How many machines are on each network; one that is named here is one of the plant's. An id is of one domain only. */
+  readonly #networks = new Map<NetworkId, number>()
   readonly #used = { cpus: 0, memoryMiB: 0, diskMiB: 0, machines: 0 }
 
   constructor (capacity: Capacity, init: { leaseTtlMs?: number } = {}) {
@@ -61,7 +62,8 @@ export class Ledger {
     return { cpus: left('cpus'), memoryMiB: left('memoryMiB'), diskMiB: left('diskMiB'), machines: left('machines'), networks: left('networks') }
   }
 
-  hasNetwork (domainId: string): boolean { return this.#networks.has(domainId) }
+  /** Those of a machine's networks that the plant has no machine of yet. */
+  fresh (networks: readonly NetworkId[]): NetworkId[] { return [...new Set(networks)].filter((id) => !this.#networks.has(id)) }
 
   leases (): Lease[] { return [...this.#leases.values()] }
 
@@ -81,9 +83,8 @@ export class Ledger {
       if (!(need[name] <= free[name])) reasons.push(shortage(code, name, need[name], free[name], capacity[name]))
     }
     if (free.machines < 1) reasons.push({ code: 'MACHINES_FULL', clause: 'machines', have: 0, need: 1, waitHelps: capacity.machines >= 1 })
-    if (need.network && !this.hasNetwork(need.domainId) && free.networks < 1) {
-      reasons.push({ code: 'NETWORKS_FULL', clause: 'network', have: 0, need: 1, waitHelps: capacity.networks >= 1 })
-    }
+    const fresh = this.fresh(need.networks).length
+    if (fresh > free.networks) reasons.push({ code: 'NETWORKS_FULL', clause: 'network', have: free.networks, need: fresh, waitHelps: capacity.networks >= new Set(need.networks).size })
     return reasons
   }
 
@@ -140,10 +141,11 @@ export class Ledger {
   #add (need: Need, sign: 1 | -1): void {
     for (const { name } of SIZES) this.#used[name] += sign * need[name]
     this.#used.machines += sign
-    if (!need.network) return
-    const members = (this.#networks.get(need.domainId) ?? 0) + sign
-    if (members > 0) this.#networks.set(need.domainId, members)
-    else this.#networks.delete(need.domainId)
+    for (const id of new Set(need.networks)) {
+      const machines = (this.#networks.get(id) ?? 0) + sign
+      if (machines > 0) this.#networks.set(id, machines)
+      else this.#networks.delete(id)
+    }
   }
 }
 

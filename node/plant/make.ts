@@ -4,7 +4,7 @@
 import { PlantError, asPlantError, type Clock, type KeyId, type Limiter, type Log, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import { Outputs, type DroppedOutputs } from '../../protocols/order/index.ts'
-import type { Action, Order } from '../../protocols/order/order.ts'
+import { networksOf, type Action, type Order } from '../../protocols/order/order.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
 import { configure, type ActionRunner, type Configured } from './configure.ts'
@@ -15,6 +15,7 @@ import { PHASE_SHARES, type Phases } from './phases.ts'
 import type { Figures, LearnedMs } from './cost/index.ts'
 import { begun } from './begun.ts'
 import { progressText, type ImageProgress } from './images/fetcher.ts'
+import type { MachineNetworks, OnNetwork } from './networks.ts'
 import type { LateHold } from './images/late-disks.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planPatiently } from './images/plan-in-mesh.ts'
@@ -39,6 +40,8 @@ export interface MakeComponents {
   resizer: Resizer
   /** Machines that are made before they are ordered; absent where none are. */
   spares?: Pick<Spares, 'ordered' | 'take' | 'served' | 'room'>
+  /** Puts machines on their networks; absent where nothing carries frames. */
+  networks?: Pick<MachineNetworks, 'attach' | 'again'>
   media: (name: string) => Promise<string | undefined>
 }
 
@@ -68,6 +71,7 @@ export interface Made {
   outputs: Record<string, string>
   outputsDropped: DroppedOutputs
   identity: IdentityTaken & { mac: string, hostName: string }
+  networks: OnNetwork[]
   stats: MachineStats
   unpin: () => void
 }
@@ -107,7 +111,8 @@ export async function makeMachine (machine: MachineOrder, c: MakeComponents, hoo
 }
 
 /** Makes it from a golden machine that is here, all of it or all but its disk; what is held of that goes with the machine. */
-async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal, late?: LateHold): Promise<Made> {
+async function makeFrom (chosen: Production, machine: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal, late?: LateHold): Promise<Made> {
+  const { vmId, order } = machine
   const { time } = hooks
   let golden = chosen.golden
   const resize = chosen.resize && late === undefined
@@ -126,10 +131,17 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
     hooks.onPlanned({ golden, plan: chosen })
     c.images?.used(golden.goldenId)
     c.templates.used(golden.goldenId)
-    const identity = identityOf(vmId, order.metadata.name ?? '', c.random)
     const { cpus, memoryMiB, diskMiB } = order.hardware
-    const { taken, spare, alive, ...running } = await begun({ vmId, golden, hardware: { cpus, memoryMiB, diskMiB }, identity }, late, c, time, hooks.onCloned, signal)
+    let joining: Promise<OnNetwork[]> | undefined
+    const onCard = (of: LiveMachine): void => {
+      joining = c.networks?.attach(machine, of, signal)
+      joining?.catch(() => {}) // Told below, unless something else fails first.
+    }
+    const identity = identityOf(vmId, order.metadata.name ?? '', c.random, networksOf(order).length > 0 && c.networks !== undefined)
+    const { taken, spare, alive, ...running } = await begun({ vmId, golden, hardware: { cpus, memoryMiB, diskMiB }, identity }, late, c, time, { onCard, onRuns: hooks.onCloned }, signal)
     live = running.live
+    if (joining !== undefined && networksOf(order).length > 0) time.begin('network')
+    const networks = await orAborted(joining ?? Promise.resolve([]), alive)
     time.begin('configure')
     const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
     time.end()
@@ -150,6 +162,7 @@ async function makeFrom (chosen: Production, { vmId, order }: MachineOrder, c: M
       actionsMended,
       outputs: outputs.kept,
       outputsDropped: outputs.dropped,
+      networks: networks.map(({ name, station }) => ({ name, station })),
       identity: { ...taken, mac: live.mac, hostName: hostNameOf(order.metadata.name ?? '', vmId) },
       stats: await live.stats()
     }

@@ -6,19 +6,21 @@ import { ERRORS, PlantError, toHex, type Clock, type Crypto, type KeyId, type Le
 import { refusalOf, type Award, type Grant, type Held, type Need, type PlantSide, type Reason, type Verdict } from '../../protocols/bid/index.ts'
 import { adAttributes, type PlantAd } from '../../protocols/capacity/index.ts'
 import type { Claiming } from '../../protocols/claim/index.ts'
-import { checkFresh, domainOfOrder, openCall, vmIdOfOrder, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { checkFresh, checkHandOvers, domainOfOrder, openCall, vmIdOfOrder, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { adOf } from '../../protocols/order/classad.ts'
 import { checkOrder, orderDigest, orderSecret, type Order } from '../../protocols/order/index.ts'
+import { networkIdOf, type NetworkId } from '../../protocols/tunnel/types.ts'
 import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import { decodeTicket } from '../shop/ticket.ts'
-import { decideBid, type PlanFinding } from './bidder.ts'
+import { decideBid, networkNames, type PlanFinding } from './bidder.ts'
 import { learner, type CostModel, type Figures } from './cost/index.ts'
 import { LIVE_STATES } from './instance.ts'
 import type { Ledger } from './ledger.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planInMesh } from './images/plan-in-mesh.ts'
+import { policyReasons, type SitePolicy } from './policy.ts'
 import { rankNumberOf, requirementReasons } from './requirements.ts'
 import type { Spares } from './spares/spares.ts'
 import type { TemplateDesk } from './templates/template-desk.ts'
@@ -41,6 +43,7 @@ export interface PlantSideComponents {
   claims: Pick<Claiming, 'confirm' | 'drop'>
   /** The plant's ad as it is now. */
   ad: () => PlantAd
+  policy: SitePolicy
   /** Creations under way or waiting: they load the host more than its load average knows yet. */
   creating: () => number
   /** Takes over a machine whose lease is granted and whose record is to be written. */
@@ -71,12 +74,15 @@ export class OrderDesk implements PlantSide {
     const held = this.standing(opened.vmId)
     if (held !== undefined) return { kind: 'held', held }
     const { order } = opened
+    // Before anything is looked for: whom the plant does not serve costs it nothing.
+    const barred = policyReasons(this.#c.policy, opened)
+    if (barred.length > 0) return { kind: 'refusal', refusal: refusalOf(barred) }
     const plantAd = adOf(adAttributes(this.#c.self, this.#c.ad()))
     // None is named as one of the plant's: requirements and rank are over the plant's ad, and a name means the order's first.
     const orderAd = adOf({ Owner: opened.call.caller, Domain: opened.domain, OrderId: opened.call.body.orderId, Name: order.metadata.name ?? '', RequestCpus: order.hardware.cpus, RequestMemoryMiB: order.hardware.memoryMiB, RequestDiskMiB: order.hardware.diskMiB, Os: order.software.os })
     const decision = decideBid({
       order,
-      domainId: domainIdOf(opened),
+      networkId: this.#networkIdIn(opened),
       plan: await this.#plan(order, opened, signal),
       requirements: (text) => requirementReasons(text, plantAd, orderAd),
       rank: (text) => rankNumberOf(text, plantAd, orderAd)
@@ -84,10 +90,12 @@ export class OrderDesk implements PlantSide {
     return decision.kind === 'refusal' ? decision : { kind: 'offer', vmId: opened.vmId, need: decision.need, items: decision.items, ...(decision.rank !== undefined && { rank: decision.rank }) }
   }
 
-  async grant (award: Award & { signedOrder: Uint8Array }, signal: AbortSignal): Promise<Grant> {
-    const { clock, ledger } = this.#c
+  async grant (award: Award & { signedOrder: Uint8Array, handOvers: readonly Uint8Array[] }, signal: AbortSignal): Promise<Grant> {
+    const { self, clock, crypto, ledger } = this.#c
     const ticket = decodeTicket(award.signedOrder)
     const opened = this.#open(ticket.signedOrder)
+    // Whoever is asked for a bid is shown the order; only the shop that it was signed for gives it away.
+    checkHandOvers(crypto, { vmId: opened.vmId, orderDigest: opened.digest, via: opened.call.via }, award.handOvers, self, clock.nowMs())
     const there = this.standing(award.vmId)
     if (there !== undefined) return { kind: 'held', held: there }
     const leaseId = toHex(this.#c.random.bytes(16)) as LeaseId
@@ -130,8 +138,8 @@ export class OrderDesk implements PlantSide {
   }
 
   #needOfRecord (record: MachineRecord): Need {
-    const { cpus, memoryMiB, diskMiB, attachedMiB = 0, network } = record.lease
-    return { cpus, memoryMiB, diskMiB: diskMiB + attachedMiB, domainId: domainIdOf(record), network: network !== undefined }
+    const { cpus, memoryMiB, diskMiB, attachedMiB = 0, networks = [] } = record.lease
+    return { cpus, memoryMiB, diskMiB: diskMiB + attachedMiB, networks: networks.map(this.#networkIdIn(record)) }
   }
 
   #open (signedOrder: Uint8Array): OpenedOrder {
@@ -160,9 +168,14 @@ export class OrderDesk implements PlantSide {
     return { found: true, outline: { goldenId: golden.goldenId, actionsLeft: remainder.length, fetchBytes: startBytes, resize, ...(spare && { spare }) } }
   }
 
-  #recordOf (opened: OpenedOrder, award: Award, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
+  #networkIdIn ({ domain, domainKey }: { domain: string, domainKey: KeyId }): (name: string) => NetworkId {
+    return (name) => networkIdOf(this.#c.crypto, { domainKey, domain, name })
+  }
+
+  #recordOf (opened: OpenedOrder, award: Award & { handOvers: readonly Uint8Array[] }, leaseId: LeaseId, awardedAtMs: number, provisional: boolean): MachineRecord {
     const { call, order, vmId, digest, domain, domainKey } = opened
-    const { cpus, memoryMiB, network } = award.need
+    const { cpus, memoryMiB } = award.need
+    const networks = networkNames(order, this.#cost)
     const { diskMiB } = order.hardware
     const attachedMiB = award.need.diskMiB - diskMiB
     return {
@@ -174,12 +187,13 @@ export class OrderDesk implements PlantSide {
       orderId: call.body.orderId,
       orderDigest: digest,
       orderSecret: orderSecret(order),
+      handOvers: award.handOvers.map(toHex),
       name: order.metadata.name ?? '',
       labels: order.metadata.labels,
       // A broker may have passed the award on.
       shop: call.via,
       provisional,
-      lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(attachedMiB > 0 && { attachedMiB }), ...(network && { network: order.network?.name ?? '' }) },
+      lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(attachedMiB > 0 && { attachedMiB }), ...(networks.length > 0 && { networks }) },
       attributes: {},
       phasesMs: {},
       createdAtMs: awardedAtMs,
@@ -187,6 +201,3 @@ export class OrderDesk implements PlantSide {
     }
   }
 }
-
-/** Two domains of one name with different keys are two. */
-function domainIdOf (of: { domain: string, domainKey: KeyId }): string { return `${of.domain}/${of.domainKey}` }

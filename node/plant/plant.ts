@@ -207,7 +207,7 @@ export class Plant implements MachineHost {
         ...(made.identity.hostKey !== undefined && { HostKey: made.identity.hostKey })
       },
       ...(made.outputsDropped.count > 0 && { outputsDropped: made.outputsDropped }),
-      phasesMs
+      ...(made.networks.length > 0 && { networks: made.networks }), phasesMs
     }), 'running')
   }
 

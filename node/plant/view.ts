@@ -20,6 +20,7 @@ export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineSta
     Cpus: record.lease.cpus,
     MemoryMiB: record.lease.memoryMiB,
     DiskMiB: record.lease.diskMiB,
+    ...networkAttributes(record),
     ...(record.plan?.goldenVersion !== undefined && { Golden: versionName({ name: record.plan.goldenName, version: record.plan.goldenVersion }) }),
     ...(stats !== undefined && { OverlayBytes: stats.overlayBytes, PrivateMemoryBytes: stats.privateMemoryBytes })
   }
@@ -40,4 +41,12 @@ export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineSta
     phasesMs: record.phasesMs,
     ...(record.error !== undefined && { error: record.error })
   }
+}
+
+/** The first of its networks and its address there; where there are several, all of them. */
+function networkAttributes ({ networks = [] }: MachineRecord): MachineView['attributes'] {
+  const [on] = networks
+  const address = on?.station.addresses[0]
+  const all = networks.map(({ name, station }) => [name, ...station.addresses].join(' ')).join(', ')
+  return { ...(on !== undefined && { Network: on.name }), ...(address !== undefined && { Address: address }), ...(networks.length > 1 && { Networks: all }) }
 }

@@ -19,7 +19,7 @@ const API_TEXT = `A plant's local API: orders and signed calls, golden machines,
 How to sign: signedOrder and signedCall are base64 of DAG-CBOR {payload, publicKey, signature}. payload is DAG-CBOR {kind, vmId?, body, via, issuedAtMs, nonce}; \
 via is the peerId that GET /v1/self of this API answers (no other plant serves the call), nonce 16 random bytes. publicKey is an Ed25519 key, signature its \
 signature of: one byte 0x11, the text "plantmesh/call/v1", payload. kind is order {orderId, documentIndex, copyIndex, order}, query {}, list {all}, \
-exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {} or why {orderId}; those of a machine name it in vmId. protocols/member/README.md has the rest.`
+exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {}, networks {network?}, capture {network, plant} or why {orderId}; those of a machine name it in vmId. protocols/member/README.md has the rest.`
 
 /** What the API serves: the shop, and what the plant's own administrator may do. */
 export interface ApiComponents {
@@ -87,8 +87,8 @@ function orderRoutes (app: FastifyInstance, c: ApiComponents): void {
 
   app.post<{ Body: { signedCall: string } }>('/v1/calls', {
     schema: {
-      summary: 'Query, list, exec, publish, collect: a signed call for the plant that has the machine',
-      description: 'Answers in lines. Output of exec comes as {"event":"output","source":…,"bytes":base64}.',
+      summary: 'Query, list, exec, publish, collect, networks, capture: a signed call for the plants that it concerns',
+      description: 'Answers in lines. Output of exec, and the capture file, come as {"event":"output","source":…,"bytes":base64}.',
       body: { type: 'object', required: ['signedCall'], additionalProperties: false, properties: { signedCall: base64 } }
     }
   }, async (request, reply) => answerInLines(reply, async (lines) =>
@@ -112,5 +112,5 @@ function adminRoutes (app: FastifyInstance, c: ApiComponents): void {
 function jsonEvent (event: CallEvent): unknown {
   if (event.kind === 'output') return { event: 'output', source: event.source, bytes: Buffer.from(event.bytes).toString('base64') }
   if (event.kind === 'progress') return { event: 'progress', step: event.step, share: event.share }
-  return { event: 'machines', machines: event.machines }
+  return event.kind === 'machines' ? { event: 'machines', machines: event.machines } : { event: 'networks', networks: event.networks }
 }

@@ -2,7 +2,7 @@
 import type { Candidate as Asked } from '../../protocols/bid/index.ts'
 import type { Candidate, Need } from '../../protocols/capacity/index.ts'
 import type { PeerId } from '../../protocols/kit/index.ts'
-import { diskMiBOf, type Order } from '../../protocols/order/index.ts'
+import { diskMiBOf, networksOf, type Order } from '../../protocols/order/index.ts'
 
 /** Each peer once, in the order of its best plant. `gateway` is the shop's own, or itself: the plants behind that are its neighbours. */
 export function askedOf (candidates: readonly Candidate[], without: readonly PeerId[], gateway: PeerId): Asked[] {
@@ -20,5 +20,5 @@ export function askedOf (candidates: readonly Candidate[], without: readonly Pee
 /** What of an order can be held against an advert. */
 export function needOf (order: Order): Need {
   const { isa, cpus, memoryMiB } = order.hardware
-  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB: diskMiBOf(order), os: order.software.os, network: order.network !== undefined }
+  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB: diskMiBOf(order), os: order.software.os, network: networksOf(order).length > 0 }
 }

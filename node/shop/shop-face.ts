@@ -21,7 +21,7 @@ export interface Shop {
    * ORDER_CONFLICT, ORDER_REFUSED (details.refusals), MESH_CUT (strict only), or what made the plant fail.
    */
   create (signedOrder: Uint8Array, options: { strict: boolean }, traffic: CallTraffic, signal: AbortSignal): Promise<MachineView>
-  /** Hands a signed call to the plant that has the machine; `list` asks every plant in the view; `why` is answered here. */
+  /** Hands a signed call to the plant that has the machine; `list` and `networks` ask every plant in the view, `capture` the one that it names; `why` is answered here. */
   call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer>
   /** How an order was decided; only its owner may ask. */
   why (signedCall: Uint8Array): Record<string, unknown>

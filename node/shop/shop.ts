@@ -2,12 +2,12 @@
  * The shop (VMPlants 3.1): order in, classad out. One order makes one machine, through whichever shops and however often it is asked: the
  * claim of its VMID at the registrars decides who makes it, and whoever asks again is led to the machine that there is.
  */
-import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type Log, type PeerId, type Transport, type VmId } from '../../protocols/kit/index.ts'
+import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type Log, type PeerId, type Signer, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
 import { adAttributes, type Capacity } from '../../protocols/capacity/index.ts'
 import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
 import { askPlant, type MachineView } from '../../protocols/machine/index.ts'
-import { checkFresh, checkVia, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
+import { checkFresh, checkVia, openCall, signHandOver, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
 import { askedOf, needOf } from './asked.ts'
@@ -20,6 +20,8 @@ export interface ShopComponents {
   transport: Transport
   clock: Clock
   crypto: Crypto
+  /** The plant's key, which hands orders over. */
+  signer: Signer
   directory: Directory
   log: Log
   capacity: Capacity
@@ -146,6 +148,7 @@ class ShopService implements Shop {
     const sinceMs = this.#c.clock.monotonicMs()
     const result = await this.#c.bidding.auction({
       signedOrder: encodeTicket({ signedOrder: job.signedOrder, claimId: claim.claimId, provisional: claim.provisional }),
+      handOvers: (to) => [signHandOver(this.#c.signer, { vmId: job.vmId, orderDigest: job.digest, to, issuedAtMs: this.#c.clock.nowMs() })],
       vmId: job.vmId,
       ranked: job.order.rank !== undefined,
       candidates: askedOf(this.#c.capacity.candidates({ ...needOf(job.order), fetchable: this.#c.hasGolden(job.order.software.os) }), [...gaveBack.keys()], this.#c.capacity.get(this.#c.transport.self)?.ad.behind ?? this.#c.transport.self),
@@ -196,11 +199,13 @@ class ShopService implements Shop {
 
   async call (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const call = this.#opened(signedCall)
-    if (call.kind === 'list') return this.#list(signedCall, traffic, signal)
-    if (call.kind === 'order' || call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
+    if (call.kind === 'list' || call.kind === 'networks') return this.#list(signedCall, traffic, signal)
+    if (call.kind === 'capture') return askPlant(this.#c.transport, call.body.plant, signedCall, traffic, signal)
+    if (call.kind === 'order' || call.kind === 'why' || call.kind === 'join') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: `a call of kind ${call.kind} goes another way` })
     return this.#whereabouts.ask(call.vmId, signedCall, traffic, signal)
   }
 
+  /** Asks every plant in the view. */
   async #list (signedCall: Uint8Array, traffic: CallTraffic, signal: AbortSignal): Promise<ShopAnswer> {
     const plants = this.#c.capacity.plants().map(({ peer }) => peer)
     const queue = plants.values()
@@ -216,7 +221,7 @@ class ShopService implements Shop {
           const { code } = asPlantError(error)
           // One plant that is down or whose clock is off must not hide the machines of all others.
           failures.set(plant, asPlantError(error))
-          this.#c.log.warn({ plant, code }, 'a plant did not list its machines')
+          this.#c.log.warn({ plant, code }, 'a plant did not list what it has')
         } finally {
           cancel()
         }

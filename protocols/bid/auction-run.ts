@@ -50,7 +50,7 @@ export class AuctionRun {
       switch (effect.do) {
         case 'call': void this.#call(effect.plant); break
         case 'wake': this.#wake(effect.atMs); break
-        case 'award': void this.#askAward(effect.plant, { t: 0, bidId: effect.bidId, vmId, signedOrder }, this.#init.awardTimeoutMs ?? AWARD_TIMEOUT_MS); break
+        case 'award': void this.#askAward(effect.plant, { t: 0, bidId: effect.bidId, vmId, signedOrder, handOvers: this.#request.handOvers(effect.plant) }, this.#init.awardTimeoutMs ?? AWARD_TIMEOUT_MS); break
         case 'settle': void this.#askAward(effect.plant, { t: 1, bidId: effect.bidId, vmId }, this.#init.settleTimeoutMs ?? SETTLE_TIMEOUT_MS); break
         case 'cancel': this.#cancel(effect.plant, effect.bidId); break
         case 'end': this.#settle?.resolve(effect.end); break

@@ -57,7 +57,7 @@ export class BrokerEnd {
     }
     const step = this.#book.onAward(from, bidId, message.vmId, toHex(sha256(message.signedOrder)), this.#nowMs())
     if (step === undefined) return undefined
-    return this.withNext(from, bidId, 'answer' in step ? step.answer : await this.#passOn(step.plant, message, signal))
+    return this.withNext(from, bidId, 'answer' in step ? step.answer : await this.#award(step.plant, message, signal))
   }
 
   /** A bid that came to nothing takes the next best with it. */
@@ -125,6 +125,16 @@ export class BrokerEnd {
     onEnd()
     signal.throwIfAborted()
     return answers.slice()
+  }
+
+  async #award (plant: PeerId, message: AwardAsk & { t: 0 }, signal: AbortSignal): Promise<AwardAnswer> {
+    let handOvers: Uint8Array[]
+    try {
+      handOvers = this.#side.handOn(message.handOvers, plant)
+    } catch (failure) {
+      return { t: 1, plant, refusal: refusalOf([{ code: asPlantError(failure).code, clause: 'award' }]) }
+    }
+    return this.#passOn(plant, { ...message, handOvers }, signal)
   }
 
   /** To the plant and back. What may have arrived and is not answered is thrown: then the shop asks what became of it. */

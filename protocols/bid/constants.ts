@@ -9,7 +9,10 @@ export const AWARD_PROTOCOL = '/plantmesh/award/1.0.0'
 /** A signed order: the document of at most 1 MiB and its envelope. */
 export const SIGNED_ORDER_BYTES_MAX = 1_150_000
 
-/** A call or an award: the signed order and a few short fields. */
+/** Hand-overs that an award brings, and the bytes of each (`protocols/member`). */
+export { HAND_OVERS_MAX, HAND_OVER_BYTES_MAX } from '../member/constants.ts'
+
+/** A call or an award: the signed order, hand-overs and a few short fields. */
 export const ASK_BYTES_MAX = 1_200_000
 
 /** An answer: ITEMS_MAX items or REASONS_MAX reasons of a few short texts each, with room to spare. */

@@ -8,6 +8,7 @@
  * A bid that is gone is refused with BID_EXPIRED, so `void` is a promise that holds: ids are random and never come again.
  */
 import { toHex, type LeaseId, type PeerId, type Random, type VmId } from '../kit/index.ts'
+import type { NetworkId } from '../tunnel/types.ts'
 import { BID_TTL_MS, BIDS_MAX, BIDS_PER_PEER_MAX, GRANTS_KEPT_MAX } from './constants.ts'
 import { refusalOf, sumOf, type AwardAnswer, type Bid, type CallAnswer, type CostItem, type Held, type Refusal } from './messages.ts'
 
@@ -16,10 +17,8 @@ export interface Need {
   cpus: number
   memoryMiB: number
   diskMiB: number
-  /** Tells domains apart: two of one name with different keys are two (`name/keyId`). */
-  domainId: string
-  /** It must be on one of its domain's host-only networks. */
-  network: boolean
+  /** The networks that it is on, each once. A plant can have so many; none is shared by two domains. */
+  networks: readonly NetworkId[]
 }
 
 /** What the plant says to an order. */

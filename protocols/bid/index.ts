@@ -34,10 +34,10 @@ export interface PlantSide {
   /** Judges an order that `from` asks about: signature, policy, whether the machine is here already, requirements, capacity, cost. */
   judge (signedOrder: Uint8Array, from: PeerId, signal: AbortSignal): Verdict | Promise<Verdict>
   /**
-   * Turns a bid into a lease, if there still is room, and begins to make the machine. The order is the one that was judged. Called at most
-   * once a bid. When it throws, nothing may have been reserved.
+   * Turns a bid into a lease, if there still is room, and begins to make the machine. The order is the one that was judged; the hand-overs are
+   * the plant's to check. Called at most once a bid. When it throws, nothing may have been reserved.
    */
-  grant (award: Award & { signedOrder: Uint8Array }, signal: AbortSignal): Grant | Promise<Grant>
+  grant (award: Award & { signedOrder: Uint8Array, handOvers: readonly Uint8Array[] }, signal: AbortSignal): Grant | Promise<Grant>
   /** The machine of that VMID, in whatever state; undefined when this plant never had it, or its lease was undone. */
   standing (vmId: VmId): Held | undefined
   /** Undoes a lease whose machine was not started yet, leaving no record of it; false (and nothing done) when it was. */
@@ -51,6 +51,8 @@ export interface BrokerSide {
    * Throws where the order is not sound.
    */
   passTo (signedOrder: Uint8Array, from: PeerId): { vmId: VmId, plants: PeerId[] } | undefined
+  /** The hand-overs of an award with the one from this plant to that which makes the machine. Throws where they are not sound. */
+  handOn (handOvers: readonly Uint8Array[], to: PeerId): Uint8Array[]
   /** The plants of the site as it is now, for a question of this peer; undefined for one that asks them itself. */
   plants (from: PeerId): PeerId[] | undefined
 }
@@ -60,6 +62,8 @@ export interface AuctionRequest {
   vmId: VmId
   /** The order has a rank: the highest wins, cost breaks ties. */
   ranked: boolean
+  /** What shows the peer that is awarded that the order was handed to it (`protocols/member`). */
+  handOvers (to: PeerId): Uint8Array[]
   /** Whom to ask; at most CANDIDATES_MAX are. */
   candidates: readonly Candidate[]
   /** Plants that brokers are to leave out; the candidates are the caller's to choose. */

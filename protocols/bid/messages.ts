@@ -1,7 +1,7 @@
 /** Messages of the bid and award protocols (README.md). Message and field numbers are only ever appended. */
 import { z } from 'zod'
 import { decode, encode, PlantError, type LeaseId, type PeerId, type VmId } from '../kit/index.ts'
-import { ALTERNATIVES_MAX, ALTERNATIVE_CHANGES_MAX, ANSWER_BYTES_MAX, ASK_BYTES_MAX, ITEMS_MAX, NAME_CHARS_MAX, REASONS_MAX, SIGNED_ORDER_BYTES_MAX, TEXT_CHARS_MAX, WITHOUT_MAX } from './constants.ts'
+import { ALTERNATIVES_MAX, ALTERNATIVE_CHANGES_MAX, ANSWER_BYTES_MAX, ASK_BYTES_MAX, HAND_OVER_BYTES_MAX, HAND_OVERS_MAX, ITEMS_MAX, NAME_CHARS_MAX, REASONS_MAX, SIGNED_ORDER_BYTES_MAX, TEXT_CHARS_MAX, WITHOUT_MAX } from './constants.ts'
 
 const name = z.string().max(NAME_CHARS_MAX)
 const text = z.string().max(TEXT_CHARS_MAX)
@@ -11,6 +11,7 @@ const peerId = z.string().min(1).max(128).transform((value) => value as PeerId)
 const leaseId = z.string().min(1).max(64).transform((value) => value as LeaseId)
 const scalar = z.union([z.string().max(TEXT_CHARS_MAX), z.number(), z.boolean(), z.null()])
 const signedOrder = z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= SIGNED_ORDER_BYTES_MAX, 'must be bytes, not too many')
+const handOvers = z.array(z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= HAND_OVER_BYTES_MAX, 'must be bytes, not too many')).max(HAND_OVERS_MAX).default([])
 const durationMs = z.number().int().min(0).max(86_400_000)
 
 const changeSchema = z.object({ attribute: name, from: scalar, to: scalar })
@@ -79,7 +80,7 @@ export type CallAnswer = z.infer<typeof callAnswerSchema>
 
 /** From the shop, on a stream of AWARD_PROTOCOL. Message numbers: 0 award, 1 settle, 2 cancel. */
 export const awardAskSchema = z.discriminatedUnion('t', [
-  z.object({ t: z.literal(0), bidId: id, vmId, signedOrder }),
+  z.object({ t: z.literal(0), bidId: id, vmId, signedOrder, handOvers }),
   z.object({ t: z.literal(1), bidId: id, vmId }),
   z.object({ t: z.literal(2), bidId: id, vmId })
 ])

@@ -96,7 +96,7 @@ export class PlantEnd {
     await this.#granting.get(message.bidId)?.catch(() => undefined) // A repeated award waits for the first one's outcome.
     const step = this.#book.onAward(from, message.bidId, message.vmId, digestOf(message.signedOrder), this.#nowMs())
     if ('answer' in step) return step.answer
-    const grant = this.#refuseOnFailure(async (signal) => await this.#plant.grant({ ...step.grant, signedOrder: message.signedOrder }, signal), JUDGE_TIMEOUT_MS)
+    const grant = this.#refuseOnFailure(async (signal) => await this.#plant.grant({ ...step.grant, signedOrder: message.signedOrder, handOvers: message.handOvers }, signal), JUDGE_TIMEOUT_MS)
       .then((outcome) => this.#book.onGrant(step.grant, outcome.kind === 'refusal' ? { kind: 'refused', refusal: outcome.refusal } : outcome, this.#nowMs()))
     this.#granting.set(message.bidId, grant)
     try {

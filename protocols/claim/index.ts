@@ -37,10 +37,12 @@ export interface ClaimingComponents {
   peers (): Iterable<PeerId>
   /**
    * Bytes that only those know who were given the order of a machine held here (a digest of its checked document that is told to nobody): a rival
-   * proves with them that it has the same order before its machine makes ours go. The same bytes on both sides. Undefined: not known, and nothing
-   * is ever given up.
+   * proves with them that it has the same order before its machine makes ours go. The same bytes on both sides. Undefined: not known, or `prover` (this plant
+   * itself, or the rival) is not to be believed, and nothing is given up.
    */
-  knowledge (vmId: VmId): Uint8Array | undefined
+  knowledge (vmId: VmId, prover: PeerId): Uint8Array | undefined
+  /** Whether holders of this id are rivals whatever order they hold it under: an address is one machine's or another's, and each has an order of its own. */
+  ordersDiffer? (vmId: VmId): boolean
 }
 
 /** A claim that was granted: the shop goes on. Renewed until it is ended. */

@@ -252,13 +252,14 @@ export class ClaimService implements Claiming {
       return { t: 8 }
     }
     if ('collected' in standing) return { t: 3, holder: this.#self, orderDigest: standing.collected }
-    const proof = standing.orderDigest === orderDigest ? this.#proof(this.#self, from, vmId) : undefined
+    const rivals = standing.orderDigest === orderDigest || this.#c.ordersDiffer?.(vmId) === true
+    const proof = rivals ? this.#proof(this.#self, from, vmId) : undefined
     return { t: 7, orderDigest: standing.orderDigest, awardedAtMs: standing.awardedAtMs, ...(proof !== undefined && { proof }) }
   }
 
   /** Shows, to one peer only, that the prover knows the order; says nothing of it to others. */
   #proof (prover: PeerId, to: PeerId, vmId: VmId): Uint8Array | undefined {
-    const knowledge = this.#c.knowledge(vmId)
+    const knowledge = this.#c.knowledge(vmId, prover)
     if (knowledge === undefined) return undefined
     const head = new TextEncoder().encode(`plantmesh/claim-proof/v1 ${prover} ${to} ${vmId} `)
     const bytes = new Uint8Array(head.length + knowledge.length)

@@ -17,6 +17,7 @@ export const ERRORS = {
   // Not found: exit status 4.
   VM_UNKNOWN: { exit: 4, message: 'No plant that can be reached has this machine, or the key may not see it.', hint: 'plantmesh list shows the machines that this key may see.' },
   GOLDEN_UNKNOWN: { exit: 4, message: 'There is no such golden machine here.', hint: 'plantmesh golden list shows what there is.' },
+  NETWORK_UNKNOWN: { exit: 4, message: 'No plant that can be reached is on this network, or the key may not see it.', hint: 'plantmesh network list shows the networks that this key may see.' },
   ORDER_UNKNOWN: { exit: 4, message: 'This plant knows of no such order.', hint: 'Ask the plant that took the order.' },
 
   // Who may do what.
@@ -35,11 +36,17 @@ export const ERRORS = {
   PEER_UNREACHABLE: { exit: 1, message: 'The peer cannot be reached.', hint: 'Check that it runs and that its address is reachable from here.' },
   API_UNREACHABLE: { exit: 1, message: 'No plant answers at the API socket.', hint: 'Start one with plantmesh up, or name another with --api.' },
 
+  // Networks.
+  TAP_UNAVAILABLE: { exit: 1, message: 'A TAP device cannot be had here.', hint: 'details.mend is the line to type; plantmesh doctor looks at the rest of the host.' },
+
   // Bids and leases.
   BID_EXPIRED: { exit: 1, message: 'The bid has expired or is not known.', hint: 'Ask for bids again.' },
   CAPACITY_SHORT: { exit: 1, message: 'The plant no longer has the capacity it bid with.', hint: 'The next bid is tried.' },
   CLAIM_LOST: { exit: 1, message: 'Another shop makes this order.', hint: 'Its answer is awaited.' },
   MESH_CUT: { exit: 1, message: 'The plants that keep track of this order cannot be reached.', hint: 'Mend the network, or order without --strict and take a provisional machine.' },
+
+  // Networks.
+  ADDRESS_TAKEN: { exit: 1, message: 'Another machine of the network has this address.', hint: 'details names it; order another address, or none and take what the network gives.' },
 
   // Images.
   FETCH_STALLED: { exit: 1, message: 'Pieces of a golden machine could not be had from anyone.', hint: 'details has what is missing and who was asked; it goes on where it stopped when a plant that has them is back.' },

@@ -3,6 +3,7 @@
  * a hostile length costs one comparison and nothing has to be bounded while the length itself is read.
  */
 import { PlantError } from './errors.ts'
+import type { MessageStream } from './ports.ts'
 
 /** Bytes before each message. */
 export const FRAME_HEADER_BYTES = 4
@@ -23,6 +24,18 @@ export function frame (message: Uint8Array): Uint8Array {
   framed.set(frameHeader(message.length))
   framed.set(message, FRAME_HEADER_BYTES)
   return framed
+}
+
+/** Sends one message that lies in pieces, without putting them together where the stream need not have that. */
+export async function sendPieces (stream: MessageStream, pieces: readonly Uint8Array[]): Promise<void> {
+  if (stream.sendPieces !== undefined) return stream.sendPieces(pieces)
+  const message = new Uint8Array(pieces.reduce((bytes, piece) => bytes + piece.length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    message.set(piece, at)
+    at += piece.length
+  }
+  return stream.send(message)
 }
 
 /**

@@ -14,8 +14,8 @@ export function withLoopback (transport: Transport, clock: Clock): Transport {
   const handlers = new Map<string, { limits: StreamLimits, handler: StreamHandler }>()
   return {
     self: transport.self,
-    async open (peer, protocol, limits, signal) {
-      if (peer !== transport.self) return transport.open(peer, protocol, limits, signal)
+    async open (peer, protocol, limits, signal, how) {
+      if (peer !== transport.self) return transport.open(peer, protocol, limits, signal, how)
       signal?.throwIfAborted()
       const served = handlers.get(protocol)
       if (served === undefined) throw new PlantError('PEER_UNREACHABLE', { peer, protocol, problem: 'not served' })

@@ -48,6 +48,10 @@ export interface MessageStream {
   readonly protocol: string
   /** Resolves once the message is handed to the network and the send buffer is below its mark. */
   send (message: Uint8Array): Promise<void>
+  /** As `send`, of one message in pieces; streams that have it spare putting them together. Use `sendPieces`. */
+  sendPieces? (pieces: readonly Uint8Array[]): Promise<void>
+  /** Its bytes pass through another peer, which may end it; a direct way may be found later. */
+  readonly relayed?: boolean
   /** The next message, or undefined once the peer has closed its end. Throws PlantError `STREAM_*` on misbehaviour or time-out. */
   receive (options?: { timeoutMs?: number }): Promise<Uint8Array | undefined>
   /** Says that nothing more will be sent, and lets what was sent arrive. */
@@ -66,6 +70,21 @@ export interface StreamLimits {
   /** How many streams of this protocol may be open from all peers, and from one. Above: reset. */
   inboundMax: number
   inboundPerPeerMax: number
+  /**
+   * Streams of this protocol go over a connection of their own for each peer, which carries none of the others': those cannot hold them up. Transports
+   * whose streams never hold each other up pass over it.
+   */
+  ownConnection?: true
+  /** Bytes unsent above which `send` waits, where the stream's usual mark is too much. */
+  sendMarkBytes?: number
+}
+
+/** How a stream is to be opened; a transport that knows only one way passes over it. */
+export interface OpenHow {
+  /** Where the peer is, as a multiaddr, when nobody else may know. */
+  address?: string
+  /** Not through a relay; PEER_UNREACHABLE when there is no other way. */
+  direct?: true
 }
 
 export type StreamHandler = (stream: MessageStream) => Promise<void>
@@ -74,7 +93,7 @@ export type StreamHandler = (stream: MessageStream) => Promise<void>
 export interface Transport {
   readonly self: PeerId
   /** Opens a stream; throws PlantError `PEER_UNREACHABLE` when the peer cannot be reached or does not speak the protocol. */
-  open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal): Promise<MessageStream>
+  open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal, how?: OpenHow): Promise<MessageStream>
   /** Serves a protocol. The handler's errors reset the stream and are logged; they never end the process. */
   handle (protocol: string, limits: StreamLimits, handler: StreamHandler): Promise<Cancel>
   /** Peers with an open connection now. */

@@ -10,6 +10,9 @@ export const MACHINE_MESSAGE_BYTES_MAX = 1_200_000
 /** Machines in one `machines` message: half a frame, so that one more of the largest still fits. */
 export const LIST_BATCH_BYTES_MAX = 600_000
 
+/** Stations of one network that are told of: about 200 bytes each. */
+export const STATIONS_TOLD_MAX = 2_048
+
 /** A piece of output or input in one message. */
 export const PIECE_BYTES_MAX = 64 * 1024
 

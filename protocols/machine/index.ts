@@ -2,4 +2,6 @@
 export * from './constants.ts'
 export * from './messages.ts'
 export * from './core.ts'
+export * from './network-told.ts'
+export type { NetworkHost } from './network-calls.ts'
 export * from './service.ts'

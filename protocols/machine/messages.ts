@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { decode, encode } from '../kit/index.ts'
 import { DROPPED_TOLD_MAX } from '../order/index.ts'
 import { PIECE_BYTES_MAX } from './constants.ts'
+import { networkToldSchema, type NetworkTold } from './network-told.ts'
 
 /** States of a machine (CONTRACT.md, "A machine, as JSON"). */
 export const MACHINE_STATES = ['creating', 'running', 'suspended', 'migrating', 'failed', 'collected'] as const
@@ -50,7 +51,7 @@ export const askSchema = z.discriminatedUnion('t', [
 ])
 export type Ask = z.infer<typeof askSchema>
 
-/** From the plant. Message numbers: 0 machine, 1 machines, 2 progress, 3 output, 4 exit, 5 golden, 6 done, 7 error. */
+/** From the plant. Message numbers: 0 machine, 1 machines, 2 progress, 3 output, 4 exit, 5 golden, 6 done, 7 error, 8 networks. */
 export const tellSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal(0), machine: machineViewSchema }),
   z.object({ t: z.literal(1), machines: z.array(machineViewSchema) }),
@@ -59,7 +60,8 @@ export const tellSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal(4), status: z.number().int() }),
   z.object({ t: z.literal(5), golden: z.record(z.string(), z.unknown()) }),
   z.object({ t: z.literal(6) }),
-  z.object({ t: z.literal(7), error: errorReportSchema })
+  z.object({ t: z.literal(7), error: errorReportSchema }),
+  z.object({ t: z.literal(8), networks: z.array(networkToldSchema) })
 ])
 export type Tell = z.infer<typeof tellSchema>
 
@@ -77,6 +79,7 @@ export type CallEvent =
   | { kind: 'progress', step: string, share: number }
   | { kind: 'output', source: 'stdout' | 'stderr', bytes: Uint8Array }
   | { kind: 'machines', machines: MachineView[] }
+  | { kind: 'networks', networks: NetworkTold[] }
 
 /** How a call ended. */
 export type CallAnswer =

@@ -1,9 +1,11 @@
 /** The machine protocol's streams, both ends. Authority is checked here, at the plant that has the machine (README.md, Authority). */
 import { PlantError, asPlantError, errorFromReport, type Cancel, type Clock, type Crypto, type KeyId, type MessageStream, type PeerId, type Transport, type VmId } from '../kit/index.ts'
 import { checkFresh, checkVia, honourOnce, openCall, vmIdOfOrder, type OpenedCall, type OpenedOrderCall, type Ownership, type SeenCalls } from '../member/index.ts'
-import { CONSOLE_IDLE_TIMEOUT_MS, FOLLOW_HEARTBEAT_MS, LIST_BATCH_BYTES_MAX, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
+import { CONSOLE_IDLE_TIMEOUT_MS, MACHINE_LIMITS, MACHINE_PROTOCOL, PIECE_BYTES_MAX } from './constants.ts'
 import { judgeCall, type MachineCallKind } from './core.ts'
 import { decodeAsk, decodeTell, encodeAsk, encodeTell, type CallAnswer, type CallEvent, type MachineStateName, type MachineView, type Tell } from './messages.ts'
+import { serveNetworkCall, type NetworkHost } from './network-calls.ts'
+import { batches, tell, tellOutput, withHeartbeat } from './telling.ts'
 
 /** Whose a machine is, and its state. */
 export interface Subject extends Ownership { state: MachineStateName, shop: PeerId }
@@ -26,7 +28,7 @@ export interface MachineHost extends SeenCalls {
 }
 
 /** Serves the calls of others on this plant's machines. */
-export async function serveMachines (c: { transport: Transport, clock: Clock, crypto: Crypto, host: MachineHost }): Promise<Cancel> {
+export async function serveMachines (c: { transport: Transport, clock: Clock, crypto: Crypto, host: MachineHost, networks?: NetworkHost }): Promise<Cancel> {
   return c.transport.handle(MACHINE_PROTOCOL, MACHINE_LIMITS, async (stream) => {
     try {
       const first = await stream.receive()
@@ -42,11 +44,7 @@ export async function serveMachines (c: { transport: Transport, clock: Clock, cr
   })
 }
 
-async function tell (stream: MessageStream, message: Tell): Promise<void> {
-  if (!stream.signal.aborted) await stream.send(encodeTell(message)).catch(() => undefined) // Gone: there is nobody to tell.
-}
-
-async function serveCall (c: { clock: Clock, host: MachineHost }, stream: MessageStream, call: OpenedCall): Promise<void> {
+async function serveCall (c: { clock: Clock, host: MachineHost, networks?: NetworkHost }, stream: MessageStream, call: OpenedCall): Promise<void> {
   const { host } = c
   const signal = stream.signal
   // Before anything is looked up: whoever else got hold of what the client signed learns nothing by it.
@@ -57,11 +55,13 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
     const machines = await host.list(call.caller, call.body.all, signal)
     // Who sees no machine here has no rights here, and may not take up room.
     if (machines.length > 0) honourOnce(call, c.clock.nowMs(), host)
-    for (const batch of batches(machines)) await stream.send(encodeTell({ t: 1, machines: batch }))
+    for (const batch of batches(machines, (some) => encodeTell({ t: 1, machines: some }))) await stream.send(batch)
     await tell(stream, { t: 6 })
     return
   }
+  if (call.kind === 'networks' || call.kind === 'capture') return serveNetworkCall(c, stream, call)
   if (call.kind === 'why') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'answered by the shop that took the order, not by plants' })
+  if (call.kind === 'join') throw new PlantError('MESSAGE_INVALID', { path: 'kind', problem: 'for the plant that a proxy is attached to, by its API' })
   const { vmId } = call
   const subject = host.subject(vmId)
   const allowed = subject !== undefined && await host.mayCall(subject, call.caller, signal)
@@ -69,13 +69,7 @@ async function serveCall (c: { clock: Clock, host: MachineHost }, stream: Messag
   if (allowed) honourOnce(call, c.clock.nowMs(), host)
   const verdict = judgeCall(call.kind satisfies MachineCallKind, subject && { state: subject.state, allowed })
   if (!verdict.taken) throw new PlantError(verdict.code, { ...verdict.details, vmId })
-  const onOutput: OnOutput = async (source, bytes) => {
-    let at = 0
-    do { // An empty piece goes too: a console says by it that it is open.
-      await stream.send(encodeTell({ t: 3, source, bytes: bytes.slice(at, at + PIECE_BYTES_MAX) }))
-      at += PIECE_BYTES_MAX
-    } while (at < bytes.length)
-  }
+  const onOutput: OnOutput = async (source, bytes) => tellOutput(stream, source, bytes)
   switch (call.kind) {
     case 'query': return tell(stream, { t: 0, machine: host.view(vmId) })
     case 'collect': return tell(stream, { t: 0, machine: await withHeartbeat(c.clock, stream, () => host.collect(vmId, signal)) })
@@ -95,43 +89,6 @@ async function serveFollower (c: { clock: Clock, host: MachineHost }, stream: Me
   // The shop that had it made may ask for as long as that takes; another, which led its client there, as long as the client just asked.
   if (stream.peer !== subject.shop) checkFresh(call, c.clock.nowMs())
   await tell(stream, { t: 0, machine: await withHeartbeat(c.clock, stream, (onProgress) => c.host.follow(vmId, onProgress, stream.signal)) })
-}
-
-/** Machines in messages that stay within their bound, however much each has to say. */
-function * batches (machines: MachineView[]): Generator<MachineView[]> {
-  let batch: MachineView[] = []
-  let bytes = 0
-  for (const machine of machines) {
-    const size = encodeTell({ t: 1, machines: [machine] }).length
-    if (batch.length > 0 && bytes + size > LIST_BATCH_BYTES_MAX) {
-      yield batch
-      batch = []
-      bytes = 0
-    }
-    batch.push(machine)
-    bytes += size
-  }
-  if (batch.length > 0) yield batch
-}
-
-/** Runs work that may be silent for long, telling the caller of progress, or that it still goes on. */
-async function withHeartbeat<T> (clock: Clock, stream: MessageStream, work: (onProgress: (step: string, share: number) => void) => Promise<T>): Promise<T> {
-  let last = { step: 'waiting', share: 0 }
-  let cancel: Cancel = () => {}
-  const send = (): void => {
-    cancel()
-    void tell(stream, { t: 2, ...last })
-    cancel = clock.after(FOLLOW_HEARTBEAT_MS, send)
-  }
-  cancel = clock.after(FOLLOW_HEARTBEAT_MS, send)
-  try {
-    return await work((step, share) => {
-      last = { step, share: Math.min(1, Math.max(0, share)) }
-      send()
-    })
-  } finally {
-    cancel()
-  }
 }
 
 /** What the caller types. Ends with its `end` message, or with the stream; a console may be silent for as long as it likes. */
@@ -177,6 +134,7 @@ async function take (message: Tell, traffic: { onEvent?: (event: CallEvent) => v
   switch (message.t) {
     case 0: return { kind: 'machine', machine: message.machine }
     case 1: await traffic.onEvent?.({ kind: 'machines', machines: message.machines }); return undefined
+    case 8: await traffic.onEvent?.({ kind: 'networks', networks: message.networks }); return undefined
     case 2: await traffic.onEvent?.({ kind: 'progress', step: message.step, share: message.share }); return undefined
     case 3: await traffic.onEvent?.({ kind: 'output', source: message.source, bytes: message.bytes }); return undefined
     case 4: return { kind: 'exit', status: message.status }

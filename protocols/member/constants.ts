@@ -4,7 +4,8 @@
 export const PURPOSES = {
   call: 'plantmesh/call/v1',
   credential: 'plantmesh/domain/v1',
-  grant: 'plantmesh/grant/v1'
+  grant: 'plantmesh/grant/v1',
+  handOver: 'plantmesh/handover/v1'
 } as const
 export type Purpose = keyof typeof PURPOSES
 
@@ -16,6 +17,12 @@ export const NONCE_BYTES = 16
 export const CALL_BYTES_MAX = 1024 * 1024 + 32 * 1024
 /** A credential or a grant: a name of 253 characters, two keys, two times and an envelope are under 600 bytes. */
 export const DOCUMENT_BYTES_MAX = 2048
+/** A hand-over: two ids, two digests, a time and an envelope are under 400 bytes. */
+export const HAND_OVER_BYTES_MAX = 512
+/** From the shop to the plant, and each move of a machine after that: 64 moves, 32 KiB. Beyond, a machine stays where it is. */
+export const HAND_OVERS_MAX = 65
+/** How long a `join` call may let a proxy in; it is signed anew before that. */
+export const JOIN_MS_MAX = 24 * 3_600_000
 /** Signed grants that a caller may bring along with a call. */
 export const CREDENTIALS_MAX = 4
 /** As long as a domain's name may be in an order. */

@@ -41,6 +41,12 @@ export function domainOfOrder (crypto: Crypto, call: OpenedOrderCall, nowMs: num
   return { domain, domainKey: signer }
 }
 
+/** When the credential that an order brings ends; undefined when it brings none, or one without an end. It is not checked here (`domainOfOrder` does). */
+export function credentialEndMs (crypto: Crypto, call: OpenedOrderCall): number | undefined {
+  const { credential } = call.body
+  return credential && openDocument(crypto, 'credential', credentialSchema, credential, DOCUMENT_BYTES_MAX).value.expiresAtMs
+}
+
 /** The newer of two grants of one triple counts; of two of one instant the revocation, and then the greater bytes, so that all agree. */
 export function supersedes (a: Grant, b: Grant): boolean {
   if (a.issuedAtMs !== b.issuedAtMs) return a.issuedAtMs > b.issuedAtMs

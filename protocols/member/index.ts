@@ -10,6 +10,8 @@ export * from './constants.ts'
 export * from './messages.ts'
 export * from './calls.ts'
 export * from './domains.ts'
+export * from './hand-overs.ts'
+export * from './joins.ts'
 export { GrantBook, type GrantTriple, type OfferVerdict, type Standing } from './core.ts'
 
 /** What keeps grants across restarts; `Records` does. */

@@ -12,6 +12,8 @@ const orderId = z.string().min(1).max(253)
 const keyId = z.custom<KeyId>((value) => typeof value === 'string' && publicKeyOf(value) !== undefined, 'must be an Ed25519 key as text')
 const peerId = z.custom<PeerId>((value) => typeof value === 'string' && publicKeyOf(value) !== undefined, 'must be a peer id')
 const vmId = z.custom<VmId>(isVmId, 'must be 32 lower-case hex digits')
+// A `NetworkId` of protocols/tunnel, which knows this room.
+const networkId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hex digits')
 
 const envelopeSchema = z.strictObject({ payload: z.instanceof(Uint8Array), publicKey: bytesOf(32), signature: bytesOf(64) })
 
@@ -37,7 +39,16 @@ export const callSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, kind: z.literal('console'), vmId, body: none }),
   z.strictObject({ ...common, kind: z.literal('publish'), vmId, body: z.strictObject({ name: z.string().min(1).max(253) }) }),
   z.strictObject({ ...common, kind: z.literal('collect'), vmId, body: none }),
-  z.strictObject({ ...common, kind: z.literal('why'), body: z.strictObject({ orderId }) })
+  z.strictObject({ ...common, kind: z.literal('why'), body: z.strictObject({ orderId }) }),
+  // A proxy on a network. `via` is the plant that it is attached to, which shows the call to the network's other members.
+  z.strictObject({
+    ...common,
+    kind: z.literal('join'),
+    body: z.strictObject({ domain, domainKey: keyId, network: z.string().min(1).max(253), expiresAtMs: timeMs, credential: document.exactOptional() })
+  }),
+  // All networks in short, or one as each plant has it.
+  z.strictObject({ ...common, kind: z.literal('networks'), body: z.strictObject({ network: networkId.exactOptional() }) }),
+  z.strictObject({ ...common, kind: z.literal('capture'), body: z.strictObject({ network: networkId, plant: peerId }) })
 ])
 type CheckedCall = z.output<typeof callSchema>
 export type CallKind = CheckedCall['kind']
@@ -61,6 +72,8 @@ type Opened<T> = T extends unknown ? Omit<T, 'nonce'> & { caller: KeyId, nonce: 
 /** A call whose signature holds. `nonce` is text, one namespace a caller, so that nobody uses up another's. */
 export type OpenedCall = Opened<CheckedCall>
 export type OpenedOrderCall = Extract<OpenedCall, { kind: 'order' }>
+export type OpenedNetworkCall = Extract<OpenedCall, { kind: 'networks' | 'capture' }>
+export type OpenedJoinCall = Extract<OpenedCall, { kind: 'join' }>
 
 /** "This key may order in my domain", by the domain's key. */
 export const credentialSchema = z.strictObject({ domain, owner: keyId, issuedAtMs: timeMs, expiresAtMs: timeMs.exactOptional() })
@@ -69,6 +82,10 @@ export type Credential = z.output<typeof credentialSchema>
 /** "This key may call the machines of my domain", or no longer, by the domain's key. The newer document of a triple counts. */
 export const grantSchema = z.strictObject({ domain, grantee: keyId, issuedAtMs: timeMs, expiresAtMs: timeMs.exactOptional(), revoked: z.boolean() })
 export type GrantTerms = z.output<typeof grantSchema>
+
+/** "This machine is yours now", by the shop that its order was signed for or by the plant that had it. */
+export const handOverSchema = z.strictObject({ vmId, orderDigest: z.string().regex(/^[0-9a-f]{64}$/), to: peerId, issuedAtMs: timeMs })
+export type HandOver = z.output<typeof handOverSchema>
 
 /** Gossip on GRANT_TOPIC. */
 export const grantGossipSchema = z.strictObject({ signed: document })

@@ -28,6 +28,15 @@ export const LABEL_CHARS_MAX = 256
 export const EXPRESSION_CHARS_MAX = 8192
 export const ENTRIES_MAX = 256
 
+/** Networks of a machine: its first card, and as many as a production line adds. */
+export const NETWORKS_MAX = 8
+/** Routes of one network: as many as one DHCP option holds at 9 bytes each (RFC 3442), less the one to the gateway. */
+export const ROUTES_MAX = 24
+
+/** Networks and machines of one topology document. */
+export const TOPOLOGY_NETWORKS_MAX = 64
+export const TOPOLOGY_MACHINES_MAX = 256
+
 /** Above this no host that a plant could run on has more: 1,024 processors, 4 TiB of memory, 64 TiB of disk. */
 export const CPUS_MAX = 1024
 export const MEMORY_MIB_MIN = 8

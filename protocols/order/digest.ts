@@ -2,6 +2,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { encode, toHex, type ActionDigest } from '../kit/index.ts'
 import type { Action, Order } from './order.ts'
+import type { Topology } from './topology/index.ts'
 
 /**
  * The identity of an action: where it runs, script, parameters, files, built-in and its arguments. Not its id, place in the graph, time-out
@@ -23,4 +24,9 @@ export function orderSecret (order: Order): string {
 /** The digest of a checked order as 64 lower-case hex digits: the same order id with another digest is an ORDER_CONFLICT. */
 export function orderDigest (order: Order): string {
   return toHex(sha256(encode(['plantmesh/order/v1', order])))
+}
+
+/** The digest of a checked topology as 64 lower-case hex digits: an order id that follows from what is asked for, so that asked twice it is made once. */
+export function topologyDigest (topology: Topology): string {
+  return toHex(sha256(encode(['plantmesh/topology/v1', topology])))
 }

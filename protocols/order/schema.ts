@@ -3,7 +3,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
 import {
   ACTION_TIMEOUT_MS_DEFAULT, ACTION_TIMEOUT_MS_MAX, ACTIONS_MAX, CPUS_DEFAULT, CPUS_MAX, DISK_MIB_DEFAULT, DISK_MIB_MAX, DOMAIN_DEFAULT, ENTRIES_MAX,
-  EXPRESSION_CHARS_MAX, LABEL_CHARS_MAX, MEMORY_MIB_DEFAULT, MEMORY_MIB_MAX, MEMORY_MIB_MIN, PARAMETER_CHARS_MAX, PATH_CHARS_MAX, SCRIPT_CHARS_MAX
+  EXPRESSION_CHARS_MAX, LABEL_CHARS_MAX, MEMORY_MIB_DEFAULT, MEMORY_MIB_MAX, MEMORY_MIB_MIN, NETWORKS_MAX, PARAMETER_CHARS_MAX, PATH_CHARS_MAX, ROUTES_MAX, SCRIPT_CHARS_MAX
 } from './constants.ts'
 
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
@@ -19,13 +19,25 @@ const FILE_PATH = /^\/(?!.*(?:^|\/)\.\.(?:\/|$))[^\u0000-\u001f\u007f]*[^/\u0000
 const FILE_PATH_ALLOWED = `an absolute path without ".." and control characters, no "/" at its end, at most ${PATH_CHARS_MAX} characters`
 // Dotted quad or colons with hex digits, each with an optional prefix length.
 const OCTET = '(?:25[0-5]|2[0-4]\\d|1?\\d?\\d)'
-const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}(?:/(?:3[0-2]|[12]?\\d))?$`)
+const QUAD = `${OCTET}(?:\\.${OCTET}){3}`
+const PREFIX = '/(?:3[0-2]|[12]?\\d)'
+const IPV4 = new RegExp(`^${QUAD}(?:${PREFIX})?$`)
+const IPV4_ALONE = new RegExp(`^${QUAD}$`)
+const IPV4_SUBNET = new RegExp(`^${QUAD}${PREFIX}$`)
 
 const text = (charsMax: number): z.ZodString => z.string().max(charsMax)
-const name = z.string().regex(NAME, NAME_ALLOWED)
+/** The name of a machine, a network, an action. */
+export const name = z.string().regex(NAME, NAME_ALLOWED)
 const count = (min: number, max: number): z.ZodNumber => z.number().int().min(min).max(max)
 const entries = <K extends z.ZodString>(key: K, charsMax: number) => z.record(key, text(charsMax))
   .refine((map) => Object.keys(map).length <= ENTRIES_MAX, `at most ${ENTRIES_MAX} entries`)
+
+/** An IPv4 address without its prefix length. */
+export const ipv4 = z.string().regex(IPV4_ALONE, 'an IPv4 address such as 192.168.7.10')
+/** The multiaddr of a client's own end. */
+export const proxy = text(1024).refine(isMultiaddr, 'a multiaddr such as /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…')
+export const domainName = z.string().regex(LONG_NAME, LONG_NAME_ALLOWED)
+export const labels = entries(z.string().regex(LABEL, LABEL_ALLOWED), LABEL_CHARS_MAX)
 
 /** The child graphs refer back to actions, so that the type is written out where TypeScript cannot infer it. */
 const action = z.strictObject({
@@ -46,11 +58,18 @@ const errorGraph = z.strictObject({
   then: z.enum(['continue', 'fail']).prefault('fail')
 })
 
+const route = z.strictObject({
+  to: z.string().regex(IPV4_SUBNET, 'an IPv4 subnet such as 10.2.0.0/16; 0.0.0.0/0 is all else'),
+  via: ipv4
+})
+
 const network = z.strictObject({
   name,
   address: z.string().refine(isAddress, 'an IPv4 or IPv6 address, with or without its prefix length').exactOptional(),
-  proxy: text(1024).refine(isMultiaddr, 'a multiaddr such as /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…').exactOptional(),
-  addressing: z.enum(['mesh', 'external']).prefault('mesh')
+  proxy: proxy.exactOptional(),
+  addressing: z.enum(['mesh', 'external']).prefault('mesh'),
+  router: z.boolean().exactOptional(),
+  routes: z.array(route).max(ROUTES_MAX).exactOptional()
 })
 
 /** An order document. Its output is an `Order`, less the checks of the graph and of expressions. */
@@ -59,9 +78,9 @@ export const orderSchema = z.strictObject({
   kind: z.literal('Machine'),
   metadata: z.strictObject({
     name: name.exactOptional(),
-    labels: entries(z.string().regex(LABEL, LABEL_ALLOWED), LABEL_CHARS_MAX).prefault({})
+    labels: labels.prefault({})
   }).prefault({}),
-  domain: z.string().regex(LONG_NAME, LONG_NAME_ALLOWED).prefault(DOMAIN_DEFAULT),
+  domain: domainName.prefault(DOMAIN_DEFAULT),
   hardware: z.strictObject({
     isa: z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'an instruction set such as x86_64 or aarch64').exactOptional(),
     cpus: count(1, CPUS_MAX).prefault(CPUS_DEFAULT),
@@ -69,6 +88,7 @@ export const orderSchema = z.strictObject({
     diskMiB: count(1, DISK_MIB_MAX).prefault(DISK_MIB_DEFAULT)
   }).prefault({}),
   network: network.exactOptional(),
+  networks: z.array(network).min(1).max(NETWORKS_MAX).exactOptional(),
   software: z.strictObject({
     os: z.string().regex(LONG_NAME, LONG_NAME_ALLOWED),
     channel: z.enum(['agent', 'iso']).prefault('agent'),

@@ -38,6 +38,21 @@ export interface Station {
   name?: string
   /** It may pass on packets of other addresses. */
   router?: true
+  /** What it reaches through routers, told by DHCP; for the plant that has it: the other members are not told. */
+  routes?: readonly Route[]
+  /** For the plant that has it: kept in its record and given on when it moves; the other members are not told. */
+  given?: Given
+}
+
+/** A subnet (`10.2.0.0/16`; `0.0.0.0/0` is all else) that is behind the router of this address. */
+export interface Route { to: string, via: string }
+
+/** How a station's address was given to it. */
+export interface Given {
+  /** When, in wall-clock time: of two of one address the earlier stays. */
+  sinceMs: number
+  /** The length of its subnet's prefix. */
+  prefixBits: number
 }
 
 /** A station before it has an address: `address` is the one that the order asks for, `10.1.2.3` or `192.168.7.10/24`. */

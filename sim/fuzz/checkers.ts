@@ -59,7 +59,7 @@ export function capacityKept (): Checker {
         const networks = new Set<string>()
         for (const { vmId, alive } of host.machines.values()) {
           const record = alive ? host.records.machines.get(vmId) : undefined
-          if (record?.lease.network !== undefined && isLive(record)) networks.add(`${record.domain}/${record.domainKey}`)
+          if (record !== undefined && isLive(record)) for (const network of record.lease.networks ?? []) networks.add(JSON.stringify([record.domainKey, record.domain, network]))
         }
         if (networks.size > host.capacity.networks) return problem(name, seen, `${host.name} has machines on ${networks.size} networks and offers ${host.capacity.networks}`)
       }

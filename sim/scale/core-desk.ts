@@ -14,6 +14,7 @@ import type { PlantSeen } from '../../protocols/capacity/core.ts'
 import type { PlantAd } from '../../protocols/capacity/messages.ts'
 import { PlantError, type LeaseId, type PeerId, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Order } from '../../protocols/order/order.ts'
+import type { NetworkId } from '../../protocols/tunnel/types.ts'
 import type { StreamTable } from '../kernel/index.ts'
 import { GRANTED, kindsOf, REASON_BITS, REFUSED, WAIT, type BidDesk, type Market, type OrderDrawn, type View } from './bid-market.ts'
 
@@ -64,7 +65,7 @@ export class CoreDesk implements BidDesk {
     const names = new CountedBytes()
     this.#plants = Array.from(kindsOf(market), (kind, i) => plantOf(i, kind, market, cost, names))
     this.#orders = market.needs.map(({ cpus, memoryMiB, diskMiB, network }) => orderOf({ cpus, memoryMiB, diskMiB }, network))
-    this.#requests = market.needs.flatMap((_, needClass) => Array.from({ length: this.#domains }, (_unused, domain) => ({ order: this.#orders[needClass] as Order, domainId: `domain${domain}`, plan: PLAN, requirements: () => [], rank: () => 0 })))
+    this.#requests = market.needs.flatMap((_, needClass) => Array.from({ length: this.#domains }, (_unused, domain) => ({ order: this.#orders[needClass] as Order, networkId: () => `domain${domain}` as NetworkId, plan: PLAN, requirements: () => [], rank: () => 0 })))
     this.#wanted = market.needs.map((need) => ({ cpus: need.cpus, memoryMiB: need.memoryMiB, diskMiB: need.diskMiB, network: need.network || cost.everyMachineOnNetwork }))
   }
 

@@ -32,7 +32,10 @@ export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE marks (mark_key TEXT PRIMARY KEY, signed BLOB NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE template_uses (golden_id TEXT PRIMARY KEY, uses INTEGER NOT NULL, last_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    CREATE INDEX template_uses_by_age ON template_uses (last_ms);`,
-  'CREATE TABLE copies (golden_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;'
+  'CREATE TABLE copies (golden_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;',
+  // Networks were counted, not made: there was one name, and nobody had handed an order over.
+  `UPDATE machines SET record = json_set(record, '$.handOvers', json_array());
+   UPDATE machines SET record = json_remove(json_set(record, '$.lease.networks', json_array(record ->> '$.lease.network')), '$.lease.network') WHERE record ->> '$.lease.network' IS NOT NULL;`
 ]
 
 /** The version that this program writes; older files are migrated, newer ones refused. */

@@ -3,6 +3,7 @@
  * Every write is durable when the call returns: an acknowledged order survives kill -9.
  */
 import type { GoldenId, KeyId, LeaseId, PeerId, VmId } from '../../protocols/kit/index.ts'
+import type { Station } from '../../protocols/tunnel/types.ts'
 
 /** `bidding` never reaches the records: a machine is recorded from its lease on. */
 export type MachineState = 'creating' | 'running' | 'suspended' | 'migrating' | 'failed' | 'collected'
@@ -26,11 +27,15 @@ export interface MachineRecord {
   orderDigest: string
   /** Another digest of the order, told to nobody: by it the plant shows that it was given the order (`protocols/claim`), also when it has ended. */
   orderSecret: string
+  /** The hand-overs by which the order came from the shop that it was signed for to this plant (`protocols/member`), in hex. */
+  handOvers: string[]
   name: string
   labels: Record<string, string>
   shop: PeerId
   provisional: boolean
-  lease: { id: LeaseId, awardedAtMs: number, cpus: number, memoryMiB: number, diskMiB: number, /** Of disks that host actions attach, beside the system's. */ attachedMiB?: number, network?: string }
+  lease: { id: LeaseId, awardedAtMs: number, cpus: number, memoryMiB: number, diskMiB: number, /** Of disks that host actions attach, beside the system's. */ attachedMiB?: number, /** Names of the networks that it is on. */ networks?: string[] }
+  /** The networks that it is on, with what it was given there for life. */
+  networks?: Array<{ name: string, station: Station }>
   /** Set once planned. */
   plan?: { goldenId: string, goldenName: string, goldenVersion?: number, actionsDone: string[], actionsRun: string[], /** Failed, and their error sub-graphs went on. */ actionsMended?: string[] }
   attributes: Record<string, string | number | boolean>

@@ -27,7 +27,7 @@ async function measure (name: string, shopTransport: Transport, transports: Tran
   const sell = async (): Promise<number> => {
     const vmId = vmIdOf(n++)
     const startMs = performance.now()
-    const { end } = await shop.auction({ vmId, signedOrder: bytesOfOrder({ vmId, domainId: 'bench', order: orderOf() }), ranked: false, candidates })
+    const { end } = await shop.auction({ vmId, signedOrder: bytesOfOrder({ vmId, domainId: 'bench', order: orderOf() }), ranked: false, handOvers: () => [], candidates })
     if (end.kind !== 'awarded') throw new Error(`order ${n} ended ${end.kind}`)
     return performance.now() - startMs
   }

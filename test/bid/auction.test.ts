@@ -112,7 +112,7 @@ test('with a rank the highest wins and cost breaks ties; equals are drawn evenly
   for (const plant of [A, B, C]) expect(won.get(plant)).toBeGreaterThan(900)
 })
 
-const need: Need = { cpus: 1, memoryMiB: 1, diskMiB: 1, domainId: 'a', network: false }
+const need: Need = { cpus: 1, memoryMiB: 1, diskMiB: 1, networks: [] }
 const offer: Verdict = { kind: 'offer', vmId: VM, need, items: [{ item: 'x', cost: 1, why: '' }] }
 
 test('bid book forgets expired bids and refuses to hold more than its bounds', () => {

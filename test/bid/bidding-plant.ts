@@ -1,6 +1,7 @@
 /** For tests: a plant that bids with the real ledger, bidder and service. Its orders are plain JSON instead of signed ones. */
 import { bidding, type Award, type Bidding, type BiddingInit, type BrokerSide, type Grant, type Held, type PlantSide, type Verdict } from '../../protocols/bid/index.ts'
 import { toHex, type Clock, type LeaseId, type PeerId, type Random, type Transport, type VmId } from '../../protocols/kit/index.ts'
+import type { NetworkId } from '../../protocols/tunnel/types.ts'
 import { FIGURES_AT_FIRST, timeToDoneCost, type CostModel } from '../../node/plant/cost/index.ts'
 import { decideBid } from '../../node/plant/bidder.ts'
 import type { Capacity } from '../../node/plant/capacity.ts'
@@ -68,7 +69,7 @@ export async function biddingPlant (init: TestPlantInit): Promise<TestPlant> {
       const known = held(vmId)
       if (known !== undefined) return { kind: 'held', held: known }
       const plan = { found: true as const, outline: { goldenId: 'g', actionsLeft: order.software.actions.length, fetchBytes: 0, resize: false } }
-      const decision = decideBid({ order, domainId, plan, requirements: () => [], rank: () => init.rank ?? 0 },
+      const decision = decideBid({ order, networkId: (name) => `${domainId}/${name}` as NetworkId, plan, requirements: () => [], rank: () => init.rank ?? 0 },
         { isa: 'x86_64', ledger, cost: init.cost ?? timeToDoneCost(), load: init.load ?? 0, learned: FIGURES_AT_FIRST })
       return decision.kind === 'refusal' ? decision : { ...decision, vmId }
     },

@@ -23,12 +23,13 @@ const NOTHING = { ...ROOMY, machines: 0 }
 const plantOf = (id: string, more: Partial<Parameters<typeof biddingPlant>[0]> = {}): Promise<TestPlant> => biddingPlant({ transport: network.peer(id), clock, random, ...more })
 const sideOf = (): BrokerSide => ({
   passTo: (signedOrder, from) => site.includes(from) ? undefined : { vmId: (JSON.parse(new TextDecoder().decode(signedOrder)) as TestOrder).vmId, plants: site as PeerId[] },
+  handOn: (handOvers, to) => [...handOvers, new TextEncoder().encode(`G to ${to}`)],
   plants: (from) => site.includes(from) ? undefined : site as PeerId[]
 })
 const gateway = (capacity = NOTHING): Promise<TestPlant> => plantOf('G', { capacity, broker: sideOf() })
 const order = (n = 1): Pick<AuctionRequest, 'signedOrder' | 'vmId'> => ({ vmId: vmIdOf(n), signedOrder: bytesOfOrder({ vmId: vmIdOf(n), domainId: 'a', order: orderOf() }) })
 const sell = (plants: string[], more: Partial<AuctionRequest> = {}, signal?: AbortSignal): Promise<AuctionResult> =>
-  shop.auction({ ...order(), ranked: false, candidates: plants.map((plant) => ({ plant: plant as PeerId, why: 'test' })), ...more }, signal)
+  shop.auction({ ...order(), ranked: false, handOvers: (to) => [new TextEncoder().encode(`shop to ${to}`)], candidates: plants.map((plant) => ({ plant: plant as PeerId, why: 'test' })), ...more }, signal)
 const machines = (...plants: TestPlant[]): number[] => plants.map((plant) => plant.ledger.used().machines)
 
 beforeEach(() => {
@@ -60,7 +61,7 @@ test('broker bids for itself where it is the best, and its site steps in when it
   const [a, g] = [(site = ['A'], await plantOf('A', { load: 5 })), await gateway({ ...ROOMY, machines: 1 })]
   fate = (from, _to, protocol, message) => {
     // The gateway's only place is taken between bid and award.
-    if (protocol === AWARD_PROTOCOL && from === 'shop' && decodeAwardAsk(message).t === 0 && machines(g)[0] === 0) g.ledger.award({ leaseId: 'x' as never, vmId: vmIdOf(9), need: { cpus: 1, memoryMiB: 1, diskMiB: 1, domainId: 'z', network: false }, nowMs: clock.monotonicMs(), wallMs: 0 })
+    if (protocol === AWARD_PROTOCOL && from === 'shop' && decodeAwardAsk(message).t === 0 && machines(g)[0] === 0) g.ledger.award({ leaseId: 'x' as never, vmId: vmIdOf(9), need: { cpus: 1, memoryMiB: 1, diskMiB: 1, networks: [] }, nowMs: clock.monotonicMs(), wallMs: 0 })
     return { delayMs: 1 }
   }
   const { end, decision } = await clock.settle(sell(['G']))
@@ -74,7 +75,7 @@ test('a plant that refuses after its broker bid costs the shop one round trip: t
   site = ['A', 'B']
   await gateway()
   fate = (from, to, protocol) => {
-    if (protocol === AWARD_PROTOCOL && from === 'G' && to === 'A' && machines(a)[0] === 0) a.ledger.award({ leaseId: 'x' as never, vmId: vmIdOf(9), need: { cpus: 1, memoryMiB: 1, diskMiB: 1, domainId: 'z', network: false }, nowMs: clock.monotonicMs(), wallMs: 0 })
+    if (protocol === AWARD_PROTOCOL && from === 'G' && to === 'A' && machines(a)[0] === 0) a.ledger.award({ leaseId: 'x' as never, vmId: vmIdOf(9), need: { cpus: 1, memoryMiB: 1, diskMiB: 1, networks: [] }, nowMs: clock.monotonicMs(), wallMs: 0 })
     return { delayMs: 1 }
   }
   const { end, decision } = await clock.settle(sell(['G', 'other']))
@@ -198,7 +199,7 @@ test('a call from a plant of the site is not passed on: it asks its neighbours i
   site = ['A', 'B']
   await gateway()
   const mate = bidding()({ transport: network.peer('B'), clock, random, log: fakeLog() })
-  const { end } = await clock.settle(mate.auction({ ...order(), ranked: false, candidates: [{ plant: 'G' as PeerId, why: 'test' }] }))
+  const { end } = await clock.settle(mate.auction({ ...order(), ranked: false, handOvers: () => [], candidates: [{ plant: 'G' as PeerId, why: 'test' }] }))
   expect(end.kind).toBe('refused')
   expect(a.judged()).toBe(0)
   await mate.stop()

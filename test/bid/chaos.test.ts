@@ -38,7 +38,7 @@ async function run (seed: number, orders: number): Promise<void> {
   const awarded: number[] = []
   await clock.settle(Promise.all(Array.from({ length: orders }, async (_, n) => {
     const order = orderOf({ memoryMiB: 128 + 128 * random.int(3) }, n % 2 === 0 ? {} : { network: { name: 'lan', addressing: 'mesh' } })
-    const { end } = await shop.auction({ vmId: vmIdOf(n), signedOrder: bytesOfOrder({ vmId: vmIdOf(n), domainId: `d${n % 3}`, order }), ranked: false, candidates })
+    const { end } = await shop.auction({ vmId: vmIdOf(n), signedOrder: bytesOfOrder({ vmId: vmIdOf(n), domainId: `d${n % 3}`, order }), ranked: false, handOvers: () => [], candidates })
     within()
     if (end.kind !== 'awarded') return
     // The machine starts at once; a lease that was granted is there.

@@ -17,7 +17,7 @@ async function series (seed: number, cost: ReturnType<typeof memoryCost>, domain
   const candidates = network.peer('shop').connected().map((plant) => ({ plant, why: 'all' }))
   const won: string[] = []
   for (const [n, domainId] of domains.entries()) {
-    const { end } = await clock.settle(shop.auction({ vmId: vmIdOf(n), signedOrder: bytesOfOrder({ vmId: vmIdOf(n), domainId, order: orderOf() }), ranked: false, candidates }))
+    const { end } = await clock.settle(shop.auction({ vmId: vmIdOf(n), signedOrder: bytesOfOrder({ vmId: vmIdOf(n), domainId, order: orderOf() }), ranked: false, handOvers: () => [], candidates }))
     won.push(end.kind === 'awarded' ? end.plant : end.kind)
   }
   await shop.stop()

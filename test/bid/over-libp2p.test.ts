@@ -18,7 +18,7 @@ test('twelve orders at once on three plants of four places each are leased, and 
   const shop = bidding()({ transport: shopNode.transport, clock, random, log: quietLog })
   afterTest(() => shop.stop())
   const candidates = plants.map(({ id }) => ({ plant: id, why: 'all' }))
-  const sell = (n: number) => shop.auction({ vmId: vmIdOf(n), signedOrder: signedOrder(n), ranked: false, candidates })
+  const sell = (n: number) => shop.auction({ vmId: vmIdOf(n), signedOrder: signedOrder(n), ranked: false, handOvers: () => [], candidates })
   const results = await Promise.all(Array.from({ length: 12 }, (_, n) => sell(n)))
   expect(results.map(({ end }) => end.kind)).toEqual(Array(12).fill('awarded'))
   expect(plants.map(({ ledger }) => ledger.used().machines)).toEqual([4, 4, 4])

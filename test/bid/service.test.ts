@@ -17,7 +17,7 @@ const shopOf = (init: BiddingInit = {}, id = 'shop'): Bidding => bidding(init)({
 const plantOf = (id: string, more: Partial<Parameters<typeof biddingPlant>[0]> = {}): Promise<TestPlant> => biddingPlant({ transport: network.peer(id), clock, random, ...more })
 const order = (n = 1, hardware = {}): { signedOrder: Uint8Array, vmId: VmId } => ({ vmId: vmIdOf(n), signedOrder: bytesOfOrder({ vmId: vmIdOf(n), domainId: 'a', order: orderOf(hardware) }) })
 const sell = (what: ReturnType<typeof order>, plants: string[], more: { strict?: boolean } = {}, signal?: AbortSignal): Promise<AuctionResult> =>
-  shop.auction({ ...what, ...more, ranked: false, candidates: plants.map((plant) => ({ plant: plant as PeerId, why: 'test' })) }, signal)
+  shop.auction({ ...what, ...more, ranked: false, handOvers: () => [], candidates: plants.map((plant) => ({ plant: plant as PeerId, why: 'test' })) }, signal)
 
 beforeEach(() => {
   clock = new FakeClock()
@@ -68,7 +68,7 @@ test('an order asked twice, through two shops, is one machine', async () => {
   await plantOf('A')
   const first = await clock.settle(sell(order(), ['A']))
   const second = shopOf({}, 'second')
-  const again = await clock.settle(second.auction({ ...order(), ranked: false, candidates: [{ plant: 'A' as PeerId, why: 'test' }] }))
+  const again = await clock.settle(second.auction({ ...order(), ranked: false, handOvers: () => [], candidates: [{ plant: 'A' as PeerId, why: 'test' }] }))
   expect(first.end.kind).toBe('awarded')
   expect(again.end).toMatchObject({ kind: 'held', plant: 'A', held: { state: 'creating' } })
   await second.stop()

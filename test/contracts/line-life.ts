@@ -3,7 +3,7 @@
  * more than there. What is inside a real guest is in `line.ts`.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { LiveMachine, ProductionLine } from '../../node/lines/line.ts'
+import { CARDS_MAX, type LiveMachine, type ProductionLine } from '../../node/lines/line.ts'
 import type { VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import { newMac, newVmId } from '../support/tiny.ts'
@@ -118,6 +118,31 @@ export function describeLineLife (name: string, open: () => Promise<LineLifeUnde
         await machine?.destroy()
         await nothingLeft()
       }
+    })
+
+    test('takes further network cards, each once, as many as it has networks at most, and keeps them when it is adopted', async () => {
+      const machine = await clone()
+      const macs = Array.from({ length: CARDS_MAX }, () => newMac())
+      const [first = ''] = macs
+      const cards = await Promise.all([...macs, first].map(async (mac) => await machine.attachCard(mac)))
+      await expect(machine.attachCard(newMac())).rejects.toMatchObject({ code: 'LIMIT' })
+      await expect(subject.line.publish(machine, await subject.scratch())).rejects.toMatchObject({ code: 'VM_STATE' })
+      await machine.release()
+      const adopted = await (await subject.reopen()).adopt(machine.vmId)
+      if (adopted === undefined) throw new Error('it was not adopted')
+      made.push(adopted)
+      await expect(adopted.attachCard(newMac())).rejects.toMatchObject({ code: 'LIMIT' })
+      for (const mac of macs) {
+        const card = await adopted.attachCard(mac)
+        await card.detach()
+        await card.detach()
+      }
+      expect(cards).toHaveLength(CARDS_MAX + 1)
+      expect(await subject.line.publish(adopted, await subject.scratch())).toEqual({ diskMiB: subject.golden.hardware.diskMiB })
+      const stop = new AbortController()
+      stop.abort(new Error('called off'))
+      await expect(adopted.attachCard(first, stop.signal)).rejects.toMatchObject({ message: 'called off' })
+      expect(await answers(adopted)).toBe(true)
     })
 
     test('is published as it goes on, but not while devices are plugged in', async () => {

@@ -11,6 +11,7 @@ import type { VmId } from '../../protocols/kit/index.ts'
 import type { Golden } from '../../protocols/order/golden.ts'
 import type { LiveMachine, ProductionLine } from '../../node/lines/line.ts'
 import { until } from '../lines/tiny-machine.ts'
+import { arpRequest, ECHO_HEAD_BYTES, framed, readFrames } from './frames.ts'
 import { sh } from './shell.ts'
 import { goldenOf, newMac, newVmId } from '../support/tiny.ts'
 
@@ -190,6 +191,38 @@ export function describeLine (name: string, open: () => Promise<LineUnderTest>):
       await sent
     })
 
+    test('brings up a network card that is added while it runs, and carries its frames, also after adoption and a reboot', async () => {
+      const machine = await clone()
+      const mac = newMac()
+      await machine.identify({ mac: machine.mac, hostName: 'router', machineId: machine.vmId, seed: randomBytes(32) })
+      await machine.attachCard(mac)
+      const up = 'until ip link show eth1 2>/dev/null | grep -q LOWER_UP; do sleep 0.05; done; cat /sys/class/net/eth1/address'
+      expect(await sh(machine, up)).toBe(`${mac}\n`)
+      const answers = async (live: LiveMachine | undefined): Promise<void> => {
+        await sh(live, 'ip address flush dev eth1; ip address add 10.8.0.2/24 dev eth1')
+        const port = await (await live?.attachCard(mac))?.network()
+        if (port === undefined) throw new Error('there is no machine')
+        const frames = readFrames(port)
+        port.write(framed(arpRequest('10.8.0.1', '10.8.0.2')))
+        const answer = await frames((frame) => frame.readUInt16BE(12) === 0x0806 && frame.readUInt16BE(20) === 2)
+        expect(answer.subarray(6, 12).toString('hex')).toBe(mac.replaceAll(':', ''))
+      }
+      await answers(machine)
+      await machine.release()
+      const adopted = await (await subject.reopen()).adopt(machine.vmId)
+      await answers(adopted)
+      await adopted?.channel('agent').run({ script: 'reboot -f', parameters: {}, files: {}, timeoutMs: 60_000 }).catch(() => {})
+      expect(await until(async () => await sh(adopted, up).catch(() => undefined))).toBe(`${mac}\n`)
+      expect(await sh(adopted, 'cat /sys/class/net/eth0/address')).toBe(`${machine.mac}\n`)
+      await answers(adopted)
+      const card = await adopted?.attachCard(mac)
+      await card?.detach()
+      await expect(card?.network()).rejects.toMatchObject({ code: 'VM_STATE' })
+      expect(await sh(adopted, 'until [ ! -e /sys/class/net/eth1 ]; do sleep 0.05; done; ls /sys/class/net')).toBe('eth0\nlo\n')
+      await adopted?.destroy()
+      await nothingLeft()
+    })
+
     test('gives the serial console to one after the other', async () => {
       const machine = await clone()
       for (const round of ['one', 'two']) {
@@ -358,43 +391,4 @@ function collect (stream: Duplex): () => string {
   let text = ''
   stream.on('data', (piece: Buffer) => { text += piece.toString('latin1') })
   return () => text
-}
-
-/** Ethernet, IPv4 and ICMP before an echo request's data. */
-const ECHO_HEAD_BYTES = 14 + 20 + 8
-/** Longest frame that a card without offloads hands over; a reader out of step would soon see a longer one. */
-const FRAME_BYTES_MAX = 65_550
-
-/** Reads frames (u32 big-endian length, frame); what it returns waits for the next one that is wanted. */
-function readFrames (port: Duplex): (wanted: (frame: Buffer) => boolean) => Promise<Buffer> {
-  let buffer = Buffer.alloc(0)
-  const frames: Buffer[] = []
-  let problem: Error | undefined
-  port.on('data', (piece: Buffer) => {
-    buffer = Buffer.concat([buffer, piece])
-    while (buffer.length >= 4) {
-      const bytes = buffer.readUInt32BE(0)
-      if (bytes < 14 || bytes > FRAME_BYTES_MAX) problem = new Error(`a frame of ${bytes} bytes: out of step`)
-      if (problem !== undefined || buffer.length < 4 + bytes) return
-      frames.push(buffer.subarray(4, 4 + bytes))
-      buffer = buffer.subarray(4 + bytes)
-    }
-  })
-  return async (wanted) => await until(async () => {
-    if (problem !== undefined) throw problem
-    return frames.splice(0).find(wanted)
-  })
-}
-
-function framed (frame: Buffer): Buffer {
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(frame.length)
-  return Buffer.concat([length, frame])
-}
-
-/** Who has `target`? Tell `sender` (RFC 826), padded to Ethernet's least. */
-function arpRequest (sender: string, target: string): Buffer {
-  const hex = (address: string): string => address.split('.').map((part) => Number(part).toString(16).padStart(2, '0')).join('')
-  const mac = '020000009901'
-  return Buffer.concat([Buffer.from(`ffffffffffff${mac}08060001080006040001${mac}${hex(sender)}000000000000${hex(target)}`, 'hex'), Buffer.alloc(18)])
 }

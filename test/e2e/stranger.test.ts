@@ -13,13 +13,13 @@ import { pinoLog } from '../../node/drivers/pino-log.ts'
 import { SystemClock } from '../../node/drivers/system-clock.ts'
 import { SystemRandom } from '../../node/drivers/system-random.ts'
 import { decodeTicket, encodeTicket } from '../../node/shop/ticket.ts'
-import { asPlantError, keyIdOf, type PeerId, type Signer, type VmId } from '../../protocols/kit/index.ts'
-import { BID_LIMITS, BID_PROTOCOL, decodeCall, decodeCallAnswer, encodeCall, encodeCallAnswer } from '../../protocols/bid/index.ts'
+import { asPlantError, keyIdOf, type PeerId, type Signer, type StreamLimits, type VmId } from '../../protocols/kit/index.ts'
+import { AWARD_LIMITS, AWARD_PROTOCOL, BID_LIMITS, BID_PROTOCOL, decodeAwardAnswer, decodeCall, decodeCallAnswer, encodeAwardAsk, encodeCall, encodeCallAnswer } from '../../protocols/bid/index.ts'
 import { askPlant, MACHINE_LIMITS, MACHINE_PROTOCOL, type MachineView } from '../../protocols/machine/index.ts'
 import { decodeAsk, decodeTell, encodeAsk, type Tell } from '../../protocols/machine/messages.ts'
-import { openCall, signCall, vmIdOfOrder, type Call } from '../../protocols/member/index.ts'
+import { openCall, signCall, signHandOver, vmIdOfOrder, type Call, type OpenedOrderCall } from '../../protocols/member/index.ts'
 import { CAPACITY_TOPIC, capacity, type Capacity } from '../../protocols/capacity/index.ts'
-import { vmIdOf } from '../../protocols/order/index.ts'
+import { checkOrder, orderDigest, vmIdOf } from '../../protocols/order/index.ts'
 import { TestHost, machinesOf, until, type TestPlant } from '../support/plants.ts'
 
 const host = new TestHost()
@@ -183,6 +183,30 @@ describe('a peer that speaks the protocols itself', () => {
       await view.stop()
       cancel()
     }
+  })
+
+  test('that was shown an order cannot have its machine made: only its shop hands it over', async () => {
+    const owner = loadOrMakeKey(host.key('owner'))
+    const [shop, maker] = [plants[0] as TestPlant, plants[1] as TestPlant]
+    const shown = call(owner, { kind: 'order', body: { orderId: 'shown', documentIndex: 0, copyIndex: 0, order: { apiVersion: 'plantmesh/v1', kind: 'Machine', software: { os: 'tiny' } } } }, { via: shop.peerId as PeerId })
+    const opened = openCall(new NodeCrypto(), shown) as OpenedOrderCall
+    const signedOrder = encodeTicket({ signedOrder: shown, claimId: '0'.repeat(32), provisional: false })
+    const vmId = vmIdOfOrder(opened)
+    const handOver = { vmId, orderDigest: orderDigest(checkOrder(opened.body.order)), to: maker.peerId as PeerId, issuedAtMs: Date.now() }
+    const asked = async (protocol: string, limits: StreamLimits, question: Uint8Array): Promise<Uint8Array> => {
+      const stream = await stranger.transport.open(maker.peerId as PeerId, protocol, limits)
+      await stream.send(question)
+      const answer = await stream.receive() as Uint8Array
+      await stream.close()
+      return answer
+    }
+    for (const handOvers of [[], [signHandOver(strangerKey, handOver)], [signHandOver(owner, handOver)]]) {
+      const call = decodeCallAnswer(await asked(BID_PROTOCOL, BID_LIMITS, encodeCall({ t: 0, callId: '0'.repeat(32), signedOrder, withinMs: 1000 })))
+      if (call.t !== 0) throw new Error('no bid')
+      const answer = decodeAwardAnswer(await asked(AWARD_PROTOCOL, AWARD_LIMITS, encodeAwardAsk({ t: 0, bidId: call.bid.bidId, vmId, signedOrder, handOvers })))
+      expect(answer).toMatchObject({ t: 1, refusal: { reasons: [{ code: 'NOT_AUTHORISED' }] } })
+    }
+    expect((await maker.cli(['query', vmId])).status).toBe(4)
   })
 })
 

@@ -69,6 +69,27 @@ test('a bigger disk is grown into, and stays so over a boot', async () => {
   }
 })
 
+test('a router of it forwards, filters and translates, also after a boot, and has nothing of that loaded before', async () => {
+  const machine = await startTiny(image)
+  try {
+    const agent = await connectAgent(machine.agentSocket, { timeoutMs: 60_000 })
+    expect(await sh(agent, 'lsmod | grep -c _tables')).toBe('0')
+    expect(await sh(agent, 'cat /proc/sys/net/ipv4/ip_forward')).toBe('0')
+    const rules = [
+      'sysctl -w net.ipv4.ip_forward=1', 'iptables -P FORWARD DROP', 'iptables -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT', 'iptables -A FORWARD -p icmp --icmp-type echo-request -m limit --limit 5/s -j ACCEPT',
+      'iptables -A INPUT -p tcp -m multiport --dports 25,26 -j REJECT --reject-with tcp-reset', 'iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE', 'iptables -t nat -A PREROUTING -p tcp --dport 81 -j DNAT --to-destination 127.0.0.1:80',
+      'iptables -t nat -A OUTPUT -o lo -p tcp --dport 81 -j REDIRECT --to-ports 80'
+    ]
+    await agent.run({ script: 'chmod +x /etc/boot.d/rules; sync', parameters: {}, files: { '/etc/boot.d/rules': ['#!/bin/sh', 'set -e', ...rules, ''].join('\n') }, timeoutMs: 60_000 })
+    await expect(agent.run({ script: 'reboot; sleep 1000', parameters: {}, files: {}, timeoutMs: 60_000 })).rejects.toMatchObject({ code: 'VM_DIED' })
+    await agent.hello()
+    expect(await sh(agent, 'cat /proc/sys/net/ipv4/ip_forward; iptables -S FORWARD | wc -l; iptables -t nat -S | grep -c -E "MASQUERADE|DNAT|REDIRECT"')).toBe('1\n3\n3')
+    expect(await sh(agent, 'mkdir /root/www; echo there > /root/www/index.html; httpd -p 127.0.0.1:80 -h /root/www; wget -q -O - http://127.0.0.1:81/; nc -w 5 127.0.0.1 25 < /dev/null 2> /dev/null || echo refused')).toBe('there\nrefused')
+  } finally {
+    await machine.stop()
+  }
+})
+
 test('a guest that does nothing takes no processor, with a host at the other end and without', async () => {
   const machine = await startTiny(image)
   try {

@@ -108,3 +108,29 @@ test('outputs cannot take the place of what the plant says', () => {
   expect(outputs.dropped).toMatchObject({ count: 5, some: [expect.stringMatching(/^vmid: .*plant's/), expect.stringMatching(/^Owner: /), expect.stringMatching(/^a b: /), 'Long: 5000 characters; at most 4096', 'Half: not Unicode'] })
   expect(isOutputName('true')).toBe(false)
 })
+
+test('several networks are each named once, beside no other field for them, and at most eight', () => {
+  const on = (...networks: unknown[]): object => order([], { networks })
+  expect(told(on({ name: 'east', router: true }, { name: 'west', address: '10.1.0.7/24', routes: [{ to: '10.2.0.0/16', via: '10.1.0.1' }] }))).toEqual([])
+  expect(told(order([], { network: { name: 'east' }, networks: [{ name: 'west' }] }))).toEqual(['networks: network is there too: list every network here'])
+  expect(told(on())).toEqual(['networks: is too small'])
+  expect(told(on({ name: 'east' }, { name: 'west' }, { name: 'east' }))).toEqual(['networks[2].name: the network is there twice'])
+  expect(told(on(...Array.from({ length: 9 }, (_, index) => ({ name: `n${index}` }))))).toEqual(['networks: is too large'])
+  expect(told(on({ name: 'east', routr: true }, { name: 'west', router: 'yes' }))).toEqual(['networks[0].routr: unknown field; did you mean router?', 'networks[1].router: is of the wrong type'])
+  expect(told(order([], { networks: { name: 'east' } }))).toEqual(['networks: is of the wrong type'])
+})
+
+test('routes are IPv4, bounded, and nothing for a network whose addresses others give', () => {
+  const network = (more: object): object => order([], { network: { name: 'lan', ...more } })
+  const route = (to: unknown, via: unknown = '10.0.0.1'): object => network({ routes: [{ to, via }] })
+  for (const good of ['10.2.0.0/16', '0.0.0.0/0', '10.0.0.7/32']) expect(told(route(good))).toEqual([])
+  for (const bad of ['10.2.0.0', 'fd00::/64', '10.2.0.0/33', 7]) expect(told(route(bad))).toHaveLength(1)
+  for (const bad of ['10.0.0.1/24', 'fd00::1', 'gate']) expect(told(route('10.2.0.0/16', bad))).toEqual(['network.routes[0].via: is not allowed'])
+  expect(told(network({ routes: Array.from({ length: 25 }, (_, index) => ({ to: `10.${index}.0.0/16`, via: '10.0.0.1' })) }))).toEqual(['network.routes: is too large'])
+  expect(told(network({ addressing: 'external', routes: [{ to: '10.2.0.0/16', via: '10.0.0.1' }] }))).toEqual(['network.routes: the client\'s own LAN gives addresses and routes'])
+})
+
+test('no router and no routes are the same order, said or not', () => {
+  expect(checkOrder(order([], { networks: [{ name: 'east', router: false, routes: [] }] })).networks).toEqual([{ name: 'east', addressing: 'mesh' }])
+  expect(checkOrder(order([], { network: { name: 'east', router: false } })).network).toEqual({ name: 'east', addressing: 'mesh' })
+})

@@ -51,8 +51,20 @@ export function orders (xml = true): fc.Arbitrary<Order> {
     hardware: fc.tuple(optional(fc.record({ isa: fc.constantFrom('x86_64', 'aarch64') })), fc.record({ cpus: fc.integer({ min: 1, max: 64 }), memoryMiB: fc.integer({ min: 8, max: 4096 }), diskMiB: fc.integer({ min: 1, max: 100_000 }) })).map(([isa, rest]) => ({ ...isa, ...rest })),
     software: fc.record({ os: names, channel: fc.constantFrom('agent' as const, 'iso' as const), actions: actions(0, xml) }),
     requirements: fc.constantFrom('true', 'FreeMemoryMiB >= 512 && Load < 0.5', 'Site == "a<b"')
-  }).chain((order) => fc.tuple(optional(fc.record({ rank: fc.constantFrom('-Load', '1') })), optional(fc.record({ network: fc.constantFrom({ name: 'lan', addressing: 'mesh' as const }, { name: 'lan', address: '10.0.0.7/24', proxy: '/ip4/192.0.2.1/tcp/4001', addressing: 'external' as const }) })))
+  }).chain((order) => fc.tuple(optional(fc.record({ rank: fc.constantFrom('-Load', '1') })), networks())
     .map(([rank, network]) => ({ ...order, ...rank, ...network })))
+}
+
+/** No network, one, or several; names of several differ. */
+function networks (): fc.Arbitrary<Pick<Order, 'network' | 'networks'>> {
+  const octet = fc.nat(255)
+  const address = fc.tuple(octet, octet, octet, octet).map((octets) => octets.join('.'))
+  const subnet = fc.tuple(address, fc.nat(32)).map(([quad, prefix]) => `${quad}/${prefix}`)
+  const optional = { address: fc.oneof(address, subnet), proxy: fc.constant('/ip4/192.0.2.1/tcp/4001'), router: fc.constant(true) }
+  const mesh = fc.record({ name: names, addressing: fc.constant('mesh' as const), ...optional, routes: fc.array(fc.record({ to: subnet, via: address }), { minLength: 1, maxLength: 3 }) }, { requiredKeys: ['name', 'addressing'] })
+  const external = fc.record({ name: names, addressing: fc.constant('external' as const), ...optional }, { requiredKeys: ['name', 'addressing'] })
+  const one = fc.oneof(mesh, external)
+  return fc.oneof(fc.constant({}), fc.record({ network: one }), fc.record({ networks: fc.uniqueArray(one, { minLength: 1, maxLength: 8, selector: ({ name }) => name }) }))
 }
 
 /** A DAG of at most `max` actions over `scripts` scripts (0: each its own), so that some have the same digest; edges only from earlier to later, then shuffled. */

@@ -20,8 +20,8 @@ test('the sample order is valid and converts to each form and back', async () =>
   const orders = await validateOrders(sample)
   expect(orders).toHaveLength(1)
   for (const form of ['yaml', 'json', 'xml'] as const) {
-    expect(await readOrders(file(`sample.${form}`, await convertOrders(sample, form)))).toEqual(orders)
-    expect(await readOrders(file(`sample-${form}`, await convertOrders(sample, form)))).toEqual(orders)
+    expect(await readOrders(file(`sample.${form}`, await convertOrders(sample, form)))).toEqual({ orders })
+    expect(await readOrders(file(`sample-${form}`, await convertOrders(sample, form)))).toEqual({ orders })
   }
 })
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { refusalOf, type Reason } from '../../protocols/bid/index.ts'
 import type { LeaseId, VmId } from '../../protocols/kit/index.ts'
+import type { NetworkId } from '../../protocols/tunnel/types.ts'
 import { checkOrder } from '../../protocols/order/index.ts'
 import { adOf, adReal } from '../../protocols/order/classad/index.ts'
 import { decideBid, type BidDecision, type Bidder, type BidRequest } from '../../node/plant/bidder.ts'
@@ -12,7 +13,7 @@ import { orderOf, ROOMY } from '../bid/bidding-plant.ts'
 const plantAd = adOf({ FreeMemoryMiB: 300, Load: adReal(0.5), Isa: 'x86_64' })
 const request = (more: Partial<BidRequest> = {}): BidRequest => ({
   order: orderOf(),
-  domainId: 'a',
+  networkId: (name) => `a/${name}` as NetworkId,
   plan: { found: true, outline: { goldenId: 'g', actionsLeft: 2, fetchBytes: 0, resize: false } },
   requirements: (text) => requirementReasons(text, plantAd, adOf({})),
   rank: (text) => rankNumberOf(text, plantAd, adOf({})),
@@ -23,7 +24,7 @@ const codes = (decision: BidDecision): string[] => decision.kind === 'refusal' ?
 
 test('bidder offers itemised costs that add up, and takes the plant\'s instruction set for an order that names none', () => {
   const decision = decideBid(request(), bidder({ load: 0.5 }))
-  expect(decision).toMatchObject({ kind: 'offer', total: 3_000, need: { memoryMiB: 256, network: false, domainId: 'a' } })
+  expect(decision).toMatchObject({ kind: 'offer', total: 3_000, need: { memoryMiB: 256, networks: [] } })
   if (decision.kind !== 'offer') return
   expect(decision.items.map((item) => [item.item, item.cost])).toEqual([['clone', 1_000], ['actions', 1_000], ['load', 1_000]])
   expect(decision).not.toHaveProperty('rank')
@@ -93,14 +94,14 @@ test('the rank is the order\'s view of the plant; what is no number counts as 0'
 })
 
 const inputs = (more: Partial<CostInputs> = {}): CostInputs => ({
-  need: { cpus: 1, memoryMiB: 256, diskMiB: 1, network: true }, capacity: ROOMY, used: { cpus: 0, memoryMiB: 0, diskMiB: 0, machines: 0, networks: 0 },
-  domainHasNetwork: false, plan: { goldenId: 'g', actionsLeft: 0, fetchBytes: 0, resize: false }, load: 0, learned: FIGURES_AT_FIRST, ...more
+  need: { cpus: 1, memoryMiB: 256, diskMiB: 1, networks: ['lan'] }, capacity: ROOMY, used: { cpus: 0, memoryMiB: 0, diskMiB: 0, machines: 0, networks: 0 },
+  freshNetworks: 1, plan: { goldenId: 'g', actionsLeft: 0, fetchBytes: 0, resize: false }, load: 0, learned: FIGURES_AT_FIRST, ...more
 })
 const total = (model: { price: (inputs: CostInputs) => Array<{ cost: number }> }, more: Partial<CostInputs> = {}): number => model.price(inputs(more)).reduce((sum, item) => sum + item.cost, 0)
 
 test('compute+network costs 50 for a fresh network and 4 for each machine, or what it is told', () => {
   const used = { ...inputs().used, machines: 13 }
-  expect([total(computeNetworkCost()), total(computeNetworkCost(), { used, domainHasNetwork: true })]).toEqual([50, 52])
+  expect([total(computeNetworkCost()), total(computeNetworkCost(), { used, freshNetworks: 0 })]).toEqual([50, 52])
   expect(total(computeNetworkCost({ computePerMachine: 1, networkOnce: 7 }), { used })).toBe(20)
 })
 

@@ -35,17 +35,17 @@ function run (handOut: HandOut | undefined, identify: (signal?: AbortSignal) => 
   }
   const time = phases(clock, (phase) => { said.push(phase) })
   const line = { clone: async () => machine('clone') }
-  const made = begun({ vmId: 'v' as VmId, golden, hardware: golden.hardware, identity }, undefined, { clock, log: fakeLog(), line, warehouse: { verified: async () => '' }, spares }, time, ({ mac }) => { said.push(`${mac} runs`) }, stop.signal)
+  const made = begun({ vmId: 'v' as VmId, golden, hardware: golden.hardware, identity }, undefined, { clock, log: fakeLog(), line, warehouse: { verified: async () => '' }, spares }, time, { onCard: ({ mac }) => { said.push(`${mac} has a card`) }, onRuns: ({ mac }) => { said.push(`${mac} runs`) } }, stop.signal)
   made.catch(() => {})
   return { said, clock, stop, made }
 }
-const CLONED = ['room', 'clone', 'clone runs', 'identity', 'clone is told order']
+const CLONED = ['room', 'clone', 'clone has a card', 'clone runs', 'identity', 'clone is told order']
 const fine = async (): Promise<LiveMachine> => ({}) as LiveMachine
 
 test('a spare is handed out, keeps its own address, and makes room for its lease', async () => {
   const { said, made, clock } = run(fine)
   expect(await made).toMatchObject({ spare: true, live: { mac: 'spare' } })
-  expect(said).toEqual(['ordered', 'spare', 'identity', 'spare is told spare', 'served', 'unpinned', 'room', 'spare runs'])
+  expect(said).toEqual(['ordered', 'spare', 'spare has a card', 'identity', 'spare is told spare', 'served', 'unpinned', 'room', 'spare runs'])
   expect(clock.pending).toBe(0)
 })
 
@@ -61,7 +61,7 @@ test('a spare that cannot be handed out, refuses its identity or is silent is gi
   expect(dead.said).toEqual(['ordered', 'spare', 'failed', 'unpinned', ...CLONED])
   const refusing = run(fine, async () => { throw new PlantError('IDENTITY_FAILED') })
   expect(await refusing.made).toMatchObject({ spare: false })
-  expect(refusing.said).toEqual(['ordered', 'spare', 'identity', 'spare is told spare', 'spare ended', 'failed', 'unpinned', ...CLONED])
+  expect(refusing.said).toEqual(['ordered', 'spare', 'spare has a card', 'identity', 'spare is told spare', 'spare ended', 'failed', 'unpinned', ...CLONED])
   const silent = run(fine, hangs)
   await silent.clock.advance(3_000)
   expect(await silent.made).toMatchObject({ spare: false })
@@ -73,7 +73,7 @@ test('an order that is called off leaves no machine, wherever it is', async () =
   await during.clock.advance(10)
   during.stop.abort(new PlantError('INTERRUPTED'))
   await expect(during.made).rejects.toMatchObject({ code: 'INTERRUPTED' })
-  expect(during.said).toEqual(['ordered', 'spare', 'identity', 'spare is told spare', 'spare ended', 'unpinned'])
+  expect(during.said).toEqual(['ordered', 'spare', 'spare has a card', 'identity', 'spare is told spare', 'spare ended', 'unpinned'])
   const after = run(fine, undefined, async () => { throw new PlantError('INTERRUPTED') })
   await expect(after.made).rejects.toMatchObject({ code: 'INTERRUPTED' })
   expect(after.said.slice(-2)).toEqual(['room', 'spare ended'])
@@ -82,7 +82,7 @@ test('an order that is called off leaves no machine, wherever it is', async () =
 test('a plant with a spare bids the time that handing it out takes', () => {
   const capacity = { cpus: 1, memoryMiB: 1, diskMiB: 1, machines: 1, networks: 1 }
   const price = (spare: boolean): string[] => timeToDoneCost().price({
-    need: { cpus: 1, memoryMiB: 1, diskMiB: 1, network: false }, capacity, used: capacity, domainHasNetwork: false,
+    need: { cpus: 1, memoryMiB: 1, diskMiB: 1, networks: [] }, capacity, used: capacity, freshNetworks: 0,
     plan: { goldenId: 'g', actionsLeft: 0, fetchBytes: 0, resize: false, spare }, load: 0, learned: FIGURES_AT_FIRST
   }).map(({ item, cost }) => `${item} ${cost}`)
   expect(price(true)[0]).toBe(`spare ${FIGURES_AT_FIRST.spareMs}`)

@@ -1,12 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Need } from '../../protocols/bid/index.ts'
-import type { LeaseId, VmId } from '../../protocols/kit/index.ts'
+import type { KeyId, LeaseId, VmId } from '../../protocols/kit/index.ts'
+import { networkIdOf, type NetworkId } from '../../protocols/tunnel/types.ts'
+import { NodeCrypto } from '../../node/drivers/node-crypto.ts'
 import { defaultCapacity, parseCapacity, type Capacity } from '../../node/plant/capacity.ts'
 import { Ledger } from '../../node/plant/ledger.ts'
 
 const CAPACITY: Capacity = { cpus: 4, memoryMiB: 1024, diskMiB: 4096, machines: 3, networks: 2 }
-const need = (more: Partial<Need> = {}): Need => ({ cpus: 1, memoryMiB: 256, diskMiB: 512, domainId: 'a', network: false, ...more })
+const need = (more: Partial<Need> = {}): Need => ({ cpus: 1, memoryMiB: 256, diskMiB: 512, networks: [], ...more })
 const award = (ledger: Ledger, n: number, what: Partial<Need> = {}, nowMs = 0) =>
   ledger.award({ leaseId: `lease${n}` as LeaseId, vmId: `vm${n}` as VmId, need: need(what), nowMs, wallMs: 1_000 + n })
 
@@ -28,18 +30,39 @@ test('ledger refuses by one MiB, and names no change when nothing at all is left
   expect(ledger.check(need())[0]).not.toHaveProperty('smallestChange')
 })
 
-test('ledger takes one network for all machines of a domain and gives it back with the last', () => {
+const [A, B, C] = ['a', 'b', 'c'] as NetworkId[] as [NetworkId, NetworkId, NetworkId]
+
+test('ledger counts a network once for all its machines and gives it back with the last', () => {
   const ledger = new Ledger(CAPACITY)
-  award(ledger, 1, { network: true, domainId: 'a' })
-  award(ledger, 2, { network: true, domainId: 'a' })
+  award(ledger, 1, { networks: [A] })
+  award(ledger, 2, { networks: [A, A] })
   expect(ledger.free().networks).toBe(1)
-  award(ledger, 3, { network: true, domainId: 'b' })
+  award(ledger, 3, { networks: [B] })
   ledger.release('lease1' as LeaseId)
-  expect(ledger.check(need({ network: true, domainId: 'c' }))).toEqual([{ code: 'NETWORKS_FULL', clause: 'network', have: 0, need: 1, waitHelps: true }])
-  expect(ledger.check(need({ network: true, domainId: 'a' }))).toEqual([])
+  expect(ledger.check(need({ networks: [C] }))).toEqual([{ code: 'NETWORKS_FULL', clause: 'network', have: 0, need: 1, waitHelps: true }])
+  expect(ledger.check(need({ networks: [A, B] }))).toEqual([])
   ledger.release('lease2' as LeaseId)
-  expect(ledger.hasNetwork('a')).toBe(false)
-  expect(ledger.check(need({ network: true, domainId: 'c' }))).toEqual([])
+  expect(ledger.fresh([A, B])).toEqual([A])
+  expect(ledger.check(need({ networks: [C] }))).toEqual([])
+})
+
+test('ledger refuses a machine of more networks than are left, and one of more than the plant has for good', () => {
+  const ledger = new Ledger({ ...CAPACITY, networks: 2 })
+  award(ledger, 1, { networks: [A] })
+  expect(ledger.check(need({ networks: [A, B] }))).toEqual([])
+  expect(ledger.check(need({ networks: [B, C] }))).toEqual([{ code: 'NETWORKS_FULL', clause: 'network', have: 1, need: 2, waitHelps: true }])
+  expect(ledger.check(need({ networks: [A, B, C] }))).toMatchObject([{ waitHelps: false }])
+})
+
+test('no two domains ever share a network, whatever they call themselves and it', () => {
+  const text = fc.oneof(fc.constantFrom('', 'a', 'b', 'a"', 'a","b', '[', 'lan'), fc.string({ maxLength: 4 }))
+  const name = fc.record({ domainKey: text.map((key) => key as KeyId), domain: text, name: text })
+  fc.assert(fc.property(fc.array(name, { minLength: 1, maxLength: 12 }), (names) => {
+    const ledger = new Ledger({ ...CAPACITY, cpus: 100, memoryMiB: 100_000, diskMiB: 100_000, machines: 100, networks: 100 })
+    for (const [n, of] of names.entries()) award(ledger, n, { networks: [networkIdOf(new NodeCrypto(), of)] })
+    const ordered = new Set(names.map(({ domainKey, domain, name: network }) => JSON.stringify([domainKey, domain, network]))).size
+    expect(ledger.used().networks).toBe(ordered)
+  }))
 })
 
 test('ledger gives a machine one lease: a second award names the first', () => {
@@ -89,7 +112,7 @@ test('ledger refuses a size that is no number', () => {
 /** The model: leases as a plain list; everything that the ledger says is derived from it anew each time. */
 type Step = { kind: 'award', vm: number, need: Need } | { kind: 'start' | 'release' | 'undo', vm: number } | { kind: 'pass', ms: number }
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('award' as const), vm: fc.nat(12), need: fc.record({ cpus: fc.integer({ min: 1, max: 5 }), memoryMiB: fc.integer({ min: 1, max: 1_100 }), diskMiB: fc.integer({ min: 1, max: 4_200 }), domainId: fc.constantFrom('a', 'b', 'c', 'd'), network: fc.boolean() }) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('award' as const), vm: fc.nat(12), need: fc.record({ cpus: fc.integer({ min: 1, max: 5 }), memoryMiB: fc.integer({ min: 1, max: 1_100 }), diskMiB: fc.integer({ min: 1, max: 4_200 }), networks: fc.array(fc.constantFrom('a', 'b', 'c', 'd').map((id) => id as NetworkId), { maxLength: 3 }) }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('start' as const, 'release' as const, 'undo' as const), vm: fc.nat(12) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.nat(80) }) }
 )
@@ -101,7 +124,7 @@ test('ledger agrees with a plain model, never exceeds capacity, and every lease 
     let nowMs = 0
     let n = 0
     const total = (name: 'cpus' | 'memoryMiB' | 'diskMiB', list = model) => list.reduce((sum, lease) => sum + lease.need[name], 0)
-    const networks = (list = model) => new Set(list.filter((lease) => lease.need.network).map((lease) => lease.need.domainId)).size
+    const networks = (list = model) => new Set(list.flatMap((lease) => lease.need.networks)).size
     const fits = (list: typeof model) => total('cpus', list) <= CAPACITY.cpus && total('memoryMiB', list) <= CAPACITY.memoryMiB && total('diskMiB', list) <= CAPACITY.diskMiB && list.length <= CAPACITY.machines && networks(list) <= CAPACITY.networks
     for (const step of steps) {
       if (step.kind === 'pass') {

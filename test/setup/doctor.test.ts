@@ -13,7 +13,7 @@ const find = (checks: HostCheck[], name: HostCheck['name']): HostCheck | undefin
 test('the doctor says what this host can do, with one line for whatever is not well, and makes nothing', async () => {
   const dataDir = join(dir, 'not', 'yet')
   const checks = await inspectHost({ dataDir })
-  expect(checks.map(({ name }) => name)).toEqual(['node', 'processors', 'memory', 'disk', 'data', 'vmm', 'accelerator', 'packages', 'network', 'multicast'])
+  expect(checks.map(({ name }) => name)).toEqual(['node', 'processors', 'memory', 'disk', 'data', 'vmm', 'accelerator', 'packages', 'network', 'multicast', 'tap', 'congestion'])
   expect(find(checks, 'vmm')).toMatchObject({ state: 'ok' })
   expect(find(checks, 'data')).toMatchObject({ state: 'ok', found: `${dataDir} will be made on first use` })
   for (const { state, mend } of checks) if (state !== 'ok') expect(mend).toMatch(/^[^\n]+$/)

@@ -25,6 +25,7 @@ export function machineRecord (n: number, more: Partial<MachineRecord> = {}): Ma
     orderId: `order-${n}`,
     orderDigest: 'd',
     orderSecret: 's',
+    handOvers: [],
     name: 'workspace',
     labels: { course: 'phys101' },
     shop: 'shop' as PeerId,

@@ -116,14 +116,14 @@ describe('records', () => {
     const old = `${path}.old`
     const db = new DatabaseSync(old)
     db.exec(`${MIGRATIONS[0]} PRAGMA user_version = 1`)
-    const { orderSecret: _none, ...record } = machineRecord(1)
+    const { orderSecret: _none, handOvers: _nor, ...record } = machineRecord(1)
     for (const [vmId, state] of [[record.vmId, 'running'], [machineRecord(2).vmId, 'collected']] as const) {
       db.prepare('INSERT INTO machines VALUES (?, ?, ?, ?, ?)').run(vmId, state, 1, JSON.stringify({ ...record, vmId, state }), Uint8Array.of(9))
     }
     db.prepare('INSERT INTO nonces VALUES (?, ?)').run('owner/1', 5_000)
     db.close()
     records = openRecords(old, { clock })
-    expect(records.machine(record.vmId)).toEqual({ ...record, orderSecret: '' })
+    expect(records.machine(record.vmId)).toEqual({ ...record, orderSecret: '', handOvers: [] })
     expect(records.signedOrder(record.vmId)).toEqual(Uint8Array.of(9))
     expect(records.signedOrder(machineRecord(2).vmId)).toBeUndefined()
     expect(records.owners()).toEqual([{ owner, domain: 'default', domainKey: owner }])

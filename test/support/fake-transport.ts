@@ -2,7 +2,7 @@
  * A fake network in one process: peers with the Transport port, streams as bounded queues of whole messages. Delay and loss are injected by
  * the test; time comes from the clock it is given. Messages are not framed: tests of framing use real streams.
  */
-import { PlantError, type Cancel, type Clock, type MessageStream, type PeerId, type StreamHandler, type StreamLimits, type Transport } from '../../protocols/kit/index.ts'
+import { PlantError, type Cancel, type Clock, type MessageStream, type OpenHow, type PeerId, type StreamHandler, type StreamLimits, type Transport } from '../../protocols/kit/index.ts'
 
 /** Messages that wait unread before the sender is held back. */
 const QUEUE_MAX = 16
@@ -16,6 +16,8 @@ export interface FakeNetworkInit {
   fate?: (from: PeerId, to: PeerId, protocol: string, message: Uint8Array) => Fate
   /** Asked for each new stream; false: the peer cannot be reached. */
   reachable?: (from: PeerId, to: PeerId) => boolean
+  /** Asked for each new stream: whether it goes through a relay. */
+  relayed?: (from: PeerId, to: PeerId) => boolean
 }
 
 export class FakeNetwork {
@@ -38,7 +40,7 @@ export class FakeNetwork {
   kill (id: string): void {
     const gone = this.#peers.get(id as PeerId)
     this.#peers.delete(id as PeerId)
-    gone?.breakAll()
+    gone?.die()
     for (const other of this.#peers.values()) other.tellNeighbour(id as PeerId, 'left')
   }
 }
@@ -51,6 +53,7 @@ export class FakeTransport implements Transport {
   readonly #served = new Map<string, { limits: StreamLimits, handler: StreamHandler }>()
   readonly #inbound = new Map<string, Set<FakeStream>>()
   readonly #open = new Set<FakeStream>()
+  #dead = false
   readonly #watchers = new Set<(peer: PeerId, change: 'joined' | 'left') => void>()
   /** What handlers threw, for tests that expect it. */
   readonly failures: unknown[] = []
@@ -65,13 +68,16 @@ export class FakeTransport implements Transport {
   /** Streams that are open now, both ways: a test for leaks. */
   get streams (): number { return this.#open.size }
 
-  async open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal): Promise<MessageStream> {
+  async open (peer: PeerId, protocol: string, limits: StreamLimits, signal?: AbortSignal, how: OpenHow = {}): Promise<MessageStream> {
     signal?.throwIfAborted()
     const far = this.#find(peer)
-    const reachable = this.#init.reachable?.(this.self, peer) ?? true
-    if (far === undefined || !reachable || !far.#served.has(protocol)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol })
+    const reachable = (this.#init.reachable?.(this.self, peer) ?? true) && !(how.direct === true && this.#init.relayed?.(this.self, peer) === true)
+    if (this.#dead || far === undefined || !reachable || !far.#served.has(protocol)) throw new PlantError('PEER_UNREACHABLE', { peer, protocol })
     const [near, other] = FakeStream.pair(this, far, protocol, limits, this.#init)
     far.#accept(other)
+    const onAbort = (): void => { near.abort(new PlantError('STREAM_RESET', { protocol })) }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    near.signal.addEventListener('abort', () => { signal?.removeEventListener('abort', onAbort) }, { once: true })
     return near
   }
 
@@ -92,6 +98,12 @@ export class FakeTransport implements Transport {
   }
 
   limitsOf (protocol: string): StreamLimits | undefined { return this.#served.get(protocol)?.limits }
+
+  /** Its process is gone: what still runs of it reaches nobody. */
+  die (): void {
+    this.#dead = true
+    this.breakAll()
+  }
 
   breakAll (): void {
     for (const stream of this.#open) stream.abort(new PlantError('STREAM_RESET', { problem: 'peer gone' }))
@@ -124,6 +136,7 @@ export class FakeTransport implements Transport {
 class FakeStream implements MessageStream {
   readonly peer: PeerId
   readonly protocol: string
+  readonly relayed: boolean
   readonly #owner: PeerId
   readonly #limits: StreamLimits
   readonly #init: FakeNetworkInit
@@ -155,6 +168,7 @@ class FakeStream implements MessageStream {
     this.protocol = protocol
     this.#limits = limits
     this.#init = init
+    this.relayed = init.relayed?.(owner, peer) ?? false
   }
 
   get signal (): AbortSignal { return this.#gone.signal }

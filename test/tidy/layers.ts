@@ -5,7 +5,7 @@ import { problemAt, type Problem, type Source } from './source.ts'
 
 /** Packages that code without a world may use: codecs, digests, expressions. Whatever opens sockets or files is for the edges. */
 const INNER_PACKAGES = [
-  'zod', 'yaml', 'fast-xml-parser', 'multiformats', '@ipld/dag-cbor', '@multiformats/multiaddr', '@noble/hashes', '@noble/curves', 're2js', 'uint8arrays', 'uint8arraylist'
+  'zod', 'yaml', 'fast-xml-parser', 'dns-packet', 'multiformats', '@ipld/dag-cbor', '@multiformats/multiaddr', '@noble/hashes', '@noble/curves', 're2js', 'uint8arrays', 'uint8arraylist'
 ]
 
 const packageOf = (specifier: string): string => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')

@@ -8,7 +8,7 @@
 import { KERNEL_ARGS } from './image/boot-args.ts'
 
 /** Part of the fingerprint. */
-export const LINE_UP = 3
+export const LINE_UP = 4
 
 /** Every QEMU of ours has an argument that starts so. */
 export const NAME_MARK = 'guest=plantmesh-'
@@ -21,6 +21,9 @@ export const SOCKETS = { qmp: 'qmp.sock', agent: 'agent.sock', iso: 'iso.sock', 
 
 /** The backend of the network card. */
 export const NETDEV = 'net0'
+
+/** The bus that further network cards are added to: PCI Express itself takes none while it runs. */
+export const CARD_BUS = 'cards'
 
 /** The node of the machine's disk and that of its file, and the bus that virtual CD-ROM drives are added to. */
 export const DISK_NODE = 'disk'
@@ -92,6 +95,7 @@ export function qemuArgs (line: MachineLine): string[] {
     '-device', `virtio-net-pci,netdev=${NETDEV},mac=${line.mac},romfile=`,
     '-device', 'virtio-scsi-pci,id=scsi0',
     '-device', 'virtio-rng-pci',
+    '-device', `pcie-pci-bridge,id=${CARD_BUS}`,
     '-chardev', `socket,id=console,path=${SOCKETS.console},server=on,wait=off`, '-serial', 'chardev:console',
     '-chardev', `socket,id=qmp,path=${SOCKETS.qmp},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control',
     ...(line.incoming === true ? ['-incoming', 'defer'] : []), ...(line.paused === true ? ['-S'] : [])

@@ -6,9 +6,10 @@ import { PlantError } from '../../../protocols/kit/index.ts'
 import type { Log, VmId } from '../../../protocols/kit/index.ts'
 import type { ChannelKind } from '../../../protocols/order/order.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
-import type { GuestChannel, Identity, IdentityTaken, LiveMachine, MachineStats } from '../line.ts'
+import type { AddedCard, GuestChannel, Identity, IdentityTaken, LiveMachine, MachineStats } from '../line.ts'
 import type { AgentClient } from './channel/agent-client.ts'
 import { needsServer, switchToFile } from './base-disk.ts'
+import { Cards } from './cards.ts'
 import { SOCKETS } from './command-line.ts'
 import { Drives } from './drives.ts'
 import { LazyIso } from './lazy-iso.ts'
@@ -41,6 +42,7 @@ export class QemuMachine implements LiveMachine {
   readonly vmm: Vmm
   readonly agent: AgentClient
   readonly drives: Drives
+  readonly cards: Cards
   readonly #iso: LazyIso
   readonly #console: TakenSocket
   readonly #network: TakenSocket
@@ -61,6 +63,7 @@ export class QemuMachine implements LiveMachine {
     this.#log = log
     this.#description = description
     this.drives = new Drives(vmm.qmp, vmm.dir, qemu)
+    this.cards = new Cards(vmm.qmp, vmm.dir)
     this.#iso = new LazyIso({ socketPath: join(vmm.dir, SOCKETS.iso), dir: join(vmm.dir, 'discs'), attachIso: async (path) => await this.attachIso(path) })
     this.#console = new TakenSocket(join(vmm.dir, SOCKETS.console))
     this.#network = new TakenSocket(join(vmm.dir, SOCKETS.net), (socket) => new NetworkPort(socket))
@@ -83,6 +86,7 @@ export class QemuMachine implements LiveMachine {
   async identify (identity: Identity, signal?: AbortSignal): Promise<IdentityTaken> { return await this.agent.identify(identity, signal) }
   async console (): Promise<Duplex> { return await this.#console.take() }
   async network (): Promise<Duplex> { return await this.#network.take() }
+  async attachCard (mac: string, signal?: AbortSignal): Promise<AddedCard> { return await this.cards.attach(mac, signal) }
   async attachIso (imagePath: string, signal?: AbortSignal): Promise<() => Promise<void>> { return await this.drives.attachIso(imagePath, signal) }
   async attachDisk (sizeMiB: number, signal?: AbortSignal): Promise<() => Promise<void>> { return await this.drives.attachDisk(sizeMiB, signal) }
 
@@ -147,7 +151,7 @@ export class QemuMachine implements LiveMachine {
   async release (): Promise<void> {
     this.#letGo()
     this.vmm.letGo()
-    await Promise.all([this.#console.letGo(), this.#network.letGo()])
+    await Promise.all([this.#console.letGo(), this.#network.letGo(), this.cards.letGo()])
   }
 
   /** The process first: it may write to the directory until it is gone. Tried again by the next call when it fails. */

@@ -20,7 +20,7 @@ const STAND_IN = 'stand-in.qcow2'
 /** Device state, and what a flattened disk needs besides its data. */
 const ROOM_BESIDES_BYTES = 16 * 1024 * 1024
 
-/** Returns the size of the copy's disk. Throws VM_STATE when drives were added or a copy is being made already, DISK_FULL, VM_DIED or the signal's reason. */
+/** Returns the size of the copy's disk. Throws VM_STATE when drives or cards were added or a copy is being made already, DISK_FULL, VM_DIED or the signal's reason. */
 export async function publishMachine (c: HelperComponents, machine: QemuMachine, dir: string, signal?: AbortSignal): Promise<{ diskMiB: number }> {
   return await machine.copied(async () => await copyOf(c, machine, dir, signal))
 }
@@ -29,6 +29,7 @@ async function copyOf (c: HelperComponents, machine: QemuMachine, dir: string, s
   const { qmp } = machine.vmm
   const { cpus, memoryMiB, diskMiB, goldenDir, parts } = machine.description
   if (machine.drives.count > 0) throw new PlantError('VM_STATE', { vmId: machine.vmId, problem: 'drives were added to it, and no clone would have them' })
+  if (machine.cards.count > 0) throw new PlantError('VM_STATE', { vmId: machine.vmId, problem: 'it is on several networks, and no clone would have the further cards' })
   await needRoom(dir, memoryMiB * 1024 * 1024 + ROOM_BESIDES_BYTES)
   for (const name of ['kernel', 'initrd'] as const) if (parts[name]) await cloneFile(join(goldenDir, name), join(dir, name))
   if (!machine.description.held) await machine.agent.sync(signal)

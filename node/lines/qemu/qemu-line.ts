@@ -125,6 +125,7 @@ export class QemuLine implements ProductionLine {
       await goOn(vmm, description)
       const machine = new QemuMachine({ ...this.#parts, vmId, description, vmm, agent: await adoptedAgent(vmm, description, signal) })
       await machine.drives.recall()
+      await machine.cards.recall()
       await machine.recallDisk()
       return machine
     } catch (error) {

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { PlantError } from '../../../protocols/kit/index.ts'
 import type { QemuCommands } from '../../setup/qemu-find.ts'
 import { cardServed } from './card-served.ts'
-import { SOCKETS, qemuArgs } from './command-line.ts'
+import { NETDEV, SOCKETS, qemuArgs } from './command-line.ts'
 import type { MachineLine } from './command-line.ts'
 import type { Kernels } from './kernels.ts'
 import { WATCH_EVERY_MS } from './limits.ts'
@@ -57,7 +57,7 @@ export async function startVmm ({ qemu, kernels }: VmmComponents, dir: string, l
   try {
     await options.onProcess?.(process)
     const qmp = await connectQmp(join(dir, SOCKETS.qmp), { alive: () => isAlive(process), signal: options.signal })
-    await cardServed(qmp, dir, options.signal)
+    await cardServed(qmp, { netdev: NETDEV, path: join(dir, SOCKETS.net) }, options.signal)
     return watched(dir, process, qmp, ended)
   } catch (error) {
     const failure = await startFailure(dir, { process, ended }, error)

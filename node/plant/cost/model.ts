@@ -16,11 +16,11 @@ export interface PlanOutline {
 }
 
 export interface CostInputs {
-  need: { cpus: number, memoryMiB: number, diskMiB: number, network: boolean }
+  need: { cpus: number, memoryMiB: number, diskMiB: number, networks: readonly string[] }
   capacity: Readonly<Capacity>
   used: Readonly<Capacity>
-  /** The order's domain has one of the plant's networks already. */
-  domainHasNetwork: boolean
+  /** Of the networks that the order needs, those that the plant has no machine of yet. */
+  freshNetworks: number
   plan: PlanOutline
   /** Runnable work per CPU of the host: 0 is idle, 1 is busy. */
   load: number
@@ -29,7 +29,7 @@ export interface CostInputs {
 
 export interface CostModel {
   readonly name: string
-  /** Every machine is put on its domain's host-only network, named in the order or not. */
+  /** Every machine is put on a network of its domain, named in the order or not. */
   readonly everyMachineOnNetwork: boolean
   /** At least one item; no cost is negative. Costs of one model compare, those of two do not. */
   price (inputs: CostInputs): CostItem[]

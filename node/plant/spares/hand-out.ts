@@ -14,7 +14,7 @@ export interface HandOutComponents {
 const ANSWERS_WITHIN_MS = 3_000
 
 /** Undefined when there is none, or none that answers: then a clone is made, and nothing is left of the spare. Throws the signal's reason. */
-export async function handedOut (request: { vmId: VmId, goldenId: GoldenId, diskMiB: number, identity: Identity }, c: HandOutComponents, time: Phases, signal: AbortSignal): Promise<{ live: LiveMachine, taken: IdentityTaken } | undefined> {
+export async function handedOut (request: { vmId: VmId, goldenId: GoldenId, diskMiB: number, identity: Identity }, c: HandOutComponents, time: Phases, onCard: (live: LiveMachine) => void, signal: AbortSignal): Promise<{ live: LiveMachine, taken: IdentityTaken } | undefined> {
   const { vmId, goldenId, diskMiB, identity } = request
   const spare = c.spares?.take(goldenId)
   if (spare === undefined) return undefined
@@ -25,6 +25,7 @@ export async function handedOut (request: { vmId: VmId, goldenId: GoldenId, disk
   let live: LiveMachine | undefined
   try {
     live = await spare.machine.handOut({ vmId, diskMiB }, stop)
+    onCard(live)
     time.begin('identity')
     const taken = await live.identify({ ...identity, mac: live.mac }, stop)
     c.spares?.served(goldenId, true)

@@ -1,6 +1,7 @@
 /** What the three forms have in common: documents as read, with the way back from a field to its line. */
 import type { Path, RawProblem } from '../problems.ts'
 import type { Action, Order } from '../order.ts'
+import type { Topology, TopologyMachine } from '../topology/index.ts'
 
 /** Names of the forms of an order file. */
 export const ORDER_FORMATS = ['yaml', 'json', 'xml'] as const
@@ -60,25 +61,49 @@ export class LineIndex {
   }
 }
 
-/** An order as people write it: without the maps and lists that are empty. Everything else is said, also where it is the default. */
-export function writtenForm (order: Order): Record<string, unknown> {
-  const { name, labels } = order.metadata
-  const metadata = { ...(name === undefined ? {} : { name }), ...(isEmpty(labels) ? {} : { labels }) }
-  const { os, channel, actions } = order.software
+/** A document as people write it: without the maps and lists that are empty. Everything else is said, also where it is the default. */
+export type Written = Record<string, unknown>
+
+/** An order as people write it. */
+export function writtenForm (order: Order): Written {
+  const { apiVersion, kind, domain, network, networks } = order
+  const { metadata, ...rest } = writtenMachine(order)
+  return { apiVersion, kind, ...(metadata !== undefined && { metadata }), domain, ...(network !== undefined && { network }), ...(networks !== undefined && { networks }), ...rest }
+}
+
+/** A topology as people write it. */
+export function writtenTopology ({ apiVersion, kind, metadata, domain, networks, machines, routes }: Topology): Written {
   return {
-    apiVersion: order.apiVersion,
-    kind: order.kind,
-    ...(isEmpty(metadata) ? {} : { metadata }),
-    domain: order.domain,
-    hardware: order.hardware,
-    ...(order.network === undefined ? {} : { network: order.network }),
-    software: { os, channel, ...(actions.length === 0 ? {} : { actions: actions.map(writtenAction) }) },
-    requirements: order.requirements,
-    ...(order.rank === undefined ? {} : { rank: order.rank })
+    apiVersion,
+    kind,
+    metadata: writtenMetadata(metadata),
+    domain,
+    ...(networks.length > 0 && { networks }),
+    machines: machines.map((machine) => {
+      const { metadata, ...rest } = writtenMachine(machine)
+      return { metadata, ...(machine.router && { router: true }), ...(machine.networks.length > 0 && { networks: machine.networks }), ...rest }
+    }),
+    ...(routes.length > 0 && { routes })
   }
 }
 
-function writtenAction (action: Action): Record<string, unknown> {
+/** What is said of a machine wherever it stands. */
+function writtenMachine ({ metadata, hardware, software: { os, channel, actions }, requirements, rank }: Order | TopologyMachine): Written {
+  const written = writtenMetadata(metadata)
+  return {
+    ...(isEmpty(written) ? {} : { metadata: written }),
+    hardware,
+    software: { os, channel, ...(actions.length === 0 ? {} : { actions: actions.map(writtenAction) }) },
+    requirements,
+    ...(rank === undefined ? {} : { rank })
+  }
+}
+
+function writtenMetadata ({ name, labels }: Order['metadata']): Written {
+  return { ...(name === undefined ? {} : { name }), ...(isEmpty(labels) ? {} : { labels }) }
+}
+
+function writtenAction (action: Action): Written {
   const { id, after, run, script, parameters, files, use, timeoutMs, onError } = action
   return {
     id,

@@ -1,8 +1,7 @@
 /** Orders as JSON: one object, or a list of them. */
 import { VALUE_DEPTH_MAX, VALUES_MAX } from '../constants.ts'
-import type { Order } from '../order.ts'
 import { foundText, pathText, type Path } from '../problems.ts'
-import { FormError, formProblem, LineIndex, oneLine, writtenForm, type RawDocument } from './document.ts'
+import { FormError, formProblem, LineIndex, oneLine, type RawDocument, type Written } from './document.ts'
 
 /** The documents of a JSON text. Throws FormError. */
 export function readJson (text: string): RawDocument[] {
@@ -71,8 +70,7 @@ function fieldOffsets (text: string): { offsets: Map<string, number>, twice: Arr
   return { offsets, twice }
 }
 
-/** One order as an object, several as a list. */
-export function writeJson (orders: readonly Order[]): string {
-  const written = orders.map(writtenForm)
+/** One document as an object, several as a list. */
+export function writeJson (written: readonly Written[]): string {
   return JSON.stringify(written.length === 1 ? written[0] : written, null, 2) + '\n'
 }

@@ -1,21 +1,24 @@
-/** Orders as XML: a root `<Machine>`, or `<Orders>` with several. */
-import type { Order } from '../order.ts'
+/** Documents as XML: a root `<Machine>` or `<Topology>`, or `<Orders>` with several machines. */
 import { foundText, orderInvalid, pathText, type Path, type RawProblem } from '../problems.ts'
-import { FormError, formProblem, writtenForm, type RawDocument } from './document.ts'
-import { MACHINE, type ListShape, type MapShape, type Shape } from './xml-shape.ts'
+import { FormError, formProblem, type RawDocument, type Written } from './document.ts'
+import { MACHINE, TOPOLOGY, type ListShape, type MapShape, type ScalarType, type Shape } from './xml-shape.ts'
 import { isXmlText, readXmlTree, type Element } from './xml-tree.ts'
 
 /** The documents of an XML text. Throws FormError. */
 export function readXml (text: string): RawDocument[] {
   const root = readXmlTree(text)
-  if (root.name === 'Machine') return [new Reader().document(root)]
-  if (root.name !== 'Orders') throw new FormError([formProblem('the root element is not an order', `<${root.name}>`, '<Machine>, or <Orders> with several <Machine>', root.line)])
+  const shape = own(ROOTS, root.name)
+  if (shape !== undefined) return [new Reader().document(root, shape)]
+  if (root.name !== 'Orders') throw new FormError([formProblem('the root element is not an order', `<${root.name}>`, '<Machine>, <Topology>, or <Orders> with several <Machine>', root.line)])
   const stray = root.children.find((child) => child.name !== 'Machine')
   if (stray !== undefined || root.text.trim() !== '' || root.attributes.size > 0) {
     throw new FormError([formProblem('<Orders> holds machines and nothing else', stray === undefined ? 'text or attributes' : `<${stray.name}>`, '<Machine>', (stray ?? root).line)])
   }
-  return root.children.map((child) => new Reader().document(child))
+  return root.children.map((child) => new Reader().document(child, MACHINE))
 }
+
+/** Documents by their root element, which is their kind. */
+const ROOTS: Readonly<Record<string, Shape>> = { Machine: MACHINE, Topology: TOPOLOGY }
 
 type Fields = Record<string, unknown>
 
@@ -28,8 +31,8 @@ class Reader {
   readonly #problems: RawProblem[] = []
   readonly #lines = new Map<string, number>()
 
-  document (element: Element): RawDocument {
-    const value = this.#read(element, MACHINE, [])
+  document (element: Element, shape: Shape): RawDocument {
+    const value = this.#read(element, shape, [])
     value['kind'] ??= element.name
     return { value, problems: this.#problems, lineOf: (path) => this.#lineOf(path) }
   }
@@ -145,22 +148,24 @@ function own<T> (table: Readonly<Record<string, T>> | undefined, key: string): T
 }
 
 /** Text as the type of its field, and of nothing else: a label "123" stays text. */
-function coerce (value: string, type: 'text' | 'number' | undefined): unknown {
+function coerce (value: string, type: ScalarType | undefined): unknown {
+  if (type === 'boolean') return value.trim() === 'true' ? true : value.trim() === 'false' ? false : value
   return type === 'number' && /^\s*-?\d{1,15}(?:\.\d{1,15})?\s*$/.test(value) ? Number(value) : value
 }
 
-/** Orders as XML. Throws ORDER_INVALID for text that XML cannot hold. */
-export function writeXml (orders: readonly Order[]): string {
+/** Documents as XML: several are machines. Throws ORDER_INVALID for text that XML cannot hold. */
+export function writeXml (written: readonly Written[]): string {
   const problems: RawProblem[] = []
-  const machines = orders.map((order, document) => {
+  const texts = written.map((value, document) => {
     const found: RawProblem[] = []
-    const text = write('Machine', writtenForm(order), MACHINE, orders.length === 1 ? '' : '  ', [], found)
+    const kind = String(value['kind'])
+    const text = write(kind, value, own(ROOTS, kind) ?? MACHINE, written.length === 1 ? '' : '  ', [], found)
     problems.push(...found.map((problem) => ({ ...problem, document })))
     return text
   })
   if (problems.length > 0) throw orderInvalid(problems.map(({ path, ...rest }) => ({ path: pathText(path), ...rest })))
-  const body = machines.join('')
-  return '<?xml version="1.0" encoding="UTF-8"?>\n' + (orders.length === 1 ? body : `<Orders>\n${body}</Orders>\n`)
+  const body = texts.join('')
+  return '<?xml version="1.0" encoding="UTF-8"?>\n' + (written.length === 1 ? body : `<Orders>\n${body}</Orders>\n`)
 }
 
 function write (name: string, value: Fields, shape: Shape, indent: string, path: Path, problems: RawProblem[]): string {

@@ -1,9 +1,8 @@
 /** Orders as YAML 1.2: several documents separated by `---`. */
 import { Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml'
 import { DOCUMENTS_MAX, FILE_BYTES_MAX, YAML_ALIASES_MAX } from '../constants.ts'
-import type { Order } from '../order.ts'
 import { foundText, type Path } from '../problems.ts'
-import { FormError, formProblem, oneLine, writtenForm, type RawDocument } from './document.ts'
+import { FormError, formProblem, oneLine, type RawDocument, type Written } from './document.ts'
 
 /** The documents of a YAML text; empty ones are passed over. Throws FormError. */
 export function readYaml (text: string): RawDocument[] {
@@ -81,13 +80,13 @@ function lineOf (document: Document.Parsed, lines: LineCounter, path: Path): num
   return offset === undefined ? undefined : lines.linePos(offset).line
 }
 
-/** Orders as YAML, scripts of several lines as literal blocks where a block holds them exactly. */
-export function writeYaml (orders: readonly Order[]): string {
-  return orders.map(writeDocument).join('---\n')
+/** Documents as YAML, scripts of several lines as literal blocks where a block holds them exactly. */
+export function writeYaml (written: readonly Written[]): string {
+  return written.map(writeDocument).join('---\n')
 }
 
-function writeDocument (order: Order): string {
-  const document = new Document(writtenForm(order), { version: '1.2', schema: 'core', aliasDuplicateObjects: false })
+function writeDocument (written: Written): string {
+  const document = new Document(written, { version: '1.2', schema: 'core', aliasDuplicateObjects: false })
   visit(document, {
     Scalar: (_key, node) => {
       if (typeof node.value === 'string' && node.value.includes('\n')) node.type = isPlainBlock(node.value) ? 'BLOCK_LITERAL' : 'QUOTE_DOUBLE'

@@ -48,6 +48,8 @@ export interface HostMachine {
   made: boolean
   paused: boolean
   drives: number
+  /** Addresses of the network cards that were added. */
+  readonly cards: Set<string>
   /** What the guest was last told to become, once it has taken it. */
   identity?: Identity
   startedUs: number
@@ -178,6 +180,7 @@ export class SimHost {
       made: false,
       paused: false,
       drives: 0,
+      cards: new Set(),
       startedUs: this.timeline.nowUs,
       scripts: new Map(),
       onDeath: new Set()

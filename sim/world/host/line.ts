@@ -100,7 +100,7 @@ export class SimLine implements ProductionLine {
     if (!this.#life.may('line')) return never()
     this.#roomIn(dir)
     if (own === undefined || !own.alive) throw new PlantError('VM_DIED', { vmId: machine.vmId, reason: 'it is gone' })
-    if (own.drives > 0) throw new PlantError('VM_STATE', { vmId: own.vmId, problem: 'devices are hot-plugged' })
+    if (own.drives + own.cards.size > 0) throw new PlantError('VM_STATE', { vmId: own.vmId, problem: 'devices are hot-plugged' })
     const { memoryMiB, diskMiB } = own
     await this.#steps(own, this.#host.timings.clone({ memoryMiB, diskMiB }, this.#host.fill(), this.#host.random), signal)
     return { diskMiB }

@@ -1,6 +1,6 @@
 /** A machine in the hands of one life of a plant (the port LiveMachine). Console and network card carry bytes of a guest, which is not simulated. */
 import { PlantError, type VmId } from '../../../protocols/kit/index.ts'
-import type { GuestChannel, Identity, IdentityTaken, LiveMachine, MachineStats, ScriptResult, ScriptRun } from '../../../node/lines/line.ts'
+import { CARDS_MAX, type AddedCard, type GuestChannel, type Identity, type IdentityTaken, type LiveMachine, type MachineStats, type ScriptResult, type ScriptRun } from '../../../node/lines/line.ts'
 import type { ChannelKind } from '../../../protocols/order/order.ts'
 import { runSteps, type Step } from '../../timings/index.ts'
 import { never, type Life } from '../life.ts'
@@ -71,6 +71,16 @@ export class SimMachine implements LiveMachine {
   readonly diskSocket = undefined
   async arrived (): Promise<void> {}
   async memoryTouched (): Promise<number[]> { return [] }
+
+  async attachCard (mac: string, signal?: AbortSignal): Promise<AddedCard> {
+    if (!this.#life.may('line')) return never()
+    signal?.throwIfAborted()
+    this.#throwIfDead()
+    const { cards } = this.#machine
+    if (!cards.has(mac) && cards.size >= CARDS_MAX) throw new PlantError('LIMIT', { bound: 'CARDS_MAX', max: CARDS_MAX })
+    cards.add(mac)
+    return { network: async () => this.network(), detach: async () => { cards.delete(mac) } }
+  }
 
   async attachIso (): Promise<() => Promise<void>> { return this.#attach() }
 

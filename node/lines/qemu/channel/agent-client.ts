@@ -62,7 +62,7 @@ class SocketAgentClient implements AgentClient {
     const sentAtMs = Date.now()
     // This host's own clock may jump meanwhile: the guest has the time that it was told, and what has passed since.
     const since = performance.now()
-    const want = { machineId: identity.machineId, hostName: identity.hostName, mac: identity.mac, timeMs: String(sentAtMs), seed: Buffer.from(identity.seed).toString('hex'), ...(this.#rehearsed && { keepHostKeys: '1' }) }
+    const want = { machineId: identity.machineId, hostName: identity.hostName, mac: identity.mac, timeMs: String(sentAtMs), seed: Buffer.from(identity.seed).toString('hex'), ...(this.#rehearsed && { keepHostKeys: '1' }), ...(identity.networked && { network: '1' }) }
     const lines = Object.entries(want).map(([name, value]) => `${name}=${value}\n`).join('')
     const taken = await this.#link.call(MESSAGE.IDENTIFY, Buffer.from(lines), { signal })
     for (const part of ['machineId', 'hostName', 'mac'] as const) {

@@ -5,9 +5,10 @@ use strict;
 # Constants are plain functions, and globs are avoided: the modules behind them take a tenth of a second to load under emulation.
 
 our $LIB = '/usr/lib/plant';
-our $VERSION = 1;
+our $VERSION = 2;
 require "$LIB/runner.pl";
 require "$LIB/identity.pl";
+require "$LIB/dhcp.pl";
 require "$LIB/iso.pl";
 
 sub PAYLOAD_IN_MAX () { 4096 } sub PAYLOAD_OUT_MAX () { 16384 } sub READ_BYTES () { 16384 }
@@ -140,6 +141,8 @@ sub on_frame {
     $run ? kill_run($run) : post($link, RESULT, $id, pack('N', 9));
   } elsif ($type == IDENTIFY) {
     post($link, REPLY, $id, identify(take_body($link, $id) . $payload));
+    write_link($link);
+    after_identity();
   } elsif ($type == GROW) {
     grow_later($link, $id, unpack('Q>', $payload));
   } elsif ($type == SYNC) {

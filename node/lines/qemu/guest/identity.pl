@@ -25,6 +25,8 @@ sub boot_chores {
   return if !length $mac;
   set_mac($mac);
   interface_up(card());
+  interface_up($_) for further_cards();
+  after_identity();
   my $seed = read_file(STATE . '/seed', 64);
   mix($seed, 0) if length $seed;
   keep_seed();
@@ -44,6 +46,8 @@ sub identify {
     write_file('/proc/sys/kernel/hostname', $want{hostName});
     push @done, 'hostName=' . (read_file('/proc/sys/kernel/hostname', 256) =~ s/\n//r);
   }
+  # What the machine that this is a copy of was given on its network is that one's.
+  if (-e STATE . '/network') { forget_network(); unlink STATE . '/network' }
   if (defined $want{mac} && set_mac($want{mac}) && write_file(STATE . '/mac', "$want{mac}\n") && interface_up(card())) {
     push @done, 'mac=' . (read_file('/sys/class/net/' . card() . '/address', 64) =~ s/\n//r);
   }
@@ -58,9 +62,13 @@ sub identify {
   push @done, "hostKey=$key" if length $key;
   keep_seed();
   push @done, 'boot=' . (read_file('/proc/sys/kernel/random/boot_id', 64) =~ s/\n//r);
+  push @done, 'network=1' if $want{network} && write_file(STATE . '/network', "dhcp\n");
   sync_root();
   return join('', map { "$_\n" } @done);
 }
+
+# After the answer: it asks as itself, and nobody waits for it.
+sub after_identity { ask_everywhere() if -e STATE . '/network' }
 
 sub now_ms { my $t = "\0" x 16; syscall(228, 0, $t); my ($s, $ns) = unpack('qq', $t); return $s * 1000 + int($ns / 1_000_000) }
 
@@ -95,7 +103,7 @@ sub set_flags {
   return defined net_ioctl(SIOCSIFFLAGS, pack('a16 s x22', $name, $change->(unpack('x16 s', $flags))));
 }
 
-# The machine's one network card, whatever the system has named it. A card that is up may refuse another address.
+# The machine's first network card, whatever the system has named it.
 sub card {
   return 'eth0' if -e '/sys/class/net/eth0';
   opendir(my $dir, '/sys/class/net') or return 'eth0';
@@ -103,11 +111,27 @@ sub card {
   return @cards ? $cards[0] : 'eth0';
 }
 
+# Those that were added to the running machine: each has its own address from the beginning.
+sub further_cards {
+  my $first = card();
+  opendir(my $dir, '/sys/class/net') or return;
+  return sort grep { $_ ne $first && -e "/sys/class/net/$_/device" } readdir $dir;
+}
+
+# One has come.
+sub take_card {
+  my $name = shift;
+  return if !grep { $_ eq $name } further_cards();
+  interface_up($name);
+  ask_address($name) if -e STATE . '/network';
+}
+
+# A card that is up may refuse another address, or keep the IPv6 address that it made of the one before.
 sub set_mac {
-  my $address = pack('a16 S H12 x16', card(), 1, $_[0] =~ s/://gr);
-  return 1 if defined net_ioctl(SIOCSIFHWADDR, $address);
+  my $want = lc $_[0];
+  return 1 if $want eq read_file('/sys/class/net/' . card() . '/address', 64) =~ s/\s+//gr;
   interface_down(card());
-  return defined net_ioctl(SIOCSIFHWADDR, $address);
+  return defined net_ioctl(SIOCSIFHWADDR, pack('a16 S H12 x16', card(), 1, $want =~ s/://gr));
 }
 
 # New host keys where there is an ssh server. RSA keys take seconds under emulation, and nobody needs them.

@@ -13,12 +13,14 @@ sub uevent_socket {
 }
 
 sub on_uevent {
-  my %discs;
+  my (%discs, %cards);
   while (defined recv($main::uevents, my $event, 8192, 0)) {
     $discs{$1} = 1 if $event =~ /^(?:add|change)@/ && $event =~ /\0DEVNAME=(sr\d+)\0/;
+    $cards{$1} = 1 if $event =~ /^add@/ && $event =~ /\0SUBSYSTEM=net\0/ && $event =~ /\0INTERFACE=([^\0\/]+)\0/;
   }
   open_ports();
   grow_now();
+  take_card($_) for sort keys %cards;
   take_disc("/dev/$_") for sort keys %discs;
 }
 

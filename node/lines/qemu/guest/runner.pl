@@ -29,7 +29,8 @@ sub start_run {
   return refuse($link, $id, 'it runs already') if $runs{$key};
   return refuse($link, $id, 'too many run at once') if keys %runs >= RUNS_MAX;
   my $entries = parse_request($request) or return refuse($link, $id, 'the request is cut off');
-  $serial++;
+  # What an agent before this one was running when it was killed is still there.
+  do { $serial++ } while -e SPOOL . "/$serial";
   my $run = { key => $key, id => $id, link => $link, dir => SPOOL . "/$serial", group => CGROUPS . "/$serial", pipes => {} };
   post($link, main::STARTED(), $id, '');
   my $problem = prepare($run, $entries) || launch($run, $entries);

@@ -7,12 +7,16 @@ import { runTool } from '../../../setup/run-tool.ts'
 import { hostFileSystemTools, makeFileSystem, unpackedFileSystemTools } from './disk.ts'
 import type { FileSystemTools } from './disk.ts'
 import { buildInitrd } from './initrd.ts'
+import { FILTER_PACKAGES, FILTER_WANTED, layOutFilter } from './packet-filter.ts'
 import { layOutRoot } from './root-files.ts'
 
 /** Of everything these depend on, only what tiny is made of is fetched. */
 export const GUEST_PACKAGES = ['linux-image-cloud-amd64', 'busybox-static', 'perl-base']
 /** See GUEST_PACKAGES. */
 export const GUEST_WANTED = /^(linux-image-\d.*|busybox-static|perl-base|libc6|libcrypt1)$/
+/** Beside them: with what a router filters and translates addresses. */
+const TINY_PACKAGES = [...GUEST_PACKAGES, ...FILTER_PACKAGES]
+const TINY_WANTED = new RegExp(`${GUEST_WANTED.source}|${FILTER_WANTED.source}`)
 const FILE_SYSTEM_PACKAGES = ['e2fsprogs', 'libext2fs2', 'libcom-err2', 'libss2', 'libblkid1', 'libuuid1']
 
 export interface TinyDiskRequest {
@@ -37,8 +41,8 @@ export async function buildTinyDisk (request: TinyDiskRequest): Promise<{ kernel
   const work = await mkdtemp(join(dir, '.build-'))
   try {
     const debsDir = join(cacheDir, 'debs')
-    step('fetching kernel, busybox and perl', 0)
-    const debs = await fetchPackages({ names: GUEST_PACKAGES, closure: true, wanted: GUEST_WANTED, dir: debsDir, cacheDir, onStep: (text) => { step(text, 0.1) }, signal })
+    step('fetching kernel, busybox, perl and iptables', 0)
+    const debs = await fetchPackages({ names: TINY_PACKAGES, closure: true, wanted: TINY_WANTED, dir: debsDir, cacheDir, onStep: (text) => { step(text, 0.1) }, signal })
     const tools = await fileSystemTools(debsDir, cacheDir, work, signal)
     step('unpacking', 0.4)
     const unpacked = join(work, 'unpacked')
@@ -46,6 +50,7 @@ export async function buildTinyDisk (request: TinyDiskRequest): Promise<{ kernel
     step('laying out the root file system', 0.6)
     const root = join(work, 'root')
     await layOutRoot(unpacked, root, signal)
+    await layOutFilter(unpacked, root, signal)
     await writeFile(join(work, 'initrd'), await buildInitrd(join(unpacked, 'lib/modules'), join(unpacked, 'bin/busybox')))
     await copyFile(await kernelOf(join(unpacked, 'boot')), join(work, 'kernel'))
     step('making the disk', 0.8)

@@ -4,13 +4,16 @@ import { dirname, join } from 'node:path'
 import { runTool } from '../../../setup/run-tool.ts'
 
 const GUEST_FILES = join(import.meta.dirname, '..', 'guest')
-const LIBRARY_DIR = 'lib/x86_64-linux-gnu'
+/** Where libraries are in tiny. */
+export const LIBRARY_DIR = 'lib/x86_64-linux-gnu'
 /** What /usr/bin/perl is linked against, and what glibc loads for look-ups of users by programs that are not static. */
 export const LIBRARIES = ['libc.so.6', 'libm.so.6', 'libcrypt.so.1', 'libdl.so.2', 'libpthread.so.0']
 const DIRECTORIES = ['bin', 'sbin', 'usr/bin', 'usr/sbin', 'usr/local/bin', 'usr/local/sbin', 'usr/lib/plant', 'etc', 'root', 'home', 'tmp', 'run', 'var/log',
-  'var/lib', 'mnt', 'proc', 'sys', 'dev', LIBRARY_DIR, 'lib64', 'etc/plant']
+  'var/lib', 'mnt', 'proc', 'sys', 'dev', LIBRARY_DIR, 'lib64', 'etc/plant', 'etc/boot.d']
 
+/** What its owner puts into /etc/boot.d is run at each boot: a router forwards again after one. */
 const INITTAB = `::sysinit:/bin/mount -a
+::sysinit:/bin/run-parts /etc/boot.d
 ::respawn:/usr/bin/perl /usr/lib/plant/agent.pl
 ttyS0::respawn:-/bin/sh
 ::ctrlaltdel:/sbin/reboot
