@@ -34,11 +34,14 @@ export class MeshPaths {
     this.#gateway = gateway
   }
 
-  /** Sees to it that libp2p knows a way to the peer where a gateway is needed; the dial that follows fails when there is none. */
+  /**
+   * Sees to it that libp2p knows a way to the peer where a gateway is needed; the dial that follows fails when there is none. Also where the two are
+   * connected: it may have been the peer that came, and a connection of a tunnel's own is yet to be dialled.
+   */
   async prepare (peer: PeerId, signal: AbortSignal): Promise<void> {
     const own = this.#gateway && peerOf(this.#gateway)
     const gateway = this.#c.gatewayOf(peer) ?? own
-    if (gateway === undefined || gateway === peer || gateway === this.#c.node.peerId.toString() || this.#isConnected(peer)) return
+    if (gateway === undefined || gateway === peer || gateway === this.#c.node.peerId.toString()) return
     if (gateway !== own && !this.#isConnected(gateway)) {
       if (own !== undefined) await this.#through(own, gateway)
       await this.#c.node.dial(peerIdFromString(gateway), { signal }).catch((error: unknown) => { this.#c.log.debug({ peer, gateway, error }, 'the gateway of a peer cannot be reached') })
