@@ -24,7 +24,8 @@ export interface Context {
   sign (call: Omit<Call, 'via' | 'issuedAtMs' | 'nonce'>, api?: ApiClient): Promise<string>
 }
 
-interface GlobalOptions { json?: boolean, api?: string, data?: string, key?: string }
+/** What every client command takes. */
+export interface GlobalOptions { json?: boolean, api?: string, data?: string, key?: string }
 
 /** Where a plant keeps all it has: `--data`, else PLANTMESH_DATA, else the user's share directory (CONTRACT.md, Conventions). */
 export function dataDirOf (options: { data?: string }): string {

@@ -23,7 +23,7 @@ export interface CreateOptions { file: string, count: number, id?: string, stric
 /** One machine to ask for. */
 interface Job { order: Order, documentIndex: number, copyIndex: number }
 interface Failure { documentIndex: number, copyIndex: number, name?: string, error: ReturnType<PlantError['report']> }
-interface Made { begun: VmId[], machines: MachineView[], failures: Failure[] }
+interface Made { machines: MachineView[], failures: Failure[] }
 
 /** The exit status: 1 when a machine failed, of several. Throws the failure of a single one, USAGE, ORDER_INVALID, INTERRUPTED. */
 export async function create (c: Context, options: CreateOptions): Promise<number> {
@@ -58,34 +58,37 @@ async function createTopology (c: Context, options: CreateOptions, topology: Top
   return failures.length > 0 ? 1 : 0
 }
 
-/** With `single` the failure of its one machine is thrown, else failures are listed. */
+/** With `single` the failure of its one machine is thrown, else failures are listed; machines as they stand in the document. */
 async function askForAll (c: Context, orderId: string, jobs: Job[], { single, strict, ours }: { single: boolean, strict: boolean, ours: boolean }): Promise<Made> {
   const owner = await ownerOf(c)
-  const made: Made = { begun: [], machines: [], failures: [] }
-  const { begun, machines, failures } = made
+  const begun: VmId[] = []
+  const results: Array<{ machine: MachineView } | { failure: Failure }> = []
+  let ended = 0
   if (!c.out.json) c.out.note(`order ${printable(orderId)}`)
-  const queue = jobs.values()
+  const queue = jobs.entries()
   const worker = async (): Promise<void> => {
-    for (const { order, documentIndex, copyIndex } of queue) {
+    for (const [nth, { order, documentIndex, copyIndex }] of queue) {
       if (c.signal.aborted) return
       try {
         const signedOrder = await c.sign({ kind: 'order', body: { orderId, documentIndex, copyIndex, order, ...await orderCredentials(c, order.domain) } })
         begun.push(vmIdOf({ owner, domain: order.domain, orderId, documentIndex, copyIndex }))
-        machines.push(await c.api.lines('/v1/orders', { signedOrder, strict }, (event) => {
+        const machine = await c.api.lines('/v1/orders', { signedOrder, strict }, (event) => {
           if (single && event['event'] === 'progress') c.out.progress(printable(String(event['step'])), Number(event['share']))
-        }, c.signal) as MachineView)
-        if (!single) c.out.progress(`${machines.length + failures.length} of ${jobs.length} machines`, (machines.length + failures.length) / jobs.length)
+        }, c.signal) as MachineView
+        results[nth] = { machine }
       } catch (error) {
         if (c.signal.aborted) return
         if (single) throw error
         const { name } = order.metadata
-        failures.push({ documentIndex, copyIndex, ...(name !== undefined && { name }), error: asPlantError(error).report() })
+        results[nth] = { failure: { documentIndex, copyIndex, ...(name !== undefined && { name }), error: asPlantError(error).report() } }
       }
+      ended++
+      if (!single) c.out.progress(`${ended} of ${jobs.length} machines`, ended / jobs.length)
     }
   }
   await Promise.all(Array.from({ length: Math.min(CREATE_AT_ONCE_MAX, jobs.length) }, worker))
   if (c.signal.aborted) throw new PlantError('INTERRUPTED', { orderId, ...await cleanUp(c, begun, ours) })
-  return made
+  return { machines: results.flatMap((one) => 'machine' in one ? one.machine : []), failures: results.flatMap((one) => 'failure' in one ? one.failure : []) }
 }
 
 async function ownerOf (c: Context): Promise<KeyId> { return keyIdOf((await c.signer()).publicKey) }

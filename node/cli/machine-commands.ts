@@ -7,6 +7,7 @@ import { machineText, machinesTable } from './machine-text.ts'
 import { openConsole } from './console.ts'
 import { create } from './create.ts'
 import { listMachines } from './list-machines.ts'
+import { shellText } from './shell-text.ts'
 import { whyText } from './why-text.ts'
 
 export function machineCommands (program: Command): void {
@@ -99,11 +100,6 @@ async function collect (c: Context, vmids: string[], { all = false, order }: { a
   const text = [...collected.map((m) => `${m.vmid} collected`), ...failures.map((f) => `${f.vmid} failed: ${f.error.message} (${f.error.code})`)].join('\n')
   c.out.answer(listed === undefined && ids.length === 1 ? collected[0] : { machines: collected, failures, ...(silent.length > 0 && { silent }) }, text)
   return failures.length + silent.length > 0 ? 1 : 0
-}
-
-/** The guest's shell gets the words quoted, so that they arrive as they were typed; one word alone is taken as shell text. */
-function shellText (words: string[]): string {
-  return words.length === 1 ? words[0] ?? '' : words.map((word) => `'${word.replaceAll('\'', '\'\\\'\'')}'`).join(' ')
 }
 
 async function exec (c: Context, vmid: string, command: string[], options: { timeout: number, stdin?: boolean, json?: boolean }): Promise<number> {

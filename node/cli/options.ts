@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { PlantError } from '../../protocols/kit/index.ts'
 import { multiaddr } from '@multiformats/multiaddr'
 import { DOMAIN_CHARS_MAX } from '../../protocols/member/index.ts'
+import { parseCidr } from '../../protocols/tunnel/address/index.ts'
 import { COST_MODELS } from '../plant/cost/index.ts'
 
 const address = z.string().refine((text) => {
@@ -33,6 +34,8 @@ const COPIES_ASKED_MAX = 100
 /** Where a port is opened: `HOST:PORT`, an IPv6 address in brackets. */
 const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})?)):([0-9]{1,5})$/
 const hostPort = z.string().refine((text) => Number(HOST_PORT.exec(text)?.[3] ?? Infinity) <= 65_535, 'HOST:PORT, such as 0.0.0.0:6881 or [::]:6881')
+
+const range = z.string().refine((text) => parseCidr(text.includes('/') ? text : `${text}/32`) !== undefined, 'an IPv4 range such as 192.0.2.0/24')
 
 /** The parts of a checked `HOST:PORT`. */
 export function partsOfHostPort (text: string): { host: string, port: number } {
@@ -68,6 +71,7 @@ export const configSchema = z.strictObject({
   bittorrent: hostPort,
   spareMemory: whole.max(SPARE_MEMORY_MIB_MAX),
   serve: z.array(z.string().min(1).max(DOMAIN_CHARS_MAX)).min(1).max(DOMAINS_SERVED_MAX),
+  egress: z.union([z.boolean(), z.array(range).min(1)]),
   collectOnExit: z.boolean()
 }).partial()
 export type PlantConfig = z.infer<typeof configSchema>

@@ -11,6 +11,8 @@ import { meshCommands } from './mesh-commands.ts'
 import { networkCommands } from './network-commands.ts'
 import { orderCommands } from './order-commands.ts'
 import { printError } from './output.ts'
+import { proxyCommands } from './proxy-command.ts'
+import { sshCommand } from './ssh-command.ts'
 import { startCommand } from './start-command.ts'
 import { templateCommands } from './template-commands.ts'
 import { upCommand } from './up-command.ts'
@@ -31,6 +33,8 @@ export function plantmesh (): Command {
   startCommand(program)
   upCommand(program)
   machineCommands(program)
+  sshCommand(program)
+  proxyCommands(program)
   meshCommands(program)
   networkCommands(program)
   goldenCommands(program)

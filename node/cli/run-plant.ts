@@ -1,8 +1,11 @@
 /** Runs one plant on this host: the drivers of the real world under the composition that the simulator runs too. */
 import { stat } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
 import { join, resolve } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
 import { PlantError, keyIdOf, type Log, type PeerId } from '../../protocols/kit/index.ts'
+import { ipv4Number } from '../../protocols/tunnel/ethernet.ts'
+import type { Device } from '../../protocols/tunnel/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
 import { HOLDINGS_TOPIC } from '../../protocols/image/index.ts'
 import { GRANT_SPACE, GRANT_TOPIC, grantRules } from '../../protocols/member/index.ts'
@@ -23,11 +26,15 @@ import { probeHost, type HostFigures } from '../drivers/host-probe.ts'
 import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
 import { peerOf } from '../drivers/mesh-relay.ts'
+import { egressDevice, type EgressDevice } from '../net/egress-device.ts'
+import { egressPolicy, type EgressRanges } from '../net/egress-policy.ts'
 import { machineCard } from '../net/machine-card.ts'
 import { qemuLine } from '../lines/qemu/index.ts'
+import { userNetworks } from '../lines/qemu/user-network.ts'
 import type { Capacity, HostSize } from '../plant/capacity.ts'
+import { joinNetwork, type NetworkJoinComponents } from '../plant/network-join.ts'
 import { SteadyLoad } from '../plant/steady-load.ts'
-import { serveApi } from '../portal/api.ts'
+import { serveApi, type ApiComponents } from '../portal/api.ts'
 import { cacheDirOf } from '../setup/places.ts'
 import { ensureQemu } from '../setup/qemu.ts'
 import { goldenMesh } from './golden-mesh.ts'
@@ -64,6 +71,8 @@ export interface RunPlantInit {
   spareMemoryMiB: number
   /** The domains that are served, by key or name; absent: all. */
   serves?: readonly string[]
+  /** Where machines may connect to that ask for it; absent: nowhere outside. */
+  egress?: EgressRanges
   /** Warehouse directories of this host whose golden machines are taken over. */
   importFrom: string[]
   log: Log
@@ -121,10 +130,11 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   undo.push(async () => mesh.stop())
   const { transport, pubsub, directory } = mesh
   const behind = init.behind === undefined ? undefined : peerOf(multiaddr(init.behind))
-  const node = await startPlantNode({ site: init.site, ...(init.gateway && { gateway: mesh.hasPlace }), ...(behind && { behind }), costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, policy: { ...(init.serves !== undefined && { serves: init.serves }) }, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
+  const node = await startPlantNode({ site: init.site, ...(init.gateway && { gateway: mesh.hasPlace }), ...(behind && { behind }), costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, policy: { ...(init.serves !== undefined && { serves: init.serves }), egress: init.egress !== undefined }, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
     clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
     images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }), lateDisk: lateDiskParts({ dataDir, warehouse, log }) },
     deviceOf: machineCard,
+    ...wayOut(init.egress, { dataDir, log }),
     media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())
@@ -142,11 +152,26 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     templates: node.templates,
     life: node.life,
     grant: async (signed, until) => node.grant(signed, until),
+    ...proxiesOf(node, { self, crypto }),
     self: () => ({ peerId: self, addresses: mesh.addresses(), mesh: init.mesh, version: VERSION, accelerator: line.accelerator, fingerprint: line.fingerprint, capacity }),
     log
   })
   undo.push(async () => served.stop())
   return { node, peerId: self, api, addresses: () => mesh.addresses(), closeDoors: [async () => served.stop(), async () => node.closeDoors()] }
+}
+
+/** What leads machines out of their networks, within what the plant's owner allows. */
+function wayOut (ranges: EgressRanges | undefined, { dataDir, log }: { dataDir: string, log: Log }): { wayOut?: (card: Device) => EgressDevice } {
+  if (ranges === undefined) return {}
+  const own = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => ipv4Number(address))).filter((address) => address !== undefined)
+  const allows = egressPolicy(ranges, own)
+  const start = userNetworks(dataDir)
+  return { wayOut: (card) => egressDevice(card, { allows, start, log }) }
+}
+
+/** Where machines have networks, clients may join them. */
+function proxiesOf ({ networks }: Pick<PlantNode, 'networks'>, c: Omit<NetworkJoinComponents, 'networks'>): Pick<ApiComponents, 'proxies'> {
+  return networks === undefined ? {} : { proxies: { join: async (signedCall, addressing, station, device, until) => joinNetwork({ ...c, networks }, signedCall, addressing, station, device, until) } }
 }
 
 /** What the plant stands on: its directory, key, records, golden machines and VMM. */

@@ -34,6 +34,7 @@ interface UpOptions {
   bittorrent?: string
   spareMemory?: number
   serve?: string[]
+  egress?: true | string[]
   collectOnExit?: boolean
   import?: string[]
   withParent?: boolean
@@ -64,6 +65,7 @@ export function upCommand (program: Command): void {
     .option('--bittorrent <host:port>', 'open a plain BitTorrent port: whoever reaches it may read golden machines that no domain has published (default: none)')
     .option('--spare-memory <MiB>', 'memory for machines that are made before they are ordered, from golden machines ordered again and again (default: 0, none)', Number)
     .option('--serve <domain...>', 'take orders of these domains only, each by its key (plantmesh domain shows it) or its name, which anybody may use (default: of all)')
+    .option('--egress [range...]', 'let machines whose orders ask for it connect to the public Internet, or to these IPv4 ranges instead (default: nowhere)')
     .option('--collect-on-exit', 'collect the machines before stopping')
     .option('--import <warehouse...>', 'take over the golden machines of another warehouse directory on this host')
     .option('--with-parent', 'stop when standard input ends')
@@ -117,6 +119,7 @@ async function up (options: UpOptions): Promise<void> {
       ...(config.bittorrent !== undefined && { bittorrent: partsOfHostPort(config.bittorrent) }),
       spareMemoryMiB: config.spareMemory ?? 0,
       ...(config.serve !== undefined && { serves: config.serve }),
+      ...(config.egress !== undefined && config.egress !== false && { egress: config.egress }),
       importFrom: options.import ?? [],
       log
     }, stop.signal)
@@ -157,6 +160,7 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(options.bittorrent !== undefined && { bittorrent: options.bittorrent }),
     ...(options.spareMemory !== undefined && { spareMemory: options.spareMemory }),
     ...(options.serve !== undefined && { serve: options.serve }),
+    ...(options.egress !== undefined && { egress: options.egress }),
     ...(options.collectOnExit === true && { collectOnExit: true })
   }
 }

@@ -9,7 +9,7 @@ import { networkIdOf, networks, type Device, type MembershipProof, type Networks
 import type { Records } from '../../storage/records/records.ts'
 import { LIVE_STATES } from '../plant/instance.ts'
 import { NetworkDesk } from '../plant/network-desk.ts'
-import { MachineNetworks, type CardEnd, type OnNetwork } from '../plant/networks.ts'
+import { MachineNetworks, type CardEnd, type OnNetwork, type OpenDevice } from '../plant/networks.ts'
 
 export interface ComposedNetworksComponents {
   transport: Transport
@@ -21,6 +21,8 @@ export interface ComposedNetworksComponents {
   records: Records
   /** The other end of a machine's card as what frames come out of; absent: the plant's machines are on no network. */
   deviceOf?: (card: CardEnd) => Device
+  /** Gives a machine's card a way out of its network; absent: no machine goes out. */
+  wayOut?: (card: Device) => OpenDevice
   grants: Grants
   /** Not started yet: it is told of the addresses of the machines of the records first. */
   claims: Claiming
@@ -37,7 +39,7 @@ export interface ComposedNetworks {
 
 /** Starts them; machines come when they are adopted or made. */
 export async function startNetworks (c: ComposedNetworksComponents, lifetime: Lifetime): Promise<ComposedNetworks> {
-  const { transport, clock, random, crypto, log, directory, records, deviceOf, grants, claims, orderOf } = c
+  const { transport, clock, random, crypto, log, directory, records, deviceOf, wayOut, grants, claims, orderOf } = c
   if (deviceOf === undefined) return {}
   const addresses = addressing()({ self: transport.self, crypto, clock, log, claims, stations: (id) => all.stations(id) })
   const all: Networks = networks()({ transport, directory, clock, random, crypto, log, grants, addressing: addresses, gateway: ({ name }) => new NetworkGateway({ network: name, clock }) })
@@ -46,7 +48,7 @@ export async function startNetworks (c: ComposedNetworksComponents, lifetime: Li
   }
   lifetime.own(async () => all.stop())
   await all.start()
-  const machines = new MachineNetworks({ clock, log, networks: all, deviceOf, orderOf, proofOf: (vmId) => proofOf(records, vmId), onStation: (vmId, on) => { note(records, vmId, on) } })
+  const machines = new MachineNetworks({ clock, log, networks: all, deviceOf, ...(wayOut !== undefined && { wayOut }), orderOf, proofOf: (vmId) => proofOf(records, vmId), onStation: (vmId, on) => { note(records, vmId, on) } })
   lifetime.own(async () => machines.stop())
   return {
     networks: all, machines, addresses,

@@ -21,7 +21,7 @@ import { LIVE_STATES } from '../plant/instance.ts'
 import { Ledger } from '../plant/ledger.ts'
 import { adOfPlant } from '../plant/plant-ad.ts'
 import { OrderDesk } from '../plant/plant-side.ts'
-import type { CardEnd } from '../plant/networks.ts'
+import type { CardEnd, OpenDevice } from '../plant/networks.ts'
 import { Plant } from '../plant/plant.ts'
 import { resizer } from '../plant/resizer.ts'
 import type { SitePolicy } from '../plant/policy.ts'
@@ -80,6 +80,8 @@ export interface PlantNodeComponents {
   line: ProductionLine
   /** The other end of a machine's card as what frames come out of; absent: the plant's machines are on no network. */
   deviceOf?: (card: CardEnd) => Device
+  /** Gives a machine's card a way out of its network; absent: no machine goes out. */
+  wayOut?: (card: Device) => OpenDevice
   /** The path of an ISO image of the host by its name; undefined when there is none. */
   media: (name: string) => Promise<string | undefined>
 }

@@ -3,7 +3,6 @@
  * noise, multiplexed by yamux. See README.md for what a peer of another mesh, or a hostile one, gets.
  */
 import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { mdns } from '@libp2p/mdns'
@@ -26,6 +25,7 @@ import type { RecordRules } from './mesh-directory.ts'
 import {
   BEHIND_ADDRESS_TIMEOUT_MS, CONNECTIONS_MAX, FAREWELL_MS, INBOUND_CONNECTIONS_PER_S, INBOUND_PENDING_MAX, NEGOTIATION_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX, STREAM_WINDOW_BYTES_MAX
 } from './mesh-limits.ts'
+import { sparingYamux } from './mesh-muxer.ts'
 import { MeshPaths } from './mesh-paths.ts'
 import { MeshPubSub, meshGossip } from './mesh-pubsub.ts'
 import { Pulse } from './mesh-pulse.ts'
@@ -185,7 +185,7 @@ function baseOptions (init: MeshInit, admission: Admission, relay: MeshRelay, si
     addresses: { listen: init.listen, appendAnnounce: init.announce ?? [], announceFilter: relay.announced },
     transports: [tcp(), relay.transport],
     connectionEncrypters: [socketTls(), noise()],
-    streamMuxers: [yamux({
+    streamMuxers: [sparingYamux({
       maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
       maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
       streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX }

@@ -59,6 +59,8 @@ export interface Identity {
   seed: Uint8Array
   /** Its card leads to a network: the guest asks there for its address. */
   networked?: true
+  /** `ssh-ed25519 …`: who may log in as root, where the guest has an ssh server. What another machine's identity placed goes. */
+  ownerKey?: string
   /** The host's wall clock is read by the line when it is sent, not here. */
 }
 

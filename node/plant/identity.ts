@@ -1,6 +1,7 @@
 /** What a clone becomes: everything in which it must differ from its golden machine and its siblings (VMM.md, "A clone is not yet a machine of its own"). */
-import { toHex, type Random, type VmId } from '../../protocols/kit/index.ts'
+import { toHex, type KeyId, type Random, type VmId } from '../../protocols/kit/index.ts'
 import type { Identity } from '../lines/line.ts'
+import { sshKeyOf } from './ssh-key.ts'
 
 /** Bytes of host entropy mixed into the clone's random pool: the full strength of its generator (ChaCha20, 256 bits). */
 const SEED_BYTES = 32
@@ -24,7 +25,8 @@ export function hostNameOf (name: string, vmId: VmId): string {
   return `${base === '' ? 'vm' : base}-${vmId.slice(0, 8)}`
 }
 
-/** The identity of a clone: what follows from its VMID, and fresh chance for the rest. `networked`: its card leads somewhere. */
-export function identityOf (vmId: VmId, name: string, random: Random, networked: boolean): Identity {
-  return { mac: macOf(vmId), hostName: hostNameOf(name, vmId), machineId: toHex(random.bytes(16)), seed: random.bytes(SEED_BYTES), ...(networked && { networked }) }
+/** The identity of a clone: what follows from its VMID and owner, and fresh chance for the rest. `networked`: its card leads somewhere. */
+export function identityOf (vmId: VmId, name: string, owner: KeyId, random: Random, networked: boolean): Identity {
+  const ownerKey = sshKeyOf(owner)
+  return { mac: macOf(vmId), hostName: hostNameOf(name, vmId), machineId: toHex(random.bytes(16)), seed: random.bytes(SEED_BYTES), ...(networked && { networked }), ...(ownerKey !== undefined && { ownerKey }) }
 }

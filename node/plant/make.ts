@@ -9,6 +9,7 @@ import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { IdentityTaken, LiveMachine, MachineStats, ProductionLine } from '../lines/line.ts'
 import { configure, type ActionRunner, type Configured } from './configure.ts'
 import { runHostAction } from './host-actions.ts'
+import { guestAddressed } from './guest-addressed.ts'
 import { hostNameOf, identityOf } from './identity.ts'
 import { orAborted } from './or-aborted.ts'
 import { PHASE_SHARES, type Phases } from './phases.ts'
@@ -112,7 +113,7 @@ export async function makeMachine (machine: MachineOrder, c: MakeComponents, hoo
 
 /** Makes it from a golden machine that is here, all of it or all but its disk; what is held of that goes with the machine. */
 async function makeFrom (chosen: Production, machine: MachineOrder, c: MakeComponents, hooks: MakeHooks, signal: AbortSignal, late?: LateHold): Promise<Made> {
-  const { vmId, order } = machine
+  const { vmId, order, owner } = machine
   const { time } = hooks
   let golden = chosen.golden
   const resize = chosen.resize && late === undefined
@@ -137,11 +138,12 @@ async function makeFrom (chosen: Production, machine: MachineOrder, c: MakeCompo
       joining = c.networks?.attach(machine, of, signal)
       joining?.catch(() => {}) // Told below, unless something else fails first.
     }
-    const identity = identityOf(vmId, order.metadata.name ?? '', c.random, networksOf(order).length > 0 && c.networks !== undefined)
+    const identity = identityOf(vmId, order.metadata.name ?? '', owner, c.random, networksOf(order).length > 0 && c.networks !== undefined)
     const { taken, spare, alive, ...running } = await begun({ vmId, golden, hardware: { cpus, memoryMiB, diskMiB }, identity }, late, c, time, { onCard, onRuns: hooks.onCloned }, signal)
     live = running.live
     if (joining !== undefined && networksOf(order).length > 0) time.begin('network')
     const networks = await orAborted(joining ?? Promise.resolve([]), alive)
+    if (order.software.actions.length > chosen.skipped.length) await guestAddressed(live, networks.flatMap(({ station }) => station.addresses), c.log, alive)
     time.begin('configure')
     const { actionsRun, actionsMended, ...configured } = await configureMachine(order, chosen, live, c, hooks, alive)
     time.end()

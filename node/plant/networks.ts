@@ -19,9 +19,14 @@ export interface MachineNetworksComponents {
   /** By what the plant shows the other members that it has the machine. */
   proofOf: (vmId: VmId) => MembershipProof
   orderOf: (vmId: VmId) => Order
+  /** Gives a machine's card a way out of its network; absent where the plant lets no machine out. */
+  wayOut?: (card: Device) => OpenDevice
   /** A machine was given another address than the one that it had. */
   onStation: (vmId: VmId, on: OnNetwork) => void
 }
+
+/** A card with a way out, which its machine may take once it is known who it is. */
+export interface OpenDevice extends Device { open (station: Station): void }
 
 /** What a line hands out of a card. */
 export type CardEnd = Awaited<ReturnType<LiveMachine['network']>>
@@ -126,11 +131,16 @@ export class MachineNetworks {
     throw failed.reason
   }
 
-  async #join ({ vmId, order, domainKey }: NetworkedMachine, { name, addressing, proxy }: OrderNetwork, proof: MembershipProof, station: WantedStation | Station, device: Device, signal: AbortSignal): Promise<Attachment> {
+  async #join ({ vmId, order, domainKey }: NetworkedMachine, { name, addressing, proxy, egress }: OrderNetwork, proof: MembershipProof, station: WantedStation | Station, device: Device, signal: AbortSignal): Promise<Attachment> {
     const to: AttachTo = { network: { domainKey, domain: order.domain, name }, addressing, proof, ...(proxy !== undefined && { via: proxy }) }
+    const out = egress === true ? this.#c.wayOut?.(device) : undefined
     try {
-      const attachment = await this.#c.networks.attach(to, station, device, signal)
-      attachment.onStation((now) => { this.#c.onStation(vmId, { name, station: now }) })
+      const attachment = await this.#c.networks.attach(to, station, out ?? device, signal)
+      out?.open(attachment.station)
+      attachment.onStation((now) => {
+        out?.open(now)
+        this.#c.onStation(vmId, { name, station: now })
+      })
       return attachment
     } catch (error) {
       device.close()

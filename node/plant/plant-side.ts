@@ -20,7 +20,7 @@ import { LIVE_STATES } from './instance.ts'
 import type { Ledger } from './ledger.ts'
 import type { MeshGoldens } from './images/mesh-goldens.ts'
 import { planInMesh } from './images/plan-in-mesh.ts'
-import { policyReasons, type SitePolicy } from './policy.ts'
+import { egressReasons, policyReasons, type SitePolicy } from './policy.ts'
 import { rankNumberOf, requirementReasons } from './requirements.ts'
 import type { Spares } from './spares/spares.ts'
 import type { TemplateDesk } from './templates/template-desk.ts'
@@ -75,7 +75,7 @@ export class OrderDesk implements PlantSide {
     if (held !== undefined) return { kind: 'held', held }
     const { order } = opened
     // Before anything is looked for: whom the plant does not serve costs it nothing.
-    const barred = policyReasons(this.#c.policy, opened)
+    const barred = [...policyReasons(this.#c.policy, opened), ...egressReasons(this.#c.policy, order)]
     if (barred.length > 0) return { kind: 'refusal', refusal: refusalOf(barred) }
     const plantAd = adOf(adAttributes(this.#c.self, this.#c.ad()))
     // None is named as one of the plant's: requirements and rank are over the plant's ad, and a name means the order's first.

@@ -15,6 +15,7 @@ export function viewOf (record: MachineRecord, plant: PeerId, stats?: MachineSta
     Name: record.name,
     Owner: record.owner,
     Domain: record.domain,
+    DomainKey: record.domainKey,
     Plant: plant,
     State: record.state,
     Cpus: record.lease.cpus,

@@ -8,6 +8,8 @@ import type { Shop } from '../shop/shop-face.ts'
 import { goldenRoutes, type GoldenApi } from './golden-api.ts'
 import { answerInLines } from './ndjson.ts'
 import { consoleRoute } from './console-route.ts'
+import { framesRoute, type ProxyApi } from './frames-route.ts'
+import { upgradeRoutes } from './upgrades.ts'
 import { templateRoutes, type LifeApi, type TemplateApi } from './template-routes.ts'
 import { shortPath } from '../drivers/socket-path.ts'
 
@@ -19,7 +21,7 @@ const API_TEXT = `A plant's local API: orders and signed calls, golden machines,
 How to sign: signedOrder and signedCall are base64 of DAG-CBOR {payload, publicKey, signature}. payload is DAG-CBOR {kind, vmId?, body, via, issuedAtMs, nonce}; \
 via is the peerId that GET /v1/self of this API answers (no other plant serves the call), nonce 16 random bytes. publicKey is an Ed25519 key, signature its \
 signature of: one byte 0x11, the text "plantmesh/call/v1", payload. kind is order {orderId, documentIndex, copyIndex, order}, query {}, list {all}, \
-exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {}, networks {network?}, capture {network, plant} or why {orderId}; those of a machine name it in vmId. protocols/member/README.md has the rest.`
+exec {script, timeoutMs, stdin?}, console {}, publish {name}, collect {}, networks {network?}, join {domain, domainKey, network, expiresAtMs, credential?}, capture {network, plant} or why {orderId}; those of a machine name it in vmId. protocols/member/README.md has the rest.`
 
 /** What the API serves: the shop, and what the plant's own administrator may do. */
 export interface ApiComponents {
@@ -27,6 +29,8 @@ export interface ApiComponents {
   golden: GoldenApi
   templates: TemplateApi
   life: LifeApi
+  /** Clients' own ends of networks; absent where the plant has no networks. */
+  proxies?: ProxyApi
   /** Takes in a grant that a domain's key signed. */
   grant: (signed: Uint8Array, signal: AbortSignal) => Promise<void>
   self: () => Record<string, unknown>
@@ -49,7 +53,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   orderRoutes(app, c)
   adminRoutes(app, c)
   templateRoutes(app, c.templates, c.life)
-  const closeConsoles = consoleRoute(app, c.shop)
+  const closeUpgraded = upgradeRoutes(app, [consoleRoute(c.shop), ...(c.proxies === undefined ? [] : [framesRoute(c.proxies)])])
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   await app.ready()
   await rm(socketPath, { force: true }) // A plant that was killed left it; the data lock says that no other plant serves it.
@@ -63,7 +67,7 @@ export async function serveApi (socketPath: string, c: ApiComponents): Promise<{
   await chmod(socketPath, 0o600)
   return {
     stop: async () => {
-      closeConsoles() // Upgraded connections are no longer the server's to close.
+      closeUpgraded() // Upgraded connections are no longer the server's to close.
       await app.close()
       await rm(socketPath, { force: true })
     }

@@ -51,6 +51,11 @@ export const ERRORS = {
   // Images.
   FETCH_STALLED: { exit: 1, message: 'Pieces of a golden machine could not be had from anyone.', hint: 'details has what is missing and who was asked; it goes on where it stopped when a plant that has them is back.' },
 
+  // Networks, from a client's own end.
+  VM_UNREACHABLE: { exit: 1, message: 'The machine cannot be reached on its network.', hint: 'details.problem says why; plantmesh query shows its network and address.' },
+  NAME_UNKNOWN: { exit: 4, message: 'No machine of the network has this name.', hint: 'plantmesh list shows the machines; a VMID or an address does as well.' },
+  SSH_UNAVAILABLE: { exit: 1, message: 'There is no way into this machine by ssh.', hint: 'details.problem says what is missing, details.mend what to do.' },
+
   // Machines.
   VM_STATE: { exit: 1, message: 'The machine is not in a state that allows this.', hint: 'plantmesh query shows its state.' },
   VM_START_FAILED: { exit: 1, message: 'The machine could not be started.', hint: 'details has the end of the VMM\'s log; plantmesh doctor checks the host.' },

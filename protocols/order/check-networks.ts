@@ -16,7 +16,7 @@ export function networkProblems (document: Record<string, unknown> | undefined):
     if (seen.has(name)) problems.push({ path: ['networks', index, 'name'], found: foundText(name), allowed: 'each network once', message: 'the network is there twice' })
     seen.add(name)
   }
-  problems.push(...routeProblems(network, ['network']), ...listed.flatMap((one, index) => routeProblems(one, ['networks', index])))
+  for (const [one, path] of [[network, ['network']], ...listed.map((one, index) => [one, ['networks', index]])] as Array<[unknown, Path]>) problems.push(...routeProblems(one, path), ...egressProblems(one, path))
   return problems
 }
 
@@ -24,6 +24,15 @@ function routeProblems (network: unknown, path: Path): RawProblem[] {
   const routes = fieldOf(network, 'routes')
   if (routes === undefined || fieldOf(network, 'addressing') !== 'external') return []
   return [{ path: [...path, 'routes'], found: foundText(routes), allowed: 'no routes with addressing: external', message: 'the client\'s own LAN gives addresses and routes' }]
+}
+
+/** The way out is the gateway's, which is in the network's own range of addresses. */
+function egressProblems (network: unknown, path: Path): RawProblem[] {
+  if (fieldOf(network, 'egress') !== true) return []
+  const address = fieldOf(network, 'address')
+  const problem = (message: string, allowed: string): RawProblem[] => [{ path: [...path, 'egress'], found: 'true', allowed, message }]
+  if (fieldOf(network, 'addressing') === 'external') return problem('the client\'s own LAN has its own way out', 'no egress with addressing: external')
+  return typeof address === 'string' && /[/:]/.test(address) ? problem('there is no gateway in the subnet of this address', 'no address, or one without a prefix') : []
 }
 
 function fieldOf (value: unknown, name: string): unknown {

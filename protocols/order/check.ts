@@ -49,9 +49,10 @@ function dropEmptyWith (action: Action): void {
   for (const sub of action.onError?.actions ?? []) dropEmptyWith(sub)
 }
 
-/** No router, and no routes: said or not, it is the same order. */
+/** No router, no way out, and no routes: said or not, it is the same order. */
 function dropUnsaid (network: OrderNetwork): void {
   if (network.router === false) delete network.router
+  if (network.egress === false) delete network.egress
   if (network.routes?.length === 0) delete network.routes
 }
 
@@ -74,7 +75,7 @@ const FIELDS: Fields = [
   [/actions\[\d+\]$/, ['id', 'after', 'run', 'script', 'parameters', 'files', 'use', 'with', 'timeoutMs', 'onError']],
   [/^metadata$/, ['name', 'labels']],
   [/^hardware$/, ['isa', 'cpus', 'memoryMiB', 'diskMiB']],
-  [/^network$|^networks\[\d+\]$/, ['name', 'address', 'proxy', 'addressing', 'router', 'routes']],
+  [/^network$|^networks\[\d+\]$/, ['name', 'address', 'proxy', 'addressing', 'router', 'egress', 'routes']],
   [/^network(?:s\[\d+\])?\.routes\[\d+\]$/, ['to', 'via']],
   [/^software$/, ['os', 'channel', 'actions']],
   [/^$/, ['apiVersion', 'kind', 'metadata', 'domain', 'hardware', 'network', 'networks', 'software', 'requirements', 'rank']]

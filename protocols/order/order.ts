@@ -39,6 +39,8 @@ export interface OrderNetwork {
   addressing: 'mesh' | 'external'
   /** The machine may pass on packets of other addresses. */
   router?: boolean
+  /** The machine may connect to the world outside, where its plant allows it. */
+  egress?: boolean
   /** Ways to what is not on this network; the guest is told by DHCP. */
   routes?: Route[]
 }

@@ -3,7 +3,7 @@ import { OUTPUT_CHARS_MAX, OUTPUTS_MAX } from './constants.ts'
 
 /** Attributes of the machine's ad that the plant sets; ClassAd names do not regard case, so neither does this. */
 export const RESERVED_OUTPUT_NAMES: readonly string[] = [
-  'VMID', 'Name', 'Owner', 'Domain', 'Plant', 'State', 'Isa', 'Cpus', 'MemoryMiB', 'DiskMiB', 'Mac', 'Network', 'Networks', 'Address', 'HostName', 'HostKey', 'OverlayBytes', 'PrivateMemoryBytes',
+  'VMID', 'Name', 'Owner', 'Domain', 'DomainKey', 'Plant', 'State', 'Isa', 'Cpus', 'MemoryMiB', 'DiskMiB', 'Mac', 'Network', 'Networks', 'Address', 'HostName', 'HostKey', 'OverlayBytes', 'PrivateMemoryBytes',
   // Words of the language itself, and what matching reads.
   'true', 'false', 'undefined', 'error', 'is', 'isnt', 'my', 'target', 'other', 'parent', 'self', 'toplevel', 'Requirements', 'Rank', 'MyType', 'TargetType'
 ]

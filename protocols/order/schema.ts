@@ -69,6 +69,7 @@ const network = z.strictObject({
   proxy: proxy.exactOptional(),
   addressing: z.enum(['mesh', 'external']).prefault('mesh'),
   router: z.boolean().exactOptional(),
+  egress: z.boolean().exactOptional(),
   routes: z.array(route).max(ROUTES_MAX).exactOptional()
 })
 

@@ -3,7 +3,7 @@
  * bits are the length of all that follows of the record. What comes is looked at where it lies: the frames are views of the message.
  */
 import { PlantError } from '../kit/index.ts'
-import { BATCH_BYTES_MAX, FRAME_BYTES_MAX, OFFLOAD_BYTES } from './constants.ts'
+import { BATCH_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, OFFLOAD_BYTES } from './constants.ts'
 import { KIND } from './messages.ts'
 import type { Frame } from './types.ts'
 
@@ -46,7 +46,7 @@ export function packBatch (frames: readonly Frame[]): Uint8Array[] {
   return pieces
 }
 
-/** The frames of a batch, in order; throws MESSAGE_INVALID for lengths that lie, frames over the bound, or a batch over its own. */
+/** The frames of a batch, in order; throws MESSAGE_INVALID for lengths that lie, frames beyond the bounds, or a batch over its own. */
 export function openBatch (message: Uint8Array): Frame[] {
   if (message.length > 1 + BATCH_BYTES_MAX) throw invalid('a batch is longer than it may be')
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
@@ -60,7 +60,7 @@ export function openBatch (message: Uint8Array): Frame[] {
     const header = hasOffload ? OFFLOAD_BYTES : 0
     at += LENGTH_BYTES
     if (length < header || length > message.length - at) throw invalid('a frame is not as long as it says')
-    if (length - header > FRAME_BYTES_MAX) throw invalid('a frame is longer than it may be')
+    if (length - header < FRAME_BYTES_MIN || length - header > FRAME_BYTES_MAX) throw invalid('a frame is shorter or longer than it may be')
     const bytes = message.subarray(at + header, at + length)
     frames.push(hasOffload ? { bytes, offload: message.subarray(at, at + header) } : { bytes })
     at += length

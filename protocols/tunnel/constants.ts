@@ -53,6 +53,8 @@ export const LEASE_LIFE_MAX_MS = 30 * 24 * 3_600_000
 export const MTU_BYTES = 1_500
 /** The longest frame: a packet of 65,535 bytes (IPv4's and a TAP's greatest with segmentation offload) behind an Ethernet header with one tag. */
 export const FRAME_BYTES_MAX = 65_535 + 18
+/** Both addresses and the type. No member sends less: its switch drops it. */
+export const FRAME_BYTES_MIN = 14
 /** `virtio_net_hdr` (virtio 1.2, 5.1.6), in front of frames with offload. */
 export const OFFLOAD_BYTES = 10
 
@@ -93,6 +95,11 @@ export const DRAIN_MS = 5_000
 export const CONTROLS_WAITING_MAX = 1_024
 export const CONTROLS_BURST = 1_024
 export const CONTROLS_PER_S = 64
+
+/** Frames of one member that are taken without letting anyone else run: two milliseconds of the shortest. Long frames never come to it. */
+export const FRAMES_IN_A_ROW_MAX = 2_048
+/** How long leaving waits for the members to be told. */
+export const LEAVE_MS = 500
 
 // Queues: FQ-CoDel (RFC 8290)
 

@@ -2,8 +2,8 @@
  * The tunnels of one network: how they are begun, replaced and ended. A member has one port and one queue here for as long as there is a tunnel to it; the stream
  * under it may be another from one moment to the next.
  */
-import { Lifetime, PlantError, asPlantError, type Clock, type Log, type MessageStream, type OpenHow, type PeerId, type Random, type Transport } from '../kit/index.ts'
-import { DIRECT_FIRST_MS, DIRECT_MS_MAX, FRAME_BYTES_MAX, LOOK_FACTOR, TUNNEL_LIMITS, TUNNEL_PROTOCOL } from './constants.ts'
+import { Lifetime, PlantError, asPlantError, type Cancel, type Clock, type Log, type MessageStream, type OpenHow, type PeerId, type Random, type Transport } from '../kit/index.ts'
+import { DIRECT_FIRST_MS, DIRECT_MS_MAX, FRAME_BYTES_MAX, LEAVE_MS, LOOK_FACTOR, TUNNEL_LIMITS, TUNNEL_PROTOCOL } from './constants.ts'
 import type { Ending, Members } from './core.ts'
 import { FlowQueue, type QueueDrops } from './flow-queue.ts'
 import { greet, refuse } from './greeting.ts'
@@ -148,7 +148,10 @@ export class Links {
 
   /** Ends all, telling the members. */
   async leave (): Promise<void> {
-    for (const { tunnel } of this.#links.values()) tunnel.leave()
+    const told = Promise.all([...this.#links.values()].map(async ({ tunnel }) => tunnel.leave()))
+    let cancel: Cancel = () => {}
+    await Promise.race([told, new Promise<void>((resolve) => { cancel = this.#c.clock.after(LEAVE_MS, resolve) })])
+    cancel()
     await this.#lifetime.end(new PlantError('INTERRUPTED'))
     for (const link of this.#links.values()) this.#drop(link)
   }

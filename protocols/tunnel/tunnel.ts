@@ -4,7 +4,7 @@
  */
 import { PlantError, sendPieces, type Cancel, type Clock, type MessageStream } from '../kit/index.ts'
 import { openBatch, packBatch, recordBytes } from './batch.ts'
-import { ALIVE_EVERY_MS, BATCH_BYTES_MAX, CONTROLS_PER_S, CONTROLS_BURST, CONTROLS_WAITING_MAX, DRAIN_MS } from './constants.ts'
+import { ALIVE_EVERY_MS, BATCH_BYTES_MAX, CONTROLS_PER_S, CONTROLS_BURST, CONTROLS_WAITING_MAX, DRAIN_MS, FRAMES_IN_A_ROW_MAX } from './constants.ts'
 import type { FlowQueue } from './flow-queue.ts'
 import { decodeControl, encodeControl, isBatch, type Control } from './messages.ts'
 import type { Frame } from './types.ts'
@@ -22,12 +22,14 @@ export interface TunnelComponents {
 /** See the head of this file. Ends with its stream, whichever end ended that. */
 export class Tunnel {
   readonly #c: TunnelComponents
-  readonly #controls: Uint8Array[] = []
+  /** As they are, and bytes only when they go out: they share the proofs that they hold. */
+  readonly #controls: Control[] = []
   #pumping = false
   /** Replaced by another stream: what comes is still taken, nothing goes out. */
   #retired = false
   #sentMs: number
   #cancelAlive: Cancel = () => {}
+  #inARow = 0
   #allowance = CONTROLS_BURST
   #allowedMs: number
 
@@ -47,7 +49,9 @@ export class Tunnel {
         const message = await this.#c.stream.receive()
         if (message === undefined) return
         if (isBatch(message)) {
-          this.#c.onFrames(openBatch(message))
+          const frames = openBatch(message)
+          this.#c.onFrames(frames)
+          await this.#letOthersRun(frames.length)
         } else {
           this.#spendControl()
           const control = decodeControl(message)
@@ -74,7 +78,7 @@ export class Tunnel {
       this.end(new PlantError('LIMIT', { bound: 'messages that a member has not read', max: CONTROLS_WAITING_MAX }))
       return
     }
-    this.#controls.push(encodeControl(message))
+    this.#controls.push(message)
     this.wake()
   }
 
@@ -88,14 +92,19 @@ export class Tunnel {
     void stream.close().catch(() => {}) // Gone already: all that was wanted.
   }
 
-  /** Leaves: tells the member, and ends once it has read that. */
-  leave (): void {
+  /** Leaves: tells the member, and ends once it has read that. Resolves when it is on its way, or cannot be; never throws. */
+  async leave (): Promise<void> {
     if (this.#retired) return
     this.#retired = true
-    const { stream } = this.#c
-    void stream.send(encodeControl({ t: 'leave' })).then(async () => stream.close()).catch(() => {}) // It learns by the end of the stream.
-    const cancel = this.#c.clock.after(DRAIN_MS, () => { this.end(new PlantError('STREAM_RESET', { problem: 'left' })) })
+    const { stream, clock } = this.#c
+    const cancel = clock.after(DRAIN_MS, () => { this.end(new PlantError('STREAM_RESET', { problem: 'left' })) })
     stream.signal.addEventListener('abort', cancel, { once: true })
+    try {
+      await stream.send(encodeControl({ t: 'leave' }))
+      void stream.close().catch(() => {}) // Gone: it learns by the end of the stream, as it does below.
+    } catch (error) {
+      this.end(error instanceof Error ? error : new Error(String(error)))
+    }
   }
 
   /** Ends at once. */
@@ -113,7 +122,7 @@ export class Tunnel {
       while (!this.#retired) {
         const control = this.#controls.shift()
         if (control !== undefined) {
-          await stream.send(control)
+          await stream.send(encodeControl(control))
         } else {
           const frames = queue.take(clock.monotonicMs(), BATCH_BYTES_MAX, recordBytes)
           if (frames.length === 0) break
@@ -138,6 +147,14 @@ export class Tunnel {
       }
       this.#aliveLater()
     })
+  }
+
+  /** Messages that are there already come without a turn of the event loop in between: a flood of short frames must not keep everybody else waiting. */
+  async #letOthersRun (frames: number): Promise<void> {
+    this.#inARow += frames
+    if (this.#inARow < FRAMES_IN_A_ROW_MAX) return
+    this.#inARow = 0
+    await new Promise<void>((resolve) => { this.#c.clock.after(0, resolve) })
   }
 
   /** Messages that cost proofs and tables to take are rationed; frames are not. */

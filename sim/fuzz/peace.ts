@@ -13,8 +13,16 @@ const IMAGE_TIMERS = 3
 const COPY_TIMERS = 3
 /** Where spares are made: the next look at them. */
 const SPARE_TIMERS = 1
+/** For each network that its machines are on: the look for members, the check of their proofs and the switch's next wake. */
+const NETWORK_TIMERS = 3
+/** For each other member: the next word that the tunnel is alive, and how long its silence is borne. */
+const MEMBER_TIMERS = 2
 
 function isCopying ({ life }: SimPlant, { world }: Seen): boolean { return life !== undefined && (world.swarms?.under(life).length ?? 0) > 0 }
+
+function networkTimers ({ node }: SimPlant): number {
+  return (node?.networks?.list() ?? []).reduce((sum, { members }) => sum + NETWORK_TIMERS + MEMBER_TIMERS * members.filter(({ state }) => state === 'up').length, 0)
+}
 
 /** In peace a plant has its periodic work planned and nothing else, and its books of what is under way are empty. */
 export function peaceful (): Checker {
@@ -23,7 +31,7 @@ export function peaceful (): Checker {
     const { node } = plant
     if (node === undefined) return []
     const timers = seen.lulls.of(plant.name)
-    const most = TIMERS + plant.bootstraps + (plant.imageDisk === undefined ? 0 : IMAGE_TIMERS) + (node.spares === undefined ? 0 : SPARE_TIMERS) + (isCopying(plant, seen) ? COPY_TIMERS : 0)
+    const most = TIMERS + plant.bootstraps + (plant.imageDisk === undefined ? 0 : IMAGE_TIMERS) + (node.spares === undefined ? 0 : SPARE_TIMERS) + (isCopying(plant, seen) ? COPY_TIMERS : 0) + networkTimers(plant)
     return [
       ...(timers > most ? [problem(name, seen, `${plant.name} has ${timers} timers in peace at least, and ${most} are what it needs`)] : []),
       ...Object.entries(node.underWay()).filter(([, count]) => count > 0).map(([what, count]) => problem(name, seen, `${plant.name} has ${count} ${what} in peace`))

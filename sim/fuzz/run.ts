@@ -23,6 +23,7 @@ import { Goodbyes } from './goodbyes.ts'
 import { imageCheckers } from './images.ts'
 import { LinkTruth } from './link-truth.ts'
 import { Lulls } from './lulls.ts'
+import { NetworkTruth } from './networks.ts'
 import { overheard } from './overhear.ts'
 import { deadShops, placeProbes, PROBE_EVERY_MS, PROBE_MS } from './probes.ts'
 import { Publishers } from './publishers.ts'
@@ -86,6 +87,7 @@ export class FuzzRun implements Seen {
   readonly #claims = new ClaimsHeld(this.#goodbyes)
   readonly #awards = new AwardsAlike()
   readonly #adverts = new AdvertTruth()
+  readonly #networks = new NetworkTruth()
   readonly #publishers: Publishers
   readonly #checkers: Checker[]
   readonly #aims: Aims
@@ -117,6 +119,7 @@ export class FuzzRun implements Seen {
       ...(drawn.endedKept !== undefined && { endedKept: drawn.endedKept }),
       compose: overheard(this.#awards.heard(options.compose ?? startPlantNode), CLAIMS_HEARD, (said) => { this.#claims.onSaid(this, said) }),
       onSigned: (by, bytes) => { this.#adverts.onSigned(by, bytes, this.world.timeline.nowMs) },
+      onHeard: (machine, heard) => { this.#networks.onHeard(this, machine, heard) },
       onGossip: (at, gossip, verdict) => { this.#adverts.onTaken(this.world.at(at), gossip, verdict) },
       ...(options.onMessage !== undefined && { onMessage: options.onMessage }),
       onLog: (plant, level, fields, message) => {
@@ -126,7 +129,7 @@ export class FuzzRun implements Seen {
     })
     if (drawn.images?.life !== undefined) shelvesAreCopies(this.world)
     this.#publishers = new Publishers(this.world, this.orders)
-    this.#checkers = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(this.#goodbyes), this.#adverts, ...imageCheckers(this.#publishers), sparesWanted(drawn.spareMemoryMiB ?? 0)]
+    this.#checkers = [this.#claims.checker(), this.#awards.checker(), ...allCheckers(this.#goodbyes), this.#adverts, this.#networks, ...imageCheckers(this.#publishers), sparesWanted(drawn.spareMemoryMiB ?? 0)]
     this.#faults = new Faults(this.world)
     this.#aims = new Aims(this.world, this.orders, drawn.aims)
     this.#links = new LinkTruth(this.world, drawn.scenario.faults, (text) => { this.blame('links', text) })

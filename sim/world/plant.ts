@@ -9,6 +9,7 @@ import { SimClock } from './clock.ts'
 import type { PlantNode, PlantNodeComponents, PlantNodeInit } from '../../node/composition/plant-node.ts'
 import type { KeyRing } from './crypto.ts'
 import type { SimHost } from './host/host.ts'
+import type { SimCard } from './host/card.ts'
 import { SimLine } from './host/line.ts'
 import { SimRecords } from './host/records.ts'
 import { SimWarehouse, type DraftImages } from './host/warehouse.ts'
@@ -112,6 +113,7 @@ export class SimPlant {
       transport: process.transport, pubsub: process.pubsub, directory: process.directory,
       records: new SimRecords(host, life, clock),
       line: new SimLine(host, life, line),
+      deviceOf: (card) => card as unknown as SimCard,
       ...(images !== undefined && { images }),
       media: async () => undefined
     }

@@ -6,7 +6,8 @@ import { FairShare, vmTimings } from '../timings/index.ts'
 import { HostClock } from './clock.ts'
 import { startPlantNode, type PlantNodeInit } from '../../node/composition/plant-node.ts'
 import { KeyRing, type SimKey } from './crypto.ts'
-import { SimHost, type EndedKept, type GuestNature } from './host/host.ts'
+import type { Heard } from './host/guest.ts'
+import { SimHost, type EndedKept, type GuestNature, type HostMachine } from './host/host.ts'
 import type { LineWatch } from './host/work.ts'
 import { ImageDisk } from './images/image-disk.ts'
 import { imageOf } from './images/make-image.ts'
@@ -44,6 +45,8 @@ export interface WorldInit {
   onMessage?: (seen: StreamSeen) => void
   /** Whatever a plant's key signs. */
   onSigned?: (by: PeerId, bytes: Uint8Array) => void
+  /** What guests hear of each other on their networks. */
+  onHeard?: (machine: HostMachine, heard: Heard) => void
   /** Gossip that a plant has taken or left. */
   onGossip?: (at: PeerId, gossip: Gossip, verdict: string) => void
   line?: Partial<LineWatch>
@@ -130,6 +133,7 @@ export class World {
         ...(store !== undefined && { store }),
         nature: (host) => this.#natureOf(host, random),
         ...(this.#init.endedKept !== undefined && { endedKept: this.#init.endedKept }),
+        onHeard: (machine, heard) => { this.#init.onHeard?.(machine, heard) },
         onChange: () => { this.changes++ },
         onEvent: (kind, fields) => { this.tell(kind, name, fields) },
         onStrike: (what) => { this.strikes.add(what) }

@@ -17,12 +17,15 @@ const host = new TestHost()
 let plants: TestPlant[] = []
 afterAll(async () => host.cleanUp())
 
+/** The very first that a guest does on its network, as an action. */
+const REACH = 'echo "Had=$(ip -4 -o addr show eth0 | wc -l)" >> $PLANT_OUTPUT; ping -c 1 -W 5 10.192.0.1'
+
 interface Made { vmid: string, attributes: Record<string, string> }
 
 /** An order's file; every machine is put where the test says. */
 function orderFile (name: string, plant: TestPlant, network: Record<string, unknown>): string {
   const path = join(host.dir, `${name}.json`)
-  writeFileSync(path, JSON.stringify({ apiVersion: 'plantmesh/v1', kind: 'Machine', metadata: { name }, network, software: { os: 'tiny', actions: [] }, requirements: `PeerId == "${plant.peerId}"` }))
+  writeFileSync(path, JSON.stringify({ apiVersion: 'plantmesh/v1', kind: 'Machine', metadata: { name }, network, software: { os: 'tiny', actions: [{ id: 'reach', script: REACH }] }, requirements: `PeerId == "${plant.peerId}"` }))
   return path
 }
 
@@ -56,7 +59,7 @@ describe('a network of two plants', () => {
 
   test('joins its machines by name, with the addresses that their ads say', async () => {
     const [on, other] = [web as Made, db as Made]
-    expect(on.attributes).toMatchObject({ Network: 'lan', Address: '10.200.1.2' })
+    expect(on.attributes).toMatchObject({ Network: 'lan', Address: '10.200.1.2', Had: '1' })
     expect(other.attributes['Address']).toMatch(/^10\./)
     await until(async () => pings(on, other.attributes['HostName'] as string), 15_000, 'one reaches the other by name')
     expect(await pings(other, on.attributes['HostName'] as string)).toBe(true)

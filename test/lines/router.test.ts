@@ -41,6 +41,8 @@ test('two networks reach each other, by what DHCP says, through a router that fo
   await Promise.all([identify(gate, 'gate'), identify(alice, 'alice'), identify(bob, 'bob')])
   await Promise.all([has(gate, 'eth0', '192.168.1.1'), has(gate, 'eth1', '192.168.2.1'), has(alice, 'eth0', '192.168.1.10'), has(bob, 'eth0', '192.168.2.10')])
   expect(await sh(alice, 'until ip route | grep via; do sleep 0.05; done')).toContain('192.168.2.0/24 via 192.168.1.1 dev eth0')
+  // The gateway is not in their subnet, but on their Ethernet: it knows their names.
+  expect(await sh(bob, 'ping -c 1 -W 5 gate; nslookup bob.west')).toMatch(/PING gate \(192\.168\.2\.1\)[^]*192\.168\.2\.10/)
   await sh(gate, 'sysctl -w net.ipv4.ip_forward=1')
   await sh(bob, 'mkdir /root/www; echo bob > /root/www/index.html; httpd -p 80 -h /root/www; httpd -p 8080 -h /root/www')
   expect(await sh(alice, 'ping -c 2 -W 5 192.168.2.10')).toContain('2 packets received, 0% packet loss')
@@ -66,7 +68,7 @@ test('a card that comes while the machine is on a network asks for its address t
   west.plug({ mac: further, addresses: ['10.201.1.2'], name: 'm', routes: [{ to: '10.9.0.0/16', via: '10.201.1.9' }] }, await card.network())
   const known = async (): Promise<string> => await sh(machine, 'until [ $(ip route | grep -c via) = 3 ]; do sleep 0.05; done; ip route | grep via | sort; tail -n 2 /etc/resolv.conf; ps | grep -c "[p]lant-dhcp"')
   // Names and the way to all else are the first card's matter.
-  const expected = '10.9.0.0/16 via 10.201.1.9 dev eth1 \ndefault via 10.192.0.1 dev eth0 \ndefault via 10.192.0.1 dev eth1  metric 103 \nsearch east\nnameserver 10.192.0.1\n2\n'
+  const expected = '10.9.0.0/16 via 10.201.1.9 dev eth1  metric 103 \ndefault via 10.192.0.1 dev eth0 \ndefault via 10.192.0.1 dev eth1  metric 103 \nsearch east\nnameserver 10.192.0.1\n2\n'
   expect(await known()).toBe(expected)
   await machine.channel('agent').run({ script: 'sync; reboot -f', parameters: {}, files: {}, timeoutMs: 60_000 }).catch(() => {})
   expect(await until(async () => await known().catch(() => undefined))).toBe(expected)

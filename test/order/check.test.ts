@@ -130,6 +130,14 @@ test('routes are IPv4, bounded, and nothing for a network whose addresses others
   expect(told(network({ addressing: 'external', routes: [{ to: '10.2.0.0/16', via: '10.0.0.1' }] }))).toEqual(['network.routes: the client\'s own LAN gives addresses and routes'])
 })
 
+test('a way out is asked for where there is a gateway', () => {
+  const network = (more: object): object => order([], { network: { name: 'lan', egress: true, ...more } })
+  for (const good of [{}, { address: '10.192.7.7' }]) expect(told(network(good))).toEqual([])
+  expect(told(network({ address: '192.168.7.10/24' }))).toEqual(['network.egress: there is no gateway in the subnet of this address'])
+  expect(told(network({ addressing: 'external' }))).toEqual(['network.egress: the client\'s own LAN has its own way out'])
+  expect(checkOrder(order([], { network: { name: 'lan', egress: false } })).network).toEqual({ name: 'lan', addressing: 'mesh' })
+})
+
 test('no router and no routes are the same order, said or not', () => {
   expect(checkOrder(order([], { networks: [{ name: 'east', router: false, routes: [] }] })).networks).toEqual([{ name: 'east', addressing: 'mesh' }])
   expect(checkOrder(order([], { network: { name: 'east', router: false } })).network).toEqual({ name: 'east', addressing: 'mesh' })

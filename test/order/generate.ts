@@ -61,9 +61,11 @@ function networks (): fc.Arbitrary<Pick<Order, 'network' | 'networks'>> {
   const address = fc.tuple(octet, octet, octet, octet).map((octets) => octets.join('.'))
   const subnet = fc.tuple(address, fc.nat(32)).map(([quad, prefix]) => `${quad}/${prefix}`)
   const optional = { address: fc.oneof(address, subnet), proxy: fc.constant('/ip4/192.0.2.1/tcp/4001'), router: fc.constant(true) }
+  // A way out needs an address of the network's own.
   const mesh = fc.record({ name: names, addressing: fc.constant('mesh' as const), ...optional, routes: fc.array(fc.record({ to: subnet, via: address }), { minLength: 1, maxLength: 3 }) }, { requiredKeys: ['name', 'addressing'] })
   const external = fc.record({ name: names, addressing: fc.constant('external' as const), ...optional }, { requiredKeys: ['name', 'addressing'] })
-  const one = fc.oneof(mesh, external)
+  const open = fc.record({ name: names, addressing: fc.constant('mesh' as const), address, egress: fc.constant(true as const) }, { requiredKeys: ['name', 'addressing', 'egress'] })
+  const one = fc.oneof(mesh, external, open)
   return fc.oneof(fc.constant({}), fc.record({ network: one }), fc.record({ networks: fc.uniqueArray(one, { minLength: 1, maxLength: 8, selector: ({ name }) => name }) }))
 }
 

@@ -46,7 +46,7 @@ describe('a topology', () => {
       expect(current).toEqual(one)
       expect(topologyDigest(current)).toBe(topologyDigest(one))
       expect(examineTopology(one).topology).toEqual(one)
-    }), { numRuns: 150 })
+    }), { numRuns: 60 })
   })
 
   test('gives each machine of a subnet an address of its own in it, those that are asked for included', () => {
@@ -57,7 +57,7 @@ describe('a topology', () => {
         expect(new Set(given).size).toBe(given.length)
         for (const address of given) expect(address).toMatch(new RegExp(`^${subnet.replace(/\.0\/24$/, '').replaceAll('.', '\\.')}\\.([1-9]|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-4])/24$`))
       }
-    }), { numRuns: 150 })
+    }), { numRuns: 60 })
   })
 
   test('has routes that end where they lead, over routers only, and none where nothing leads', () => {
@@ -70,7 +70,7 @@ describe('a topology', () => {
           expect(walk(orders, index, name, subnet)).toBe(reachable)
         }
       }
-    }), { numRuns: 150 })
+    }), { numRuns: 60 })
   })
 
   test('takes the way over the fewest routers, and of equal ones the first', () => {

@@ -62,7 +62,7 @@ describe('messages of a tunnel', () => {
 })
 
 describe('a batch of frames', () => {
-  const frames = fc.array(fc.record({ bytes: fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.nat(9_000).map((length) => new Uint8Array(length).fill(length))), offload: fc.option(fc.uint8Array({ minLength: 10, maxLength: 10 }), { nil: undefined }) }))
+  const frames = fc.array(fc.record({ bytes: fc.oneof(fc.uint8Array({ minLength: 14, maxLength: 100 }), fc.integer({ min: 14, max: 9_000 }).map((length) => new Uint8Array(length).fill(length))), offload: fc.option(fc.uint8Array({ minLength: 10, maxLength: 10 }), { nil: undefined }) }))
     .map((all) => all.map(({ bytes, offload }): Frame => offload === undefined ? { bytes } : { bytes, offload }))
 
   test('comes as it went, its frames being views of the message', () => {
@@ -78,7 +78,8 @@ describe('a batch of frames', () => {
 
   test('has these bytes', () => {
     const offload = Uint8Array.from({ length: 10 }, (_, i) => i)
-    expect(toHex(joined(packBatch([{ bytes: Uint8Array.of(0xaa, 0xbb) }, { bytes: Uint8Array.of(0xcc), offload }, { bytes: new Uint8Array(0) }])))).toBe('0400000002aabb8000000b00010203040506070809cc00000000')
+    const message = joined(packBatch([{ bytes: new Uint8Array(14).fill(0xaa) }, { bytes: new Uint8Array(15).fill(0xbb), offload }]))
+    expect(toHex(message)).toBe(`040000000e${'aa'.repeat(14)}8000001900010203040506070809${'bb'.repeat(15)}`)
   })
 
   test('does not copy long frames', () => {
@@ -94,6 +95,7 @@ describe('a batch of frames', () => {
 
   test.each([
     ['a length goes beyond the message', [4, 0, 0, 0, 3, 1, 2]], ['a length is cut off', [4, 0, 0, 0]], ['it is shorter than its offload header', [4, 0x80, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
+    ['a frame is shorter than its header', [4, 0, 0, 0, 13, ...new Uint8Array(13)]], ['a frame is nothing', [4, 0, 0, 0, 0]],
     ['a length has all bits', [4, 0xff, 0xff, 0xff, 0xff]], ['a length would be negative', [4, 0x80, 0, 0, 0]]
   ])('is refused when %s', (_, bytes) => { expect(code(() => openBatch(Uint8Array.from(bytes)))).toBe('MESSAGE_INVALID') })
 

@@ -41,19 +41,24 @@ export async function connectQmp (path: string, options: { alive: () => boolean,
     options.signal?.throwIfAborted()
     const socket = await openSocket(shortPath(path))
     if (socket !== undefined) {
-      const qmp = new SocketQmp(socket)
-      try {
-        await qmp.execute('qmp_capabilities', {}, { signal: options.signal, timeoutMs: Math.max(1, deadlineMs - performance.now()) })
-        return qmp
-      } catch (error) {
-        qmp.close()
-        throw error
-      }
+      return await qmpOn(socket, { signal: options.signal, timeoutMs: Math.max(1, deadlineMs - performance.now()) })
     }
     if (!options.alive()) throw new PlantError('VM_START_FAILED', { problem: 'QEMU ended before its monitor answered' })
     if (performance.now() > deadlineMs) throw new PlantError('VM_START_FAILED', { problem: 'QEMU\'s monitor does not answer' })
     // Looked for often while it may appear at any moment, ever less often the longer it does not.
     await pause(SOCKET_POLL_MS + (performance.now() - startedAtMs) / 10, undefined, { signal: options.signal }).catch(() => {}) // Called off: thrown above.
+  }
+}
+
+/** Speaks to a monitor on a socket that is connected already, and ends with it. Throws as `execute` does; the socket is then closed. */
+export async function qmpOn (socket: Socket, options: { signal?: AbortSignal | undefined, timeoutMs: number }): Promise<Qmp> {
+  const qmp = new SocketQmp(socket)
+  try {
+    await qmp.execute('qmp_capabilities', {}, options)
+    return qmp
+  } catch (error) {
+    qmp.close()
+    throw error
   }
 }
 

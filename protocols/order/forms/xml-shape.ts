@@ -49,7 +49,7 @@ const METADATA: Shape = { scalars: { name: 'text' }, maps: { labels: { item: 'la
 const HARDWARE: Shape = { scalars: { isa: 'text', cpus: 'number', memoryMiB: 'number', diskMiB: 'number' } }
 const SOFTWARE: Shape = { scalars: { os: 'text', channel: 'text' }, lists: { actions: ACTIONS } }
 const ROUTES: ListShape = { item: 'route', wrapped: true, of: () => ({ scalars: { to: 'text', via: 'text' } }) }
-const NETWORK: Shape = { scalars: { name: 'text', address: 'text', proxy: 'text', addressing: 'text', router: 'boolean' }, lists: { routes: ROUTES } }
+const NETWORK: Shape = { scalars: { name: 'text', address: 'text', proxy: 'text', addressing: 'text', router: 'boolean', egress: 'boolean' }, lists: { routes: ROUTES } }
 
 /** `<Machine>`; `kind` is the element's own name. */
 export const MACHINE: Shape = {

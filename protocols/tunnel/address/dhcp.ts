@@ -14,9 +14,9 @@ import { EVERYONE, broadcastOf, maskOf, subnetOf, type Ip4, type Subnet } from '
 export interface Lease {
   ip: Ip4
   prefixBits: number
-  /** Who answers. */
+  /** Who answers, DHCP and names. */
   serverIp: Ip4
-  /** Router and name server, where they can be reached from its subnet. */
+  /** The router, where it lies in its subnet. */
   gatewayIp?: Ip4
   /** What is behind routers of its network (RFC 3442). */
   routes?: ReadonlyArray<{ to: Subnet, viaIp: Ip4 }>
@@ -62,24 +62,35 @@ function refusal (request: DhcpRequest, lease: Lease): DhcpAnswer {
 
 function head (type: number, { serverIp }: Lease): DhcpOption[] { return [[OPTION.type, Uint8Array.of(type)], [OPTION.server, u32Bytes(serverIp)]] }
 
-function settings ({ ip, prefixBits, gatewayIp, routes = [], hostName, domain, mtuBytes }: Lease): DhcpOption[] {
+function settings (lease: Lease): DhcpOption[] {
+  const { ip, prefixBits, serverIp, gatewayIp, hostName, domain, mtuBytes } = lease
+  const routes = routesOf(lease)
   const mtu = new Uint8Array(2)
   putU16(mtu, 0, mtuBytes)
   return [
     [OPTION.mask, u32Bytes(maskOf(prefixBits))],
     [OPTION.broadcast, u32Bytes(broadcastOf(subnetOf(ip, prefixBits)))],
-    ...(gatewayIp === undefined ? [] : [[OPTION.router, u32Bytes(gatewayIp)], [OPTION.dns, u32Bytes(gatewayIp)]] satisfies DhcpOption[]),
-    ...(routes.length === 0 ? [] : [[OPTION.routes, routesBytes(routes, gatewayIp)]] satisfies DhcpOption[]),
+    ...(gatewayIp === undefined ? [] : [[OPTION.router, u32Bytes(gatewayIp)]] satisfies DhcpOption[]),
+    [OPTION.dns, u32Bytes(serverIp)],
+    ...(routes.length === 0 ? [] : [[OPTION.routes, routesBytes(routes)]] satisfies DhcpOption[]),
     ...(hostName === undefined ? [] : [[OPTION.hostName, textBytes(hostName)]] satisfies DhcpOption[]),
     [OPTION.domain, textBytes(domain)],
     [OPTION.mtu, mtu]
   ]
 }
 
-/** Each a prefix's length, as much of its subnet as that says, and its router. Who takes them takes no other, so the gateway is among them unless one of them is for all else. */
-function routesBytes (routes: NonNullable<Lease['routes']>, gatewayIp: Ip4 | undefined): Uint8Array {
-  const all = gatewayIp === undefined || routes.some(({ to }) => to.prefixBits === 0) ? routes : [...routes, { to: { base: 0, prefixBits: 0 }, viaIp: gatewayIp }]
-  return Uint8Array.from(all.flatMap(({ to: { base, prefixBits }, viaIp }) => [prefixBits, ...u32Bytes(base).subarray(0, Math.ceil(prefixBits / 8)), ...u32Bytes(viaIp)]))
+/**
+ * What is reached how: whoever takes these takes no other, so they are all there are. Where the gateway is not in the machine's subnet it is on its Ethernet all the
+ * same, which is what a route without a router says, and answers for names there.
+ */
+function routesOf ({ serverIp, gatewayIp, routes = [] }: Lease): NonNullable<Lease['routes']> {
+  if (gatewayIp === undefined) return [{ to: { base: serverIp, prefixBits: 32 }, viaIp: 0 }, ...routes]
+  return routes.length === 0 || routes.some(({ to }) => to.prefixBits === 0) ? routes : [...routes, { to: { base: 0, prefixBits: 0 }, viaIp: gatewayIp }]
+}
+
+/** Each a prefix's length, as much of its subnet as that says, and its router. */
+function routesBytes (routes: NonNullable<Lease['routes']>): Uint8Array {
+  return Uint8Array.from(routes.flatMap(({ to: { base, prefixBits }, viaIp }) => [prefixBits, ...u32Bytes(base).subarray(0, Math.ceil(prefixBits / 8)), ...u32Bytes(viaIp)]))
 }
 
 function u32Bytes (value: number): Uint8Array {

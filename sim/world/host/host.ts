@@ -12,6 +12,8 @@ import type { HostClock } from '../clock.ts'
 import type { SimKey } from '../crypto.ts'
 import type { Strike } from '../strikes.ts'
 import type { Timeline } from '../timeline.ts'
+import type { SimCard } from './card.ts'
+import { SimGuest, type Heard } from './guest.ts'
 import { RecordStore } from './record-store.ts'
 
 /** How a guest behaves, drawn when it is cloned. */
@@ -48,6 +50,10 @@ export interface HostMachine {
   made: boolean
   paused: boolean
   drives: number
+  /** What its guest does with its first card. */
+  readonly guest: SimGuest
+  /** The plant's end of that card, while a plant holds it. */
+  card?: SimCard
   /** Addresses of the network cards that were added. */
   readonly cards: Set<string>
   /** What the guest was last told to become, once it has taken it. */
@@ -82,6 +88,8 @@ export interface SimHostInit {
   /** Anything about the truth of this host has changed. */
   onChange?: () => void
   onEvent?: (kind: string, fields: Record<string, unknown>) => void
+  /** What a guest heard of others on its network. */
+  onHeard?: (machine: HostMachine, heard: Heard) => void
   /** A fault had an effect here. */
   onStrike?: (what: Strike) => void
 }
@@ -179,6 +187,12 @@ export class SimHost {
       alive: true,
       made: false,
       paused: false,
+      guest: new SimGuest({
+        mac: request.mac,
+        after: (ms, fn) => this.timeline.after(Math.round(ms * 1_000), () => { if (machine.alive) fn() }),
+        awake: () => machine.alive && !machine.paused,
+        onHeard: (heard) => { this.init.onHeard?.(machine, heard) }
+      }),
       drives: 0,
       cards: new Set(),
       startedUs: this.timeline.nowUs,

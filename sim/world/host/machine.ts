@@ -1,9 +1,11 @@
-/** A machine in the hands of one life of a plant (the port LiveMachine). Console and network card carry bytes of a guest, which is not simulated. */
+/** A machine in the hands of one life of a plant (the port LiveMachine). Its console carries bytes of a guest, which is not simulated. */
 import { PlantError, type VmId } from '../../../protocols/kit/index.ts'
 import { CARDS_MAX, type AddedCard, type GuestChannel, type Identity, type IdentityTaken, type LiveMachine, type MachineStats, type ScriptResult, type ScriptRun } from '../../../node/lines/line.ts'
+import type { CardEnd } from '../../../node/plant/networks.ts'
 import type { ChannelKind } from '../../../protocols/order/order.ts'
 import { runSteps, type Step } from '../../timings/index.ts'
 import { never, type Life } from '../life.ts'
+import { SimCard } from './card.ts'
 import type { HostMachine, SimHost } from './host.ts'
 import { wait, type LineWatch } from './work.ts'
 
@@ -49,12 +51,17 @@ export class SimMachine implements LiveMachine {
     await this.#steps(this.#host.timings.identity(this.#host.fill(), this.#host.random), signal)
     if (this.#machine.nature.identity === 'refused') throw new PlantError('IDENTITY_FAILED', { vmId: this.vmId, part: 'machineId' })
     this.#machine.identity = identity
+    if (identity.networked === true) this.#machine.guest.begin()
     return { hostKey: `ssh-ed25519 ${this.vmId}` }
   }
 
   async console (): Promise<never> { throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'a simulated guest has no console' }) }
 
-  async network (): Promise<never> { throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'a simulated guest has no frames' }) }
+  async network (): Promise<CardEnd> {
+    if (!this.#life.may('line')) return never()
+    this.#throwIfDead()
+    return new SimCard(this.#host, this.#machine, this.#life).asCardEnd()
+  }
 
   async stats (): Promise<MachineStats> {
     if (!this.#life.may('line')) return never()
@@ -79,7 +86,7 @@ export class SimMachine implements LiveMachine {
     const { cards } = this.#machine
     if (!cards.has(mac) && cards.size >= CARDS_MAX) throw new PlantError('LIMIT', { bound: 'CARDS_MAX', max: CARDS_MAX })
     cards.add(mac)
-    return { network: async () => this.network(), detach: async () => { cards.delete(mac) } }
+    return { network: async (): Promise<never> => { throw new PlantError('VM_STATE', { vmId: this.vmId, problem: 'a simulated guest speaks through its first card only' }) }, detach: async () => { cards.delete(mac) } }
   }
 
   async attachIso (): Promise<() => Promise<void>> { return this.#attach() }

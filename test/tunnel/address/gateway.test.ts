@@ -52,8 +52,8 @@ describe('dhcp', () => {
     // RFC 3442: the prefix's length, the bytes of the subnet that it covers, the router.
     expect(routes({ ...web, routes: [east, west] })).toBe('0f0a020ac8010919c0a802800ac80108000ac00001')
     expect(routes({ ...web, routes: [{ to: '0.0.0.0/0', via: '10.200.1.9' }] })).toBe('000ac80109')
-    expect(routes({ ...own, routes: [{ to: '10.0.0.7/32', via: '192.168.7.1' }] })).toBe('200a000007c0a80701')
-    expect(routes({ ...own, routes: [{ to: 'x', via: '192.168.7.1' }, { to: '10.0.0.0/8', via: 'y' }] })).toBe('')
+    expect(routes({ ...own, routes: [{ to: '10.0.0.7/32', via: '192.168.7.1' }] })).toBe('200ac0000100000000200a000007c0a80701')
+    expect(routes({ ...own, routes: [{ to: 'x', via: '192.168.7.1' }, { to: '10.0.0.0/8', via: 'y' }] })).toBe('200ac0000100000000')
     expect(dhcp({ type: 1 }, { ...web, routes: Array.from({ length: 24 }, (_, index) => ({ to: `10.0.0.${index}/32`, via: '10.200.1.9' })) }).options.get(121)).toHaveLength(24 * 9 + 5)
   })
 
@@ -92,9 +92,10 @@ describe('dhcp', () => {
     expect(dhcp({ type: 1 }).yourIp).toBe('10.200.1.2')
   })
 
-  test('gives a subnet of one\'s own no gateway, unless that lies in it', () => {
+  test('gives a subnet of one\'s own no router, unless the gateway lies in it, but the way to it for names', () => {
     const { ip, options } = dhcp({ type: 1 }, own)
-    expect([ip(1), ip(28), ip(3), ip(6), options.has(26)]).toEqual(['255.255.255.0', '192.168.7.255', undefined, undefined, true])
+    expect([ip(1), ip(28), ip(3), ip(6), options.has(26)]).toEqual(['255.255.255.0', '192.168.7.255', undefined, '10.192.0.1', true])
+    expect(options.get(121)?.toString('hex')).toBe('200ac0000100000000')
     const wide = dhcp({ type: 1 }, { ...own, addresses: ['10.1.2.3'], given: { sinceMs: 1, prefixBits: 8 } })
     expect([wide.ip(1), wide.ip(3), wide.ip(6)]).toEqual(['255.0.0.0', '10.192.0.1', '10.192.0.1'])
   })

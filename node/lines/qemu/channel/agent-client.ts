@@ -62,7 +62,7 @@ class SocketAgentClient implements AgentClient {
     const sentAtMs = Date.now()
     // This host's own clock may jump meanwhile: the guest has the time that it was told, and what has passed since.
     const since = performance.now()
-    const want = { machineId: identity.machineId, hostName: identity.hostName, mac: identity.mac, timeMs: String(sentAtMs), seed: Buffer.from(identity.seed).toString('hex'), ...(this.#rehearsed && { keepHostKeys: '1' }), ...(identity.networked && { network: '1' }) }
+    const want = { machineId: identity.machineId, hostName: identity.hostName, mac: identity.mac, timeMs: String(sentAtMs), seed: Buffer.from(identity.seed).toString('hex'), ...(identity.ownerKey !== undefined && { ownerKey: identity.ownerKey }), ...(this.#rehearsed && { keepHostKeys: '1' }), ...(identity.networked && { network: '1' }) }
     const lines = Object.entries(want).map(([name, value]) => `${name}=${value}\n`).join('')
     const taken = await this.#link.call(MESSAGE.IDENTIFY, Buffer.from(lines), { signal })
     for (const part of ['machineId', 'hostName', 'mac'] as const) {
@@ -102,7 +102,8 @@ function checkIdentity (identity: Identity): void {
     mac: /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(identity.mac),
     hostName: /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*$/.test(identity.hostName) && identity.hostName.length <= 64,
     machineId: /^[0-9a-f]{32}$/.test(identity.machineId),
-    seed: identity.seed.length === 32
+    seed: identity.seed.length === 32,
+    ownerKey: identity.ownerKey === undefined || /^ssh-ed25519 [A-Za-z0-9+/=]{68}$/.test(identity.ownerKey)
   }
   for (const [part, ok] of Object.entries(sound)) if (!ok) throw new PlantError('IDENTITY_FAILED', { part, problem: 'not of the form it must have' })
 }

@@ -192,14 +192,14 @@ sub routes {
   return @routes;
 }
 
-# struct rtentry of x86-64: a subnet, by a gateway (on the card itself where that is none). Of several cards' default routes the first card's is taken.
+# struct rtentry of x86-64: a subnet, by a gateway (on the card itself where that is none). Of several cards' routes to the same the first card's is taken.
 sub add_route {
   my ($card, $to, $mask, $gateway) = @_;
   my $none = "\0" x 4;
   my ($name, $further) = ("$card\0", $card ne card());
   my $in = sub { pack('S n a4 x8', 2, 0, $_[0]) };
   # The kernel takes a metric more by one.
-  my $metric = $mask eq $none && $further ? 101 + read_file("/sys/class/net/$card/ifindex", 16) : 0;
+  my $metric = $further ? 101 + read_file("/sys/class/net/$card/ifindex", 16) : 0;
   return net_ioctl(SIOCADDRT, pack('Q a16 a16 a16 S s x4 Q Q s x6 p Q Q S x6', 0, $in->($to), $in->($gateway), $in->($mask), $gateway eq $none ? 1 : 3, 0, 0, 0, $metric, $name, 0, 0, 0));
 }
 

@@ -60,6 +60,7 @@ sub identify {
   # Kept when they were made after the seed of this very machine was mixed in, and nobody has seen them.
   my $key = $want{keepHostKeys} && host_key() || host_keys();
   push @done, "hostKey=$key" if length $key;
+  push @done, 'ownerKey=placed' if owner_key($want{ownerKey});
   keep_seed();
   push @done, 'boot=' . (read_file('/proc/sys/kernel/random/boot_id', 64) =~ s/\n//r);
   push @done, 'network=1' if $want{network} && write_file(STATE . '/network', "dhcp\n");
@@ -143,6 +144,17 @@ sub host_keys {
   my ($pid) = read_file('/run/sshd.pid', 32) =~ /^(\d+)$/;
   kill 'HUP', $pid if $pid;
   return host_key();
+}
+
+# Who owns the machine may log in as root where there is an ssh server. Lines of its own end with its mark: those of the golden machine's makers go.
+sub owner_key {
+  my $key = shift;
+  return 0 if !-d '/etc/ssh' || (!$key && !-e '/root/.ssh/authorized_keys');
+  mkdir '/root', 0700;
+  mkdir '/root/.ssh', 0700;
+  my @lines = grep { !/ plantmesh(-\S+)?$/ } split /\n/, read_file('/root/.ssh/authorized_keys', 1 << 20);
+  push @lines, "$key plantmesh" if $key;
+  return write_file('/root/.ssh/authorized_keys', join('', map { "$_\n" } @lines), 0600) && !!$key;
 }
 
 sub host_key { return read_file('/etc/ssh/ssh_host_ed25519_key.pub', 1024) =~ s/\s+$//r }

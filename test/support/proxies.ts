@@ -1,0 +1,44 @@
+/** `plantmesh proxy` as a user starts it. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { TestPlant } from './plants.ts'
+
+const MAIN = join(import.meta.dirname, '../../node/main.ts')
+
+export interface TestProxy {
+  readonly process: ChildProcess
+  /** What its `ready` line says. */
+  readonly ready: { network: string, networkId: string, address?: string, socks?: string, published?: Array<{ at: string }>, tap?: string, mac?: string }
+  /** What it wrote to stderr so far. */
+  log (): string
+  /** Ends it as Ctrl-C does; gives its exit status. */
+  stop (): Promise<number | null>
+}
+
+/** Starts one with this plant and key; throws with what it said when it is not ready. */
+export async function startProxy (plant: TestPlant, key: string, args: string[], wrap: (command: string[]) => string[] = (command) => command): Promise<TestProxy> {
+  const [program = '', ...rest] = wrap([process.execPath, MAIN, 'proxy', ...args, '--json'])
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PLANTMESH_API: plant.api, PLANTMESH_KEY: key } })
+  let log = ''
+  child.stderr.on('data', (bytes: Buffer) => { log = (log + bytes.toString()).slice(-100_000) })
+  const gone = once(child, 'exit') as Promise<[number | null]>
+  const ready = await new Promise<TestProxy['ready']>((resolve, reject) => {
+    let said = ''
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      said += line
+      if (line.startsWith('ready ')) resolve(JSON.parse(line.slice(6)) as TestProxy['ready'])
+    })
+    void gone.then(([status]) => { reject(new Error(`the proxy ended (${status}): ${said} ${log}`)) })
+  })
+  return {
+    process: child,
+    ready,
+    log: () => log,
+    async stop () {
+      child.kill('SIGINT')
+      return (await gone)[0]
+    }
+  }
+}
