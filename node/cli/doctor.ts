@@ -2,8 +2,10 @@
 import { createSocket } from 'node:dgram'
 import { access, constants, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { accelerator } from '../lines/qemu/accelerator.ts'
+import { addressRanges, PRIVATE_RANGES } from '../drivers/address-ranges.ts'
 import { probeHost } from '../drivers/host-probe.ts'
 import { cacheDirOf } from '../setup/places.ts'
 import { findQemu, onPath, type QemuFound } from '../setup/qemu-find.ts'
@@ -124,8 +126,17 @@ async function networkCheck (): Promise<HostCheck> {
   return await new Promise((done) => {
     const server = createServer()
     server.once('error', (error) => { done({ name: 'network', state: 'missing', found: `cannot listen: ${error.message}`, mend: 'allow this user to open TCP ports (container or firewall settings)' }) })
-    server.listen(0, () => { server.close(() => { done({ name: 'network', state: 'ok', found: 'can listen on TCP, all addresses' }) }) })
+    server.listen(0, () => { server.close(() => { done({ name: 'network', state: 'ok', found: `can listen on TCP, all addresses${reachNote()}` }) }) })
   })
+}
+
+/** What plants elsewhere need where this host has private addresses alone. */
+function reachNote (): string {
+  const unrouted = addressRanges(PRIVATE_RANGES)
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).filter(({ internal }) => !internal)
+  const isRouted = own.some(({ address }) => !unrouted.has(address))
+  if (isRouted || own.length === 0) return ''
+  return `; private ones alone (${own[0]?.address ?? ''}): plants outside that network reach this one through a gateway of its site (up --behind)`
 }
 
 /** Sends one datagram to mDNS's group and waits for it to come back; a time to live of 0 keeps it on this host. */

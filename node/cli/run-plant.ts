@@ -1,6 +1,7 @@
 /** Runs one plant on this host: the drivers of the real world under the composition that the simulator runs too. */
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { multiaddr } from '@multiformats/multiaddr'
 import { PlantError, keyIdOf, type Log, type PeerId } from '../../protocols/kit/index.ts'
 import type { Device } from '../../protocols/tunnel/index.ts'
 import { CAPACITY_TOPIC } from '../../protocols/capacity/index.ts'
@@ -22,6 +23,7 @@ import { keepNurserySmall } from '../drivers/small-nursery.ts'
 import { probeHost, type HostFigures } from '../drivers/host-probe.ts'
 import { BittorrentWire } from '../drivers/swarm-wire.ts'
 import { startMesh } from '../drivers/libp2p-mesh.ts'
+import { peerOf } from '../drivers/mesh-relay.ts'
 import { egressDevice, type EgressDevice } from '../net/egress-device.ts'
 import { egressPolicy, type EgressRanges } from '../net/egress-policy.ts'
 import { machineCard } from '../net/machine-card.ts'
@@ -49,6 +51,14 @@ export interface RunPlantInit {
   /** What the plant offers, given what the host has. */
   capacity: (host: HostSize) => Capacity
   site: string
+  /** The plant is its site's gateway. */
+  gateway: boolean
+  /** Ranges that the plants of its site come from. */
+  inside?: string[]
+  /** The address of the gateway that it stands behind. */
+  behind?: string
+  /** Addresses that others are told beside those of `listen`. */
+  announce: string[]
   costModel: string
   /** Caps on golden machines' bytes to and from other plants. */
   swarm: SwarmInit
@@ -114,10 +124,12 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
   const base = await openBase(init, signal, undo)
   const { dataDir, clock, random, crypto, key, self, records, warehouse, line, host } = base
   const capacity = init.capacity(host)
-  const mesh = await startMesh({ key, listen: init.listen, bootstrap: init.bootstrap, mesh: init.mesh, mdns: init.mdns, clock, random, log, topics: [CAPACITY_TOPIC, GRANT_TOPIC, HOLDINGS_TOPIC, TEMPLATE_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
+  const later: { node?: PlantNode } = {}
+  const mesh = await startMesh({ ...init, key, clock, random, log, gatewayOf: (peer) => later.node?.adOf(peer)?.behind, topics: [CAPACITY_TOPIC, GRANT_TOPIC, HOLDINGS_TOPIC, TEMPLATE_TOPIC], records: { [GRANT_SPACE]: grantRules(crypto) } })
   undo.push(async () => mesh.stop())
   const { transport, pubsub, directory } = mesh
-  const node = await startPlantNode({ site: init.site, costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, policy: { ...(init.serves !== undefined && { serves: init.serves }), egress: init.egress !== undefined }, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
+  const behind = init.behind === undefined ? undefined : peerOf(multiaddr(init.behind))
+  const node = await startPlantNode({ site: init.site, ...(init.gateway && { gateway: mesh.hasPlace }), ...(behind && { behind }), costModel: init.costModel, capacity, cpus: host.cpus, load: host.load, spareMemoryMiB: init.spareMemoryMiB, policy: { ...(init.serves !== undefined && { serves: init.serves }), egress: init.egress !== undefined }, life: { copyBytesMax: Math.min(LIFE_DEFAULTS.copyBytesMax, host.freeDiskMiB * 2 ** 20 * COPIES_DISK_SHARE), ...init.life } }, {
     clock, random, crypto, signer: key, log, transport, pubsub, directory, records, warehouse, line,
     images: { store: warehouse, swarm: swarm(init.swarm)({ transport, wire: (stream) => new BittorrentWire(stream, self), clock, random, log }), lateDisk: lateDiskParts({ dataDir, warehouse, log }) },
     deviceOf: machineCard,
@@ -125,6 +137,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     media: async (name) => mediaFile(join(dataDir, 'media', name))
   }, signal)
   undo.push(async () => node.stop())
+  later.node = node
   const steady = new SteadyLoad()
   const onHost = ({ load, freeDiskMiB }: Pick<HostFigures, 'load' | 'freeDiskMiB'>): void => { node.onHost(steady.of(load), freeDiskMiB * 2 ** 20) }
   onHost(host)

@@ -20,6 +20,10 @@ interface UpOptions {
   mesh?: string
   mdns: boolean
   site?: string
+  gateway?: boolean
+  inside?: string[]
+  behind?: string
+  announce?: string[]
   costModel?: string
   uploadMax?: number
   downloadMax?: number
@@ -47,6 +51,10 @@ export function upCommand (program: Command): void {
     .option('--mesh <name>', 'name of the mesh; plants of another name are not joined (default: plantmesh)')
     .option('--no-mdns', 'do not look for plants on the local network')
     .option('--site <name>', 'the site this plant belongs to')
+    .option('--gateway', 'relay and collect bids for the plants of the site that stand in its private network')
+    .option('--inside <range...>', 'where plants of the site come from, such as 10.77.0.0/16 (default: private addresses)')
+    .option('--behind <multiaddr>', 'the gateway (with /p2p/…) of the site by which alone this plant is to be reached')
+    .option('--announce <multiaddr...>', 'addresses to tell others beside those listened at, such as the public one of a gateway')
     .option('--cost-model <name>', 'memory, compute+network or time-to-done (default)')
     .option('--upload-max <Mbit/s>', 'cap on what golden machines send to other plants (default: none)', Number)
     .option('--download-max <Mbit/s>', 'cap on what golden machines are fetched with (default: none)', Number)
@@ -93,6 +101,10 @@ async function up (options: UpOptions): Promise<void> {
         return options.capacity === undefined ? configured : parseCapacity(options.capacity, configured)
       },
       site: config.site ?? '',
+      gateway: config.gateway ?? false,
+      ...(config.inside !== undefined && { inside: config.inside }),
+      ...(config.behind !== undefined && { behind: config.behind }),
+      announce: config.announce ?? [],
       costModel: config.costModel ?? 'time-to-done',
       swarm: {
         ...(config.uploadMax !== undefined && { uploadBytesPerS: config.uploadMax * BYTES_PER_S_OF_MBIT }),
@@ -134,6 +146,10 @@ function fromFlags (options: UpOptions): Record<string, unknown> {
     ...(options.mesh !== undefined && { mesh: options.mesh }),
     ...(!options.mdns && { mdns: false }),
     ...(options.site !== undefined && { site: options.site }),
+    ...(options.gateway === true && { gateway: true }),
+    ...(options.inside !== undefined && { inside: options.inside }),
+    ...(options.behind !== undefined && { behind: options.behind }),
+    ...(options.announce !== undefined && { announce: options.announce }),
     ...(options.costModel !== undefined && { costModel: options.costModel }),
     ...(options.uploadMax !== undefined && { uploadMax: options.uploadMax }),
     ...(options.downloadMax !== undefined && { downloadMax: options.downloadMax }),

@@ -12,8 +12,8 @@ interface Attempt { vmid?: string, outcome?: string, provisional?: boolean, deci
 /** As much of `Decision` (protocols/bid) as is shown. */
 interface AuctionRecord {
   candidates?: Array<{ plant: string, why: string }>
-  answers?: Array<{ plant: string, kind: string, problem?: string, bid?: { total: number, rank?: number, items: Array<{ item: string, cost: number, why: string }> }, refusal?: { reasons: Reason[], smallestChange: unknown[] } }>
-  attempts?: Array<{ plant: string, outcome?: string, fromMs: number, toMs?: number }>
+  answers?: Array<{ plant: string, via?: string, kind: string, problem?: string, bid?: { total: number, rank?: number, items: Array<{ item: string, cost: number, why: string }> }, refusal?: { reasons: Reason[], smallestChange: unknown[] } }>
+  attempts?: Array<{ plant: string, via?: string, outcome?: string, fromMs: number, toMs?: number }>
 }
 interface Reason { code: string, clause: string, have?: unknown, need?: unknown, smallestChange?: ChangeTold, alternatives?: ChangeTold[][] }
 interface ChangeTold { attribute: string, from: unknown, to: unknown }
@@ -30,14 +30,14 @@ function attemptLines (attempt: Attempt): string[] {
   const lines = ['', `machine ${attempt.vmid ?? ''}: ${printable(attempt.outcome ?? '')}${attempt.provisional === true ? ' (provisional)' : ''}`]
   const { candidates = [], answers = [], attempts = [] } = attempt.decision ?? {}
   if (candidates.length > 0) lines.push(`  asked ${candidates.length} ${candidates.length === 1 ? 'plant' : 'plants'}: ${candidates.map((c) => `${c.plant.slice(-8)} (${printable(c.why)})`).join(', ')}`)
-  for (const { plant, kind, bid, refusal, problem } of answers) {
+  for (const { plant, via, kind, bid, refusal, problem } of answers) {
     if (bid !== undefined) {
-      lines.push(`  bid of ${plant.slice(-8)}: ${round(bid.total)}${bid.rank === undefined ? '' : `, rank ${bid.rank}`}`)
+      lines.push(`  bid of ${plant.slice(-8)}${through(via)}: ${round(bid.total)}${bid.rank === undefined ? '' : `, rank ${bid.rank}`}`)
       if (bid.items.length > 0) lines.push(table(bid.items.map((i) => [`    ${printable(i.item)}`, String(round(i.cost)), printable(i.why)])))
-    } else if (refusal !== undefined) lines.push(`  ${plant.slice(-8)} refused`, ...refusal.reasons.map(reasonText))
-    else lines.push(`  ${plant.slice(-8)}: ${kind === 'none' ? `no answer${problem === undefined ? '' : ` (${problem})`}` : kind}`)
+    } else if (refusal !== undefined) lines.push(`  ${plant.slice(-8)}${through(via)} refused`, ...refusal.reasons.map(reasonText))
+    else lines.push(`  ${plant.slice(-8)}${through(via)}: ${kind === 'none' ? `no answer${problem === undefined ? '' : ` (${problem})`}` : kind}`)
   }
-  for (const { plant, outcome, fromMs, toMs } of attempts) lines.push(`  award to ${plant.slice(-8)}: ${printable(outcome ?? 'under way')}${toMs === undefined ? '' : ` in ${round(toMs - fromMs)} ms`}`)
+  for (const { plant, via, outcome, fromMs, toMs } of attempts) lines.push(`  award to ${plant.slice(-8)}${through(via)}: ${printable(outcome ?? 'under way')}${toMs === undefined ? '' : ` in ${round(toMs - fromMs)} ms`}`)
   const golden = attempt.machine?.golden
   if (golden !== undefined) lines.push(`  plan: golden machine ${printable(goldenName(golden))}, ${golden.actionsDone.length} actions done already, ran ${golden.actionsRun.length === 0 ? 'none' : printable(golden.actionsRun.join(', '))}${mendedText(golden.actionsMended ?? [])}`)
   lines.push(...droppedLines(attempt.machine?.outputsDropped))
@@ -68,6 +68,9 @@ function reasonText ({ code, clause, have, need, smallestChange: change, alterna
   const mend = ways.length === 0 ? '' : `; would fit with ${ways.join(', or with ')}`
   return printable(`    ${code}: ${clause}${sizes}${mend}`)
 }
+
+/** The broker that spoke for the plant. */
+function through (via: string | undefined): string { return via === undefined ? '' : ` through the broker ${via.slice(-8)}` }
 
 function round (value: number): number {
   return Math.round(value * 100) / 100

@@ -32,11 +32,16 @@ import type { Shop } from '../shop/shop-face.ts'
 import { shop } from '../shop/shop.ts'
 import { composeImages, type ImageParts } from './images.ts'
 import { addressClaims, startNetworks, type ComposedNetworks } from './networks.ts'
+import { siteBroker } from './site-broker.ts'
 import { composeSpares } from './spares.ts'
 import { startTemplates } from './templates.ts'
 
 export interface PlantNodeInit {
   site: string
+  /** Collect bids for the plants of the site that stand behind this one, too: whether a peer has its place here. */
+  gateway?: (peer: PeerId) => boolean
+  /** The gateway of the site, where this plant can be reached only through it. */
+  behind?: PeerId
   /** By name (`node/plant/cost`), or one that was made with constants of its own. */
   costModel: string | CostModel
   /** What the plant offers. */
@@ -95,6 +100,8 @@ export interface PlantNode {
   readonly spares: Spares | undefined
   /** The networks that its machines are on; absent without cards. */
   readonly networks: Networks | undefined
+  /** What a plant in view says of itself. */
+  adOf (peer: PeerId): PlantAd | undefined
   /** Takes in a grant that a domain's key signed, and tells the mesh. */
   grant (signed: Uint8Array, signal: AbortSignal): Promise<void>
   /** The host was looked at again: leases that ran out end, the advert tells the load, fetches know the room. */
@@ -135,7 +142,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     learn: (bytesPerMs) => { desk.learn('fetchBytesPerMs', bytesPerMs) }, onBegin: (goldenId) => { life?.onBegin(goldenId) }, telling: () => life, keeps: (golden) => life?.keeps(golden) ?? true
   })
   const meshParts = images === undefined ? {} : { images }
-  const ownAd = (): PlantAd => adOfPlant({ site: init.site, line, ledger, warehouse, load })
+  const ownAd = (): PlantAd => adOfPlant({ ...init, line, ledger, warehouse, load })
   const advertise = (): void => { view.setOwn(ownAd()) }
   const peers = (): PeerId[] => view.plants().flatMap(({ peer }) => peer === transport.self ? [] : peer)
   const { templates, life } = await startTemplates({ ...c, images, peers, policy: init.life, spares: (goldenId) => sparing.spares?.view(goldenId) }, lifetime)
@@ -173,6 +180,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     spares: sparing.spares,
     networks: networking.networks,
     shop: shop({ transport, clock, crypto, signer: c.signer, directory, log, capacity: view, bidding: bids, claiming: claims, records, hasGolden: (os) => images !== undefined && templates.sought(os).some((name) => images.has(name)) }),
+    adOf: (peer) => view.get(peer)?.ad,
     grant: async (signed, until) => membership.publish(signed, until),
     onHost (loadNow, freeBytes) {
       freeDiskBytes = freeBytes
@@ -202,7 +210,7 @@ async function startParts ({ images, plant, networking, spares, claims, view, de
   await startClaims(claims, plant, c)
   const bids: Bidding = bidding({ ...init.bidding, ...(init.candidatesMax !== undefined && { candidatesMax: init.candidatesMax }) })({ transport, clock, random, log })
   lifetime.own(async () => bids.stop())
-  await bids.serve(desk)
+  await bids.serve(desk, init.gateway && siteBroker({ self: transport.self, site: init.site, hasPlace: init.gateway, crypto, signer: c.signer, clock, random, view }))
   advertise()
   lifetime.own(warehouse.onChange(advertise))
   lifetime.own(async () => view.stop())

@@ -1,6 +1,7 @@
 /** The distributed hash table over kad-dht (the port Directory): bounded in time, provided again while held. */
 import { passthroughMapper, kadDHT } from '@libp2p/kad-dht'
 import type { KadDHT, KadDHTComponents, QueryEvent } from '@libp2p/kad-dht'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
@@ -23,15 +24,22 @@ export interface RecordRules {
 export interface MeshDirectoryInit {
   rules: Record<string, RecordRules>
   reprovideMs?: number
+  /** The address of the gateway that this plant stands behind. */
+  behind?: Multiaddr
 }
 
-/** kad-dht under the mesh's own protocol id. Everyone serves: in client mode, or with the default mapper, tables stay empty in silence. */
+/**
+ * kad-dht under the mesh's own protocol id. Everyone who can be reached serves: were all in client mode, or with the default mapper, tables would stay
+ * empty in silence. A plant behind a gateway only asks: others would have to go through the relay for every step of a query. What it hears of
+ * peers it may have to reach through its gateway.
+ */
 export function meshKad (mesh: string, init: MeshDirectoryInit): (components: KadDHTComponents) => KadDHT {
+  const { behind } = init
   const validityMs = (init.reprovideMs ?? REPROVIDE_MS) * REPROVIDE_LIVES
   return kadDHT({
     protocol: `/plantmesh/${mesh}/kad/1.0.0`,
-    clientMode: false,
-    peerInfoMapper: passthroughMapper,
+    clientMode: behind !== undefined,
+    peerInfoMapper: behind === undefined ? passthroughMapper : (info) => ({ ...info, multiaddrs: [...info.multiaddrs, behind.encapsulate(`/p2p-circuit/p2p/${info.id.toString()}`)] }),
     allowQueryWithZeroPeers: true,
     maxInboundStreams: 64,
     reprovide: { validity: validityMs, interval: validityMs / REPROVIDE_LIVES, threshold: 0 },

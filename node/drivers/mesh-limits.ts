@@ -57,6 +57,9 @@ export const FAREWELL_MS = 100
 export const GOSSIP_RPC_BYTES_MAX = 256 * 1024
 export const GOSSIP_TOPIC_BYTES_PER_PEER_MAX = 64 * 1024
 
+/** How often gossip's streams are looked after: half an advert's period, so that a plant that is deaf for once loses no more than one. */
+export const GOSSIP_LOOK_MS = 5_000
+
 /** The directory's store and the peer store, in memory: some 40 MB when full. */
 export const STORE_ENTRIES_MAX = 50_000
 export const STORE_VALUE_BYTES_MAX = 64 * 1024
@@ -69,3 +72,23 @@ export const DIRECTORY_TIMEOUT_MS = 5_000
 export const REPROVIDE_MS = 5 * 60_000
 export const REPROVIDE_LIVES = 3
 export const PROVIDES_AT_ONCE_MAX = 8
+
+/** Plants of its site that a gateway keeps a place for; a reservation is a timer and an entry. */
+export const RELAY_RESERVATIONS_MAX = 256
+/** A place is asked for anew five minutes before it ends (the library's rule), so that of a plant that went in silence it is soon free. */
+export const RELAY_RESERVATION_MS = 15 * 60_000
+/** Relayed connections of one plant, as either end, and of all. */
+export const RELAYED_PER_PEER_MAX = 64
+export const RELAYED_MAX = 512
+/** Held of one direction of a relayed connection before its sender is made to wait; a window (1 MiB at most) may still come. */
+export const RELAY_HELD_BYTES = 64 * 1024
+/** Asking for a place, or for a connection, through a busy gateway. */
+export const RELAY_ASK_TIMEOUT_MS = 10_000
+/** Relayed connections that a plant takes in; beside them it has its own. */
+export const RELAYED_IN_MAX = 128
+/** A start waits so long for the place at the gateway, and goes on without it. */
+export const BEHIND_WAIT_MS = 10_000
+/** An address that does not answer must leave time for the relay, within OPEN_TIMEOUT_MS. */
+export const BEHIND_ADDRESS_TIMEOUT_MS = 3_000
+/** A direct path is tried for once a relayed connection stands, when its first streams are through. */
+export const DIRECT_AFTER_MS = 1_000

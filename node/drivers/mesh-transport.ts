@@ -1,4 +1,5 @@
 /** Streams to peers over libp2p (the port Transport), bounded per protocol and per peer. */
+import { peerIdFromString } from '@libp2p/peer-id'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { PlantError } from '../../protocols/kit/index.ts'
 import type { Cancel, Clock, Log, MessageStream, OpenHow, PeerId, StreamHandler, StreamLimits, Transport } from '../../protocols/kit/index.ts'
@@ -6,10 +7,18 @@ import type { ByteStream, ByteStreamLimits, ByteTransport } from '../../storage/
 import type { Admission } from './mesh-admission.ts'
 import { OPEN_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX } from './mesh-limits.ts'
 import { Libp2pByteStream } from './mesh-bytes.ts'
+import type { MeshPaths } from './mesh-paths.ts'
 import { Libp2pMessageStream } from './mesh-stream.ts'
 import { OwnConnections } from './own-connections.ts'
 
-export interface MeshTransportComponents { node: Libp2p, admission: Admission, clock: Clock, log: Log }
+export interface MeshTransportComponents {
+  node: Libp2p
+  admission: Admission
+  /** Ways to peers that stand behind a gateway. */
+  paths: Pick<MeshPaths, 'prepare'>
+  clock: Clock
+  log: Log
+}
 
 /** Streams open from each peer under one protocol; peers without any are not in it, so that it is as long as there are streams. */
 class InboundCount {
@@ -73,6 +82,14 @@ export class MeshTransport implements Transport, ByteTransport {
 
   connected (): PeerId[] { return this.#c.admission.neighbours() }
 
+  /** Connections to the peer that are for all streams, direct ones first. */
+  ordinary (peer: PeerId): Connection[] {
+    return this.#c.node.getConnections(peerIdFromString(peer)).filter((connection) => connection.status === 'open' && !this.#connections.isOwn(connection)).toSorted((a, b) => Number(b.direct) - Number(a.direct))
+  }
+
+  /** Whether a connection to the peer is open that goes through no relay; new streams take it. */
+  isDirect (peer: PeerId): boolean { return this.#c.node.getConnections(peerIdFromString(peer)).some(({ direct, status }) => direct && status === 'open') }
+
   onNeighbour (fn: (peer: PeerId, change: 'joined' | 'left') => void): Cancel { return this.#c.admission.onNeighbour(fn) }
 
   async #handle (protocol: string, limits: ByteStreamLimits, serve: (stream: Stream, connection: Connection, leave: Cancel) => void): Promise<Cancel> {
@@ -105,6 +122,7 @@ export class MeshTransport implements Transport, ByteTransport {
   }
 
   async #open (peer: PeerId, protocol: string, signal: AbortSignal, how: OpenHow & { own?: boolean }): Promise<{ stream: Stream, connection: Connection }> {
+    await this.#c.paths.prepare(peer, signal)
     const connection = how.own === true ? await this.#connections.own(peer, how, signal) : await this.#connections.ordinary(peer, how, signal)
     const release = this.#connections.hold(connection)
     try {

@@ -46,6 +46,9 @@ export class OwnConnections {
     }
   }
 
+  /** Whether the connection is for streams of one kind only. */
+  isOwn (connection: Connection): boolean { return this.#streams.has(connection) }
+
   /** The connection for all other streams. */
   async ordinary (peer: PeerId, how: OpenHow, signal: AbortSignal): Promise<Connection> {
     const { node } = this.#c

@@ -1,20 +1,19 @@
-/** The IPv4 addresses of this host, as they are now: a host is given another one while its plant runs. */
+/** The host's own IPv4 addresses, which may change while it runs. */
 import { networkInterfaces } from 'node:os'
 import { ipv4Number } from '../../protocols/tunnel/ethernet.ts'
 
-/** Asked for each packet that leaves, so that the kernel is not. */
-const KEPT_MS = 5_000
+/** Asking takes some 50 us, too much for each packet; an address that has just come is known after this. */
+const KNOWN_FOR_MS = 2_000
 
-/** What returns them, at most 5 s old. */
-export function ownAddresses (): () => ReadonlySet<number> {
-  let known: ReadonlySet<number> = new Set()
-  let untilMs = -Infinity
+/** Gives them, no older than KNOWN_FOR_MS. */
+export function ownAddresses (): () => readonly number[] {
+  let known: { addresses: readonly number[], atMs: number } | undefined
   return () => {
     const nowMs = performance.now()
-    if (nowMs >= untilMs) {
-      known = new Set(Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => ipv4Number(address))).filter((address) => address !== undefined))
-      untilMs = nowMs + KEPT_MS
+    if (known === undefined || nowMs - known.atMs > KNOWN_FOR_MS) {
+      const addresses = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => ipv4Number(address))).filter((address) => address !== undefined)
+      known = { addresses, atMs: nowMs }
     }
-    return known
+    return known.addresses
   }
 }

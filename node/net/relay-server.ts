@@ -19,11 +19,13 @@ export type Route = (caller: Socket, signal: AbortSignal) => Promise<Socket>
 
 /** As many as the user-mode gateway carries; who comes beyond is hung up on. */
 const CONNECTIONS_MAX = 256
+/** A caller that is gone without a word gives its place back. */
+const KEEP_ALIVE_MS = 60_000
 
 /** Throws CONFIG_INVALID when the address cannot be listened on. */
 export async function relayServer (at: { host: string, port: number }, route: Route, onFailure: (error: unknown) => void): Promise<RelayServer> {
   const open = new Set<Socket>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (caller) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (caller) => {
     open.add(caller)
     caller.once('close', () => { open.delete(caller) })
     caller.on('error', () => { caller.destroy() })

@@ -1,11 +1,14 @@
 /** What a plant says of itself: in its adverts, and to the expressions of orders (CONTRACT.md, "Plant's ad"). */
 import { fitAd, type PlantAd } from '../../protocols/capacity/index.ts'
+import type { PeerId } from '../../protocols/kit/index.ts'
 import type { Warehouse } from '../../storage/warehouse/warehouse.ts'
 import type { ProductionLine } from '../lines/line.ts'
 import type { Ledger } from './ledger.ts'
 
 export interface PlantAdSources {
   site: string
+  /** The gateway of the site, for a plant that can be reached only through it. */
+  behind?: PeerId
   line: Pick<ProductionLine, 'isa' | 'accelerator'>
   ledger: Ledger
   warehouse: Pick<Warehouse, 'list'>
@@ -14,7 +17,7 @@ export interface PlantAdSources {
 }
 
 /** The plant's ad as it is now, cut to what an advert may hold. */
-export function adOfPlant ({ site, line, ledger, warehouse, load }: PlantAdSources): PlantAd {
+export function adOfPlant ({ site, behind, line, ledger, warehouse, load }: PlantAdSources): PlantAd {
   return fitAd({
     site,
     isa: line.isa,
@@ -22,7 +25,8 @@ export function adOfPlant ({ site, line, ledger, warehouse, load }: PlantAdSourc
     ...roomOf(ledger),
     load,
     goldenMachines: warehouse.list().map(({ name, os, hardware }) => ({ name, os, ...hardware })),
-    goldenMore: false
+    goldenMore: false,
+    ...(behind !== undefined && { behind })
   })
 }
 

@@ -190,7 +190,8 @@ export class OrderDesk implements PlantSide {
       handOvers: award.handOvers.map(toHex),
       name: order.metadata.name ?? '',
       labels: order.metadata.labels,
-      shop: award.from,
+      // A broker may have passed the award on.
+      shop: call.via,
       provisional,
       lease: { id: leaseId, awardedAtMs, cpus, memoryMiB, diskMiB, ...(attachedMiB > 0 && { attachedMiB }), ...(networks.length > 0 && { networks }) },
       attributes: {},

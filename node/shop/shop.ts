@@ -4,12 +4,13 @@
  */
 import { PlantError, asPlantError, type Clock, type Crypto, type Directory, type Log, type PeerId, type Signer, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import type { AuctionResult, Bidding } from '../../protocols/bid/index.ts'
-import { adAttributes, type Capacity, type Need } from '../../protocols/capacity/index.ts'
+import { adAttributes, type Capacity } from '../../protocols/capacity/index.ts'
 import type { Claiming, GrantedClaim } from '../../protocols/claim/index.ts'
 import { askPlant, type MachineView } from '../../protocols/machine/index.ts'
 import { checkFresh, checkVia, openCall, signHandOver, vmIdOfOrder, type OpenedCall, type OpenedOrderCall } from '../../protocols/member/index.ts'
-import { checkOrder, diskMiBOf, networksOf, orderDigest, type Order } from '../../protocols/order/index.ts'
+import { checkOrder, orderDigest, type Order } from '../../protocols/order/index.ts'
 import type { Records } from '../../storage/records/records.ts'
+import { askedOf, needOf } from './asked.ts'
 import { Decisions } from './decisions.ts'
 import type { CallTraffic, PlantView, Shop, ShopAnswer } from './shop-face.ts'
 import { encodeTicket } from './ticket.ts'
@@ -150,10 +151,8 @@ class ShopService implements Shop {
       handOvers: (to) => [signHandOver(this.#c.signer, { vmId: job.vmId, orderDigest: job.digest, to, issuedAtMs: this.#c.clock.nowMs() })],
       vmId: job.vmId,
       ranked: job.order.rank !== undefined,
-      candidates: this.#c.capacity.candidates({ ...needOf(job.order), fetchable: this.#c.hasGolden(job.order.software.os) }).filter(({ peer }) => !gaveBack.has(peer)).map(({ peer, short, drawn }) => ({
-        plant: peer,
-        why: short === undefined ? drawn ? 'at random' : 'best by view' : `at random; by its advert short of ${short}`
-      })),
+      candidates: askedOf(this.#c.capacity.candidates({ ...needOf(job.order), fetchable: this.#c.hasGolden(job.order.software.os) }), [...gaveBack.keys()], this.#c.capacity.get(this.#c.transport.self)?.ad.behind ?? this.#c.transport.self),
+      without: [...gaveBack.keys()],
       strict
     }, signal)
     this.#decisions.decided(job.call, job.vmId, result.decision, claim.provisional)
@@ -171,7 +170,7 @@ class ShopService implements Shop {
         refusals: [
           ...[...gaveBack].map(([plant, { code, details }]) => ({ plant, problem: 'took the order and gave it back', code, ...details })),
           ...decision.answers.filter((answer) => answer.kind === 'refusal' || answer.kind === 'none').map((answer) => ({
-            plant: answer.plant, ...(answer.refusal ?? { problem: answer.problem ?? 'no answer in time' })
+            plant: answer.plant, ...(answer.via !== undefined && { via: answer.via }), ...(answer.refusal ?? { problem: answer.problem ?? 'no answer in time' })
           })),
           ...decision.attempts.filter((attempt) => attempt.outcome !== 'granted').map((attempt) => ({
             plant: attempt.plant, problem: `award ${attempt.outcome ?? 'failed'}`, ...attempt.refusal
@@ -250,11 +249,6 @@ class ShopService implements Shop {
 interface Placed { plant: PeerId, fresh: boolean, bidMs: number }
 
 interface OrderJob { call: OpenedOrderCall, order: Order, signedOrder: Uint8Array, vmId: VmId, digest: string }
-
-function needOf (order: Order): Need {
-  const { isa, cpus, memoryMiB } = order.hardware
-  return { ...(isa !== undefined && { isa }), cpus, memoryMiB, diskMiB: diskMiBOf(order), os: order.software.os, network: networksOf(order).length > 0 }
-}
 
 /** The same id with other content is an error (CONTRACT.md, Conventions). */
 function checkSame (job: OrderJob, digest: string): void {

@@ -2,7 +2,7 @@
 import { asPlantError, PlantError, toHex, type Cancel, type PeerId } from '../kit/index.ts'
 import { ask } from './ask.ts'
 import type { Auction, AuctionEffect, AuctionEnd } from './auction.ts'
-import { AWARD_PROTOCOL, AWARD_TIMEOUT_MS, BID_PROTOCOL, LAST_DEADLINE_MS, SETTLE_TIMEOUT_MS } from './constants.ts'
+import { AWARD_PROTOCOL, AWARD_TIMEOUT_MS, BID_PROTOCOL, LAST_DEADLINE_MS, SETTLE_TIMEOUT_MS, WITHOUT_MAX } from './constants.ts'
 import type { AuctionRequest, BiddingComponents, BiddingInit } from './index.ts'
 import { decodeAwardAnswer, decodeCallAnswer, encodeAwardAsk, encodeCall, type AwardAnswer, type AwardAsk, type CallAnswer } from './messages.ts'
 
@@ -66,7 +66,9 @@ export class AuctionRun {
     const timeoutMs = Math.max(this.#init.deadlineMs ?? 0, this.#init.lastDeadlineMs ?? LAST_DEADLINE_MS)
     let answer: CallAnswer
     try {
-      const bytes = encodeCall({ t: 0, callId: toHex(this.#c.random.bytes(16)), signedOrder: this.#request.signedOrder, withinMs: Math.ceil(timeoutMs) })
+      const { signedOrder, without = [] } = this.#request
+      const { deadlineMs } = this.#auction.decision
+      const bytes = encodeCall({ t: 0, callId: toHex(this.#c.random.bytes(16)), signedOrder, withinMs: Math.ceil(timeoutMs), deadlineMs: Math.ceil(deadlineMs), ...(without.length > 0 && { without: without.slice(0, WITHOUT_MAX) }) })
       answer = decodeCallAnswer(await ask(this.#c, { peer: plant, protocol: BID_PROTOCOL, bytes, timeoutMs }, [this.#over.signal]))
     } catch (failure) {
       this.#do(this.#auction.onNoAnswer(plant, asPlantError(failure).code, this.#nowMs()))

@@ -11,7 +11,7 @@
  * the auction ends instead (`unsettled`).
  */
 import type { LeaseId, PeerId, Random, VmId } from '../kit/index.ts'
-import { CANDIDATES_MAX, DEADLINE_MS, LAST_DEADLINE_MS } from './constants.ts'
+import { CANDIDATES_MAX, DEADLINE_MS, INSTEAD_MAX, LAST_DEADLINE_MS } from './constants.ts'
 import type { AwardAnswer, Bid, CallAnswer, Held, Refusal } from './messages.ts'
 
 /** A plant to ask, and why it was picked (`best by view`, `at random`): for `plantmesh why`. */
@@ -48,6 +48,8 @@ export type AuctionEnd =
 /** What one candidate said; times are since the auction's start. */
 export interface AnswerRecord {
   plant: PeerId
+  /** The broker that answered for the plant. */
+  via?: PeerId
   afterMs: number
   kind: 'bid' | 'refusal' | 'held' | 'none'
   late: boolean
@@ -63,6 +65,8 @@ export type AwardOutcome = 'granted' | 'refused' | 'held' | 'void' | 'expired' |
 /** One award that was tried. `unknown`: neither the award nor the question what became of it was answered. */
 export interface AttemptRecord {
   plant: PeerId
+  /** The broker that was awarded for the plant. */
+  via?: PeerId
   bidId: string
   fromMs: number
   toMs?: number
@@ -72,7 +76,7 @@ export interface AttemptRecord {
   problem?: string
 }
 
-/** All that was decided and why: kept for `plantmesh why`. JSON-safe, bounded by CANDIDATES_MAX. */
+/** All that was decided and why: kept for `plantmesh why`. JSON-safe, bounded by CANDIDATES_MAX and INSTEAD_MAX. */
 export interface Decision {
   vmId: VmId
   /** Wall-clock time. */
@@ -100,6 +104,8 @@ export class Auction {
   readonly #lastDeadlineMs: number
   readonly #silent: Set<PeerId>
   #offers: Offer[] = []
+  /** Bids taken in place of refused ones. */
+  #instead = 0
   #state: State = 'calling'
   #current: { offer: Offer, attempt: AttemptRecord } | undefined
 
@@ -131,16 +137,15 @@ export class Auction {
     const afterMs = nowMs - this.#startMs
     const late = this.#state !== 'calling' || afterMs > this.decision.deadlineMs
     if (answer.t === 1) {
-      this.decision.answers.push({ plant: answer.plant, afterMs, kind: 'refusal', late, refusal: answer.refusal })
+      this.decision.answers.push({ plant: answer.plant, ...through(via, answer.plant), afterMs, kind: 'refusal', late, refusal: answer.refusal })
       return this.#progress(nowMs)
     }
     if (answer.t === 2) {
-      this.decision.answers.push({ plant: answer.held.plant, afterMs, kind: 'held', late, held: answer.held })
+      this.decision.answers.push({ plant: answer.held.plant, ...through(via, answer.held.plant), afterMs, kind: 'held', late, held: answer.held })
       // While an award is under way its own answer decides: it says `held` or grants; the claim of the VMID tells two apart.
       return this.#state === 'calling' ? this.#end({ kind: 'held', plant: answer.held.plant, via, held: answer.held }, nowMs) : []
     }
-    this.decision.answers.push({ plant: answer.bid.plant, afterMs, kind: 'bid', late, bid: answer.bid })
-    this.#offers.push({ via, bid: answer.bid, expiresAtMs: nowMs + answer.bid.expiresInMs })
+    this.#offer(via, answer.bid, late, nowMs)
     return this.#progress(nowMs)
   }
 
@@ -167,6 +172,7 @@ export class Auction {
         // Only an award is refused; the question what became of one can but hit a bound, and then nothing is known.
         if (this.#state === 'settling') return this.onAwardLost('LIMIT', true, nowMs)
         this.#closeAttempt('refused', nowMs, { refusal: answer.refusal })
+        this.#takeInstead(offer.via, answer.instead, nowMs)
         return this.#awardNext(nowMs)
       case 2:
         // `held` for another machine answers nothing that was asked: the award's fate stays unknown.
@@ -175,6 +181,7 @@ export class Auction {
         return this.#end({ kind: 'held', plant: answer.held.plant, via: offer.via, held: answer.held }, nowMs)
       case 3:
         this.#closeAttempt('void', nowMs)
+        this.#takeInstead(offer.via, answer.instead, nowMs)
         return this.#awardNext(nowMs)
     }
   }
@@ -207,6 +214,18 @@ export class Auction {
     return [...cancels, ...this.#end({ kind: 'aborted' }, nowMs)]
   }
 
+  #offer (via: PeerId, bid: Bid, late: boolean, nowMs: number): void {
+    this.decision.answers.push({ plant: bid.plant, ...through(via, bid.plant), afterMs: nowMs - this.#startMs, kind: 'bid', late, bid })
+    this.#offers.push({ via, bid, expiresAtMs: nowMs + bid.expiresInMs })
+  }
+
+  /** A broker has another plant in place of the one that did not take the award: a bid like any other. */
+  #takeInstead (via: PeerId, bid: Bid | undefined, nowMs: number): void {
+    if (bid === undefined || bid.vmId !== this.decision.vmId || this.#instead >= INSTEAD_MAX) return
+    this.#instead++
+    this.#offer(via, bid, true, nowMs)
+  }
+
   /** Goes on from `calling` when it is time to. */
   #progress (nowMs: number): AuctionEffect[] {
     if (this.#state !== 'calling') return []
@@ -229,7 +248,7 @@ export class Auction {
       const offer = this.#pick()
       if (offer === undefined) return this.#end({ kind: 'refused' }, nowMs)
       this.#offers = this.#offers.filter((other) => other !== offer)
-      const attempt: AttemptRecord = { plant: offer.bid.plant, bidId: offer.bid.bidId, fromMs: nowMs - this.#startMs }
+      const attempt: AttemptRecord = { plant: offer.bid.plant, ...through(offer.via, offer.bid.plant), bidId: offer.bid.bidId, fromMs: nowMs - this.#startMs }
       this.decision.attempts.push(attempt)
       this.#current = { offer, attempt }
       if (offer.expiresAtMs <= nowMs) {
@@ -257,6 +276,9 @@ export class Auction {
     return [{ do: 'end', end }]
   }
 }
+
+/** The broker, where one stands between. */
+function through (via: PeerId, plant: PeerId): { via?: PeerId } { return via === plant ? {} : { via } }
 
 /** With a rank the highest wins and cost breaks ties; without one the cheapest wins; what is left equal is drawn. */
 export function pickOffer<T extends { bid: Bid }> (offers: readonly T[], ranked: boolean, random: Random): T | undefined {

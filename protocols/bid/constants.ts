@@ -81,6 +81,29 @@ export const ASK_IDLE_TIMEOUT_MS = 5_000
 /** How long a plant may take over judging a call or granting an award. */
 export const JUDGE_TIMEOUT_MS = 10_000
 
+/** What a broker takes off a shop's times for its own round trip and handling: a busy gateway answers within this. */
+export const BROKER_MARGIN_MS = 200
+
+/** How long a broker waits for the plant that it passed an award, or a question about one, on to: the shop waits 1 s and 0.5 s longer. */
+export const BROKER_AWARD_TIMEOUT_MS = AWARD_TIMEOUT_MS - 1_000
+export const BROKER_SETTLE_TIMEOUT_MS = SETTLE_TIMEOUT_MS - 500
+
+/** Plants that a broker passes a call on to. */
+export const BROKER_PLANTS_MAX = 16
+
+/** Calls of one peer, and of all, whose bids a broker remembers; each holds a bid of at most every plant of the site, some 1 KiB each: 16 MiB. */
+export const BROKERED_PER_PEER_MAX = 256
+export const BROKERED_MAX = 1_024
+
+/** Bids that an auction takes in place of refused ones: as many as one site has. */
+export const INSTEAD_MAX = BROKER_PLANTS_MAX
+
+/** Plants that a shop asks brokers to leave out: as many as may give an order back. */
+export const WITHOUT_MAX = 16
+
+/** A broker that started so recently may have passed on awards that it does not remember: longer than shops repeat a cancel, and an award's times. */
+export const BROKER_YOUNG_MS = 180_000
+
 /** Bounds of a stream of BID_PROTOCOL. */
 export const BID_LIMITS: StreamLimits = {
   messageBytesMax: ASK_BYTES_MAX,

@@ -6,6 +6,7 @@ import type { Held } from './messages.ts'
 import { BiddingService } from './service.ts'
 
 export * from './auction.ts'
+export * from './broker.ts'
 export * from './constants.ts'
 export * from './core.ts'
 export * from './messages.ts'
@@ -43,6 +44,19 @@ export interface PlantSide {
   release (vmId: VmId, leaseId: LeaseId): boolean | Promise<boolean>
 }
 
+/** What a broker knows of its site; its own part of the composition. */
+export interface BrokerSide {
+  /**
+   * The machine that the order is for, and the plants of the site to ask, at most BROKER_PLANTS_MAX; undefined for a peer that asks them itself.
+   * Throws where the order is not sound.
+   */
+  passTo (signedOrder: Uint8Array, from: PeerId): { vmId: VmId, plants: PeerId[] } | undefined
+  /** The hand-overs of an award with the one from this plant to that which makes the machine. Throws where they are not sound. */
+  handOn (handOvers: readonly Uint8Array[], to: PeerId): Uint8Array[]
+  /** The plants of the site as it is now, for a question of this peer; undefined for one that asks them itself. */
+  plants (from: PeerId): PeerId[] | undefined
+}
+
 export interface AuctionRequest {
   signedOrder: Uint8Array
   vmId: VmId
@@ -52,6 +66,8 @@ export interface AuctionRequest {
   handOvers (to: PeerId): Uint8Array[]
   /** Whom to ask; at most CANDIDATES_MAX are. */
   candidates: readonly Candidate[]
+  /** Plants that brokers are to leave out; the candidates are the caller's to choose. */
+  without?: readonly PeerId[]
   /** Give up (`unsettled`) rather than risk a second machine when an award's fate cannot be learned. */
   strict?: boolean
 }
@@ -63,12 +79,12 @@ export interface AuctionResult {
 }
 
 export interface Bidding {
-  /** Answers calls and awards for this plant until stopped. */
-  serve (plant: PlantSide): Promise<Cancel>
+  /** Answers calls and awards for this plant until stopped; with a broker's side for the plants of its site too. */
+  serve (plant: PlantSide, broker?: BrokerSide): Promise<Cancel>
   /** Finds a plant for an order. Refusals are a result, not an error. */
   auction (request: AuctionRequest, signal?: AbortSignal): Promise<AuctionResult>
-  /** Bids that stand or are being granted, and awards of unknown fate that are being cancelled: nothing where nobody orders. */
-  underWay (): { bids: number, cancels: number }
+  /** Bids that stand or are being granted, calls passed on, and awards of unknown fate that are being cancelled: nothing where nobody orders. */
+  underWay (): { bids: number, brokered: number, cancels: number }
   /** Stops serving, and gives up auctions and cancels under way. */
   stop (): Promise<void>
 }

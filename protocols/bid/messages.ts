@@ -1,7 +1,7 @@
 /** Messages of the bid and award protocols (README.md). Message and field numbers are only ever appended. */
 import { z } from 'zod'
 import { decode, encode, PlantError, type LeaseId, type PeerId, type VmId } from '../kit/index.ts'
-import { ALTERNATIVES_MAX, ALTERNATIVE_CHANGES_MAX, ANSWER_BYTES_MAX, ASK_BYTES_MAX, HAND_OVER_BYTES_MAX, HAND_OVERS_MAX, ITEMS_MAX, NAME_CHARS_MAX, REASONS_MAX, SIGNED_ORDER_BYTES_MAX, TEXT_CHARS_MAX } from './constants.ts'
+import { ALTERNATIVES_MAX, ALTERNATIVE_CHANGES_MAX, ANSWER_BYTES_MAX, ASK_BYTES_MAX, HAND_OVER_BYTES_MAX, HAND_OVERS_MAX, ITEMS_MAX, NAME_CHARS_MAX, REASONS_MAX, SIGNED_ORDER_BYTES_MAX, TEXT_CHARS_MAX, WITHOUT_MAX } from './constants.ts'
 
 const name = z.string().max(NAME_CHARS_MAX)
 const text = z.string().max(TEXT_CHARS_MAX)
@@ -61,8 +61,13 @@ const bidSchema = z.object({
 /** A costed offer. `plant` is who would make the machine: a broker answers for another. */
 export type Bid = z.infer<typeof bidSchema>
 
-/** From the shop, on a stream of BID_PROTOCOL. Message number 0: call. */
-export const callSchema = z.discriminatedUnion('t', [z.object({ t: z.literal(0), callId: id, signedOrder, withinMs: durationMs })])
+/**
+ * From the shop, on a stream of BID_PROTOCOL. Message number 0: call. For brokers: `deadlineMs` is when the shop compares what bids it has, if any
+ * (DEADLINE_MS when absent), `without` are plants that are not to be asked.
+ */
+export const callSchema = z.discriminatedUnion('t', [
+  z.object({ t: z.literal(0), callId: id, signedOrder, withinMs: durationMs, deadlineMs: durationMs.exactOptional(), without: z.array(peerId).max(WITHOUT_MAX).exactOptional() })
+])
 export type Call = z.infer<typeof callSchema>
 
 /** From the plant. Message numbers: 0 bid, 1 refusal, 2 held. */
@@ -81,12 +86,15 @@ export const awardAskSchema = z.discriminatedUnion('t', [
 ])
 export type AwardAsk = z.infer<typeof awardAskSchema>
 
-/** From the plant. Message numbers: 0 granted, 1 refused, 2 held, 3 void (nothing was granted for this bid, and never will be). */
+/**
+ * From the plant. Message numbers: 0 granted, 1 refused, 2 held, 3 void (nothing was granted for this bid, and never will be). `instead` is the next
+ * best bid of a broker's site.
+ */
 export const awardAnswerSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal(0), plant: peerId, leaseId, leasedAtMs: z.number().min(0), expiresInMs: durationMs }),
-  z.object({ t: z.literal(1), plant: peerId, refusal: refusalSchema }),
+  z.object({ t: z.literal(1), plant: peerId, refusal: refusalSchema, instead: bidSchema.exactOptional() }),
   z.object({ t: z.literal(2), held: heldSchema }),
-  z.object({ t: z.literal(3) })
+  z.object({ t: z.literal(3), instead: bidSchema.exactOptional() })
 ])
 export type AwardAnswer = z.infer<typeof awardAnswerSchema>
 

@@ -1,26 +1,29 @@
 /** The plant's end of both protocols: streams bound to the book of bids, within each peer's share. */
 import { sha256 } from '@noble/hashes/sha2.js'
 import { asPlantError, limiter, PlantError, toHex, type Limiter, type Log, type MessageStream, type PeerId, type VmId } from '../kit/index.ts'
+import type { BrokerEnd } from './broker-end.ts'
 import { JUDGE_TIMEOUT_MS, READ_MAX, READ_PER_PEER_MAX, WAITING_MAX, WAITING_PER_PEER_MAX } from './constants.ts'
 import { BidBook, limitAnswer } from './core.ts'
 import type { BiddingComponents, BiddingInit, PlantSide } from './index.ts'
 import {
-  decodeAwardAsk, decodeCall, encodeAwardAnswer, encodeCallAnswer, refusalOf, type AwardAnswer, type AwardAsk, type CallAnswer, type Refusal
+  decodeAwardAsk, decodeCall, encodeAwardAnswer, encodeCallAnswer, refusalOf, type AwardAnswer, type AwardAsk, type Call, type CallAnswer, type Refusal
 } from './messages.ts'
 
-/** Answers the calls and awards of one plant. */
+/** Answers the calls and awards of one plant, and those for the plants that it is the broker of. */
 export class PlantEnd {
   readonly #c: BiddingComponents
   readonly #plant: PlantSide
   readonly #stopped: AbortSignal
+  readonly #broker: BrokerEnd | undefined
   readonly #book: BidBook
   readonly #calls: Gate
   readonly #awards: Gate
   /** Grants under way, by bid: settle and cancel wait for them. Bounded by READ_MAX. */
   readonly #granting = new Map<string, Promise<unknown>>()
 
-  constructor (c: BiddingComponents, init: BiddingInit, plant: PlantSide, stopped: AbortSignal) {
+  constructor (c: BiddingComponents, init: BiddingInit, plant: PlantSide, stopped: AbortSignal, broker?: BrokerEnd) {
     this.#c = c
+    this.#broker = broker
     this.#plant = plant
     this.#stopped = stopped
     this.#book = new BidBook(c.transport.self, c.random, init.book)
@@ -30,6 +33,9 @@ export class PlantEnd {
 
   /** Bids that stand or are being granted. */
   get bids (): number { return this.#book.standing(this.#nowMs()) }
+
+  /** Calls passed on whose bids are remembered. */
+  get brokered (): number { return this.#broker?.calls ?? 0 }
 
   async onCallStream (stream: MessageStream): Promise<void> {
     await answerOnce(stream, encodeCallAnswer(await this.#limited(this.#calls, stream, () => this.#onCall(stream))))
@@ -53,19 +59,32 @@ export class PlantEnd {
 
   async #onCall (stream: MessageStream): Promise<CallAnswer> {
     const call = decodeCall(await receiveOne(stream))
-    const full = this.#book.onCall(stream.peer, this.#nowMs())
+    const own = this.#ownAnswer(stream.peer, call)
+    return this.#broker === undefined ? own : this.#broker.onCall(stream.peer, call, own, stream.signal)
+  }
+
+  async #ownAnswer (from: PeerId, call: Call): Promise<CallAnswer> {
+    const full = this.#book.onCall(from, this.#nowMs())
     if (full !== undefined) return full
-    const verdict = await this.#refuseOnFailure(async (signal) => await this.#plant.judge(call.signedOrder, stream.peer, signal), Math.min(call.withinMs, JUDGE_TIMEOUT_MS))
+    const verdict = await this.#refuseOnFailure(async (signal) => await this.#plant.judge(call.signedOrder, from, signal), Math.min(call.withinMs, JUDGE_TIMEOUT_MS))
     if ('refusal' in verdict) return { t: 1, plant: this.#c.transport.self, refusal: verdict.refusal }
-    return this.#book.onVerdict(stream.peer, digestOf(call.signedOrder), verdict, this.#nowMs())
+    return this.#book.onVerdict(from, digestOf(call.signedOrder), verdict, this.#nowMs())
   }
 
   async #onAwardAsk (stream: MessageStream): Promise<AwardAnswer> {
     const message = decodeAwardAsk(await receiveOne(stream))
-    if (message.t === 0) return this.#onAward(stream.peer, message)
+    const { peer } = stream
+    const brokered = await this.#broker?.onAwardAsk(peer, message, stream.signal)
+    if (brokered !== undefined) return brokered
+    const answer = await this.#ownAwardAnswer(peer, message)
+    if (this.#broker === undefined) return answer
+    return answer.t === 3 && message.t !== 0 ? this.#broker.withNext(peer, message.bidId, await this.#broker.onUnknown(peer, message, stream.signal)) : this.#broker.withNext(peer, message.bidId, answer)
+  }
+
+  async #ownAwardAnswer (peer: PeerId, message: AwardAsk): Promise<AwardAnswer> {
+    if (message.t === 0) return this.#onAward(peer, message)
     // The question may overtake the award it is about: what was begun is ended first.
     await this.#granting.get(message.bidId)?.catch(() => undefined) // Its own stream reports the failure.
-    const { peer } = stream
     const { bidId, vmId } = message
     if (message.t === 1) return this.#book.onSettle(peer, bidId, vmId, this.#nowMs()) ?? this.#standing(vmId)
     const granted = this.#book.onCancel(peer, bidId, vmId)

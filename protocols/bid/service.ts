@@ -3,10 +3,11 @@ import { asPlantError, Lifetime, PlantError, type Cancel, type PeerId, type VmId
 import { ask } from './ask.ts'
 import { AuctionRun } from './auction-run.ts'
 import { Auction } from './auction.ts'
+import { BrokerEnd } from './broker-end.ts'
 import {
   AWARD_LIMITS, AWARD_PROTOCOL, BID_LIMITS, BID_PROTOCOL, CANCEL_FIRST_PAUSE_MS, CANCEL_PAUSE_MS_MAX, CANCEL_TRIES_MAX, LOOSE_MAX, SETTLE_TIMEOUT_MS
 } from './constants.ts'
-import type { AuctionRequest, AuctionResult, Bidding, BiddingComponents, BiddingInit, PlantSide } from './index.ts'
+import type { AuctionRequest, AuctionResult, Bidding, BiddingComponents, BiddingInit, BrokerSide, PlantSide } from './index.ts'
 import { decodeAwardAnswer, encodeAwardAsk } from './messages.ts'
 import { PlantEnd } from './plant-end.ts'
 
@@ -23,12 +24,13 @@ export class BiddingService implements Bidding {
     this.#init = init
   }
 
-  underWay (): { bids: number, cancels: number } {
-    return { bids: [...this.#served].reduce((sum, { bids }) => sum + bids, 0), cancels: this.#loose.size }
+  underWay (): { bids: number, brokered: number, cancels: number } {
+    const served = [...this.#served]
+    return { bids: served.reduce((sum, { bids }) => sum + bids, 0), brokered: served.reduce((sum, { brokered }) => sum + brokered, 0), cancels: this.#loose.size }
   }
 
-  async serve (plant: PlantSide): Promise<Cancel> {
-    const served = new PlantEnd(this.#c, this.#init, plant, this.#lifetime.signal)
+  async serve (plant: PlantSide, broker?: BrokerSide): Promise<Cancel> {
+    const served = new PlantEnd(this.#c, this.#init, plant, this.#lifetime.signal, broker && new BrokerEnd(this.#c, broker, this.#lifetime.signal))
     const stops: Cancel[] = []
     const stop = (): void => {
       this.#served.delete(served)

@@ -25,7 +25,8 @@ const plantAd = z.object({
   freeNetworks: count,
   load: z.number().min(0).max(1e6),
   goldenMachines: z.array(goldenSummary).max(GOLDEN_LISTED_MAX),
-  goldenMore: z.boolean()
+  goldenMore: z.boolean(),
+  behind: text.transform((value) => value as PeerId).exactOptional()
 })
 
 /** One golden machine as an ad names it. */
@@ -33,7 +34,8 @@ export type GoldenSummary = z.output<typeof goldenSummary>
 
 /**
  * What a plant says of itself: CONTRACT.md, "Plant's ad", without PeerId, which is the author. `cpus`, `memoryMiB`, `diskMiB` and `machines`
- * are what it may use in all, `free…` what no lease holds; `load` is per processor.
+ * are what it may use in all, `free…` what no lease holds; `load` is per processor. `behind` is the peer id of the gateway by which alone the plant
+ * can be reached.
  */
 export type PlantAd = z.output<typeof plantAd>
 
@@ -105,7 +107,8 @@ export function fitAd (ad: PlantAd): PlantAd {
     goldenMachines: ad.goldenMachines.slice(0, GOLDEN_LISTED_MAX).map((golden) => ({
       name: cut(golden.name), os: cut(golden.os), isa: cut(golden.isa), cpus: whole(golden.cpus), memoryMiB: whole(golden.memoryMiB), diskMiB: whole(golden.diskMiB)
     })),
-    goldenMore: ad.goldenMore || ad.goldenMachines.length > GOLDEN_LISTED_MAX
+    goldenMore: ad.goldenMore || ad.goldenMachines.length > GOLDEN_LISTED_MAX,
+    ...(ad.behind !== undefined && { behind: cut(ad.behind) as PeerId })
   }
   // Room for the wrapping: two maps, peer id, epoch, seq and signature come to some 250 bytes.
   while (fitted.goldenMachines.length > 0 && encode(fitted).length > ADVERT_BYTES_MAX - 512) {
@@ -132,6 +135,7 @@ export function adAttributes (peer: PeerId, ad: PlantAd): Record<string, string 
     FreeMachines: ad.freeMachines,
     FreeNetworks: ad.freeNetworks,
     Load: ad.load,
+    ...(ad.behind !== undefined && { Gateway: ad.behind }),
     GoldenMachines: [...new Set(ad.goldenMachines.map((golden) => golden.name))]
   }
 }

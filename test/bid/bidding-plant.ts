@@ -1,5 +1,5 @@
 /** For tests: a plant that bids with the real ledger, bidder and service. Its orders are plain JSON instead of signed ones. */
-import { bidding, type Award, type Bidding, type BiddingInit, type Grant, type Held, type PlantSide, type Verdict } from '../../protocols/bid/index.ts'
+import { bidding, type Award, type Bidding, type BiddingInit, type BrokerSide, type Grant, type Held, type PlantSide, type Verdict } from '../../protocols/bid/index.ts'
 import { toHex, type Clock, type LeaseId, type PeerId, type Random, type Transport, type VmId } from '../../protocols/kit/index.ts'
 import type { NetworkId } from '../../protocols/tunnel/types.ts'
 import { FIGURES_AT_FIRST, timeToDoneCost, type CostModel } from '../../node/plant/cost/index.ts'
@@ -47,6 +47,8 @@ export interface TestPlantInit {
   load?: number
   rank?: number
   bidding?: BiddingInit
+  /** It answers for the plants of a site, too. */
+  broker?: BrokerSide
   /** Leases become active at once, as if the machine had started. */
   startAtOnce?: boolean
 }
@@ -84,6 +86,6 @@ export async function biddingPlant (init: TestPlantInit): Promise<TestPlant> {
     release: (_vmId, leaseId) => ledger.lease(leaseId) === undefined || (ledger.lease(leaseId)?.state === 'awarded' && ledger.release(leaseId) !== undefined)
   }
   const service = bidding(init.bidding)({ transport, clock, random, log: fakeLog() })
-  await service.serve(side)
+  await service.serve(side, init.broker)
   return { id: transport.self, ledger, side, bidding: service, judged: () => judged, grants }
 }

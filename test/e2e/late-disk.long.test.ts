@@ -1,4 +1,4 @@
-/** Machines that start before their disk has come, on real plants: with what others' machines read first, and while no plant runs at all. */
+/** Machines that start before their disk has come, on real plants: with what others' machines read first, while no plant runs at all, and through a kill of the plant and of the only holder. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -63,4 +63,28 @@ test('a guest reads what it never read before while no plant runs at all', async
   await until(async () => await read('digest') !== '', WAIT_MS, 'it is adopted')
   expect(await read('digest')).toBe(expected)
   expect(Number(await read('began'))).toBeGreaterThan(killedS)
+}, TEST_MS)
+
+test('a plant killed while a disk comes serves it again, adopts the machine and goes on; without a holder the machine waits', async () => {
+  const [a, b] = await slowPair(host)
+  const { vmid: source } = await createdOn(host, a, 'source', a)
+  // 32 MiB more take 16 s to come: on a loaded host, too, the plant is killed before its disk is there.
+  expect((await a.cli(['exec', source, '--', 'sh', '-c', 'dd if=/dev/urandom of=/root/much bs=1M count=32 && sync'])).status).toBe(0)
+  expect((await a.cli(['golden', 'publish', source, '--name', 'bulky'])).status).toBe(0)
+  const all = ['sh', '-c', `(${ALL_FILES}); md5sum /root/much`]
+  const expected = (await a.cli(['exec', source, '--', ...all])).stdout
+  expect(expected).toMatch(/^[0-9a-f]{32} .*\n[0-9a-f]{32} .*much\n$/)
+  await until(async () => (await b.cli(['golden', 'list', '--mesh', '--json'])).json.length === 2, WAIT_MS, 'bulky is known')
+  const { vmid } = await createdOn(host, b, 'late', b, 'bulky')
+  await b.kill('SIGKILL')
+  await a.kill('SIGKILL')
+  const alone = await host.plant({ dataDir: b.dataDir, golden: false, args: SLOW })
+  await until(() => alone.log().includes('adopted a running machine'), WAIT_MS, 'it is adopted')
+  const reading = alone.cli(['exec', vmid, '--timeout', '300000', '--', ...all])
+  await until(() => alone.log().includes('they wait where they read'), WAIT_MS, 'it is said that the disk does not come')
+  expect((await alone.cli(['list', '--json'])).json).toMatchObject([{ vmid, state: 'running' }])
+  const back = await host.plant({ dataDir: a.dataDir, bootstrap: alone.addresses })
+  expect((await reading).stdout).toBe(expected)
+  await until(() => alone.log().includes(SWITCHED), WAIT_MS, 'the machine is switched')
+  expect((await back.cli(['exec', vmid, '--', 'echo', 'works'])).stdout).toBe('works\n')
 }, TEST_MS)

@@ -9,7 +9,7 @@ import { DEFAULT_SUBNET, GATEWAY_MAC, GATEWAY_MAC_NUMBER, NetworkGateway, gatewa
 import { udpFrame } from '../../protocols/tunnel/address/packet.ts'
 import { ipv4Number, parseMac } from '../../protocols/tunnel/ethernet.ts'
 
-const none = (): Set<number> => new Set()
+const none = (): number[] => []
 const ip = (text: string): number => ipv4Number(text) ?? 0
 const MAC = '52:54:00:00:00:09'
 const self = { mac: macBytes(MAC), address: ip('10.192.0.9') }
@@ -19,7 +19,7 @@ const sent = (to: number, port = 53, payload = new Uint8Array(12), from = self.a
 
 describe('policy', () => {
   test('the public Internet leaves out what is not of it, and the host itself', () => {
-    const allows = egressPolicy(true, () => new Set([ip('198.18.7.7'), ip('9.9.9.9')]))
+    const allows = egressPolicy(true, () => [ip('198.18.7.7'), ip('9.9.9.9')])
     expect(['8.8.8.8', '1.1.1.1', '193.0.0.1'].every((text) => allows(ip(text)))).toBe(true)
     for (const text of ['127.0.0.1', '10.1.2.3', '192.168.1.1', '172.16.0.1', '169.254.169.254', '100.64.0.1', '224.0.0.1', '255.255.255.255', '0.0.0.0', '203.0.113.7', '9.9.9.9']) expect(allows(ip(text)), text).toBe(false)
   })
@@ -32,13 +32,13 @@ describe('policy', () => {
   })
 
   test('a range that the host is in leaves the host out, also under an address that it was given later, unless it is named singly', () => {
-    const own = new Set([ip('192.168.1.5')])
+    const own = [ip('192.168.1.5')]
     const allows = egressPolicy(['192.168.0.0/16'], () => own)
     expect([allows(ip('192.168.1.5')), allows(ip('192.168.1.6'))]).toEqual([false, true])
-    own.add(ip('192.168.1.6'))
+    own.push(ip('192.168.1.6'))
     expect(allows(ip('192.168.1.6'))).toBe(false)
     expect(egressPolicy(['192.168.0.0/16', '192.168.1.5'], () => own)(ip('192.168.1.5'))).toBe(true)
-    expect(ownAddresses()().has(ip('127.0.0.1'))).toBe(true)
+    expect(ownAddresses()()).toContain(ip('127.0.0.1'))
   })
 })
 

@@ -82,6 +82,13 @@ test('carries many connections at once, each its own, and leaves no way in behin
   await until(() => listeningIn(gatewayPids(process.pid)).length === 0, 5_000, 'the forwards are gone')
 })
 
+test('opens so many connections at once, says no to more, and goes on', async () => {
+  const tries = await Promise.allSettled(Array.from({ length: 200 }, async () => gateway.dial(address('10.192.0.77'), 80, never)))
+  const codes = tries.map((one) => one.status === 'rejected' ? (one.reason as { code: string }).code : 'open')
+  expect([codes.filter((code) => code === 'LIMIT').length, codes.filter((code) => code === 'VM_UNREACHABLE').length]).toEqual([136, 64])
+  expect(await get(await gateway.dial(address(VM), 80, never))).toContain('hello from the guest')
+})
+
 test('lets nobody in the network out, and shows nothing of what it would serve', async () => {
   expect(await sh(machine, `exec 2> /dev/null; ip route add default via 10.192.0.5; for p in 53 69; do nc -w 2 10.192.0.5 $p < /dev/null && echo open; done; nc -w 2 192.0.2.1 80 < /dev/null && echo out; arping -c 1 -w 1 -I eth0 10.192.0.254 > /dev/null && echo answered; true`)).toBe('')
 })

@@ -26,8 +26,9 @@ const GUARD = '"$@" & qemu=$!; exec 3<&- 4<&-; read -r line; kill -KILL $qemu'
 
 /** Starts them with the host's QEMU, or one that was unpacked in the cache or here. */
 export function userNetworks (dataDir: string): StartUserNetwork {
+  let qemu: QemuCommands | undefined
   return async (init, signal) => {
-    const qemu = await findQemu({ dataDir, signal })
+    qemu ??= await findQemu({ dataDir, signal })
     if (qemu === undefined) throw new PlantError('VMM_MISSING', { looked: 'PATH, the cache and the data directory', wanted: 'for the user-mode network' })
     signal.throwIfAborted()
     try {
