@@ -6,6 +6,7 @@ import { relayServer, type RelayServer } from '../net/relay-server.ts'
 import { socksServer } from '../net/socks.ts'
 import { clientOptions, runCommand, type Context, type GlobalOptions } from './context.ts'
 import { stayJoined } from './join-again.ts'
+import { tellIfEmpty } from './list-networks.ts'
 import { machineDialler, newMac, userEnd, type EndOptions, type JoinedEnd, type NetworkChoice } from './network-end.ts'
 import { isLoopback, listenAt, publication, type Publication } from './proxy-arguments.ts'
 import { printable, tellReady } from './output.ts'
@@ -66,8 +67,10 @@ async function proxy (c: Context, choice: NetworkChoice, options: ProxyOptions):
       if (joined === undefined) return
       const dial = machineDialler(c, choice, () => end ?? AWAY)
       const ready = { network: choice.network, networkId: joined.networkId, address: joined.station.addresses[0] }
-      if (first) tellReady(c.out, { ...ready, ...await serve(c, choice, options, dial, servers) })
-      else c.out.note(`joined again, as ${ready.address ?? ''}`)
+      if (first) {
+        tellReady(c.out, { ...ready, ...await serve(c, choice, options, dial, servers) })
+        void tellIfEmpty(c, { id: joined.networkId, name: choice.network, domain: choice.domain })
+      } else c.out.note(`joined again, as ${ready.address ?? ''}`)
     })
     return 0
   } finally {

@@ -7,6 +7,7 @@ import { runTool } from '../setup/run-tool.ts'
 import type { Context } from './context.ts'
 import { tellReady } from './output.ts'
 import { stayJoined } from './join-again.ts'
+import { tellIfEmpty } from './list-networks.ts'
 import { joinNetwork, subnetOfStation, type EndOptions, type NetworkChoice } from './network-end.ts'
 
 export interface TapOptions { tap?: string, bare?: boolean, address?: string }
@@ -33,8 +34,10 @@ export async function tapEnd (c: Context, choice: NetworkChoice, ends: EndOption
       const cidr = bare === true || own === undefined ? undefined : `${own}/${subnetOfStation(station, address).prefixBits}`
       const mend = await given.set(cidr, c.signal)
       if (mend !== undefined) c.out.note(`${tap.name} has no address yet, which takes root: ${mend}`)
-      if (first) tellReady(c.out, { network: choice.network, networkId, tap: tap.name, mac: tap.mac, ...(cidr !== undefined && { address: cidr }) })
-      else c.out.note(`joined again${cidr === undefined ? '' : `, as ${cidr}`}`)
+      if (first) {
+        tellReady(c.out, { network: choice.network, networkId, tap: tap.name, mac: tap.mac, ...(cidr !== undefined && { address: cidr }) })
+        void tellIfEmpty(c, { id: networkId, name: choice.network, domain: choice.domain })
+      } else c.out.note(`joined again${cidr === undefined ? '' : `, as ${cidr}`}`)
       first = false
     })
     return 0
