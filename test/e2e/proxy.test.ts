@@ -63,6 +63,12 @@ test('a client reaches a machine by SOCKS and by a published port, from a plant 
   }
 })
 
+test('connect joins standard input and output to a port, and says what is wrong', async () => {
+  const got = await here.cli(['connect', 'lan', 'web', '80'], { input: 'GET / HTTP/1.0\r\n\r\n' })
+  expect([got.status, got.stdout.includes('hello from')], got.stderr).toEqual([0, true])
+  expect((await here.cli(['connect', 'lan', String(web.attributes['Address']), '81', '--json'])).json).toMatchObject({ error: { code: 'VM_UNREACHABLE', details: { problem: 'refused: nothing listens there' } } })
+})
+
 test('nothing is left of a proxy that ends, however it ends', async () => {
   const proxy = await startProxy(here, host.key('owner'), ['lan', '--socks', '0'])
   expect(await userNetworks()).toBe(1)

@@ -7,14 +7,18 @@ import { connectAgent } from './channel/agent-client.ts'
 import type { AgentClient } from './channel/agent-client.ts'
 import { SOCKETS } from './command-line.ts'
 import { withHelper } from './helper.ts'
-import type { HelperComponents } from './helper.ts'
+import type { HelperComponents, HelperShape } from './helper.ts'
 import { Drives } from './drives.ts'
+import { guestClockOff } from './guest-clock.ts'
 import { BOOT_ANSWERS_WITHIN_MS, FOREIGN_ANSWERS_WITHIN_MS, SETTLED_SHARE, SETTLE_WINDOW_MS, SETTLE_WITHIN_MS, SYSTEM_UP_WITHIN_MS } from './limits.ts'
-import { needRoom } from './machine-dir.ts'
+import { needRoom, removeDir } from './machine-dir.ts'
 import { writeState } from './migration.ts'
 import { GOLDEN_FILES, hasFile, startFiles } from './parts.ts'
 import { cpuMsOf } from './processes.ts'
 import type { Vmm } from './vmm.ts'
+
+/** A boot whose guest has a wrong clock is done again, so often at most in all. */
+const BOOTS_MAX = 4
 
 /** Device state besides memory is 0.6 MB; the disk grows by what the boot writes. */
 const ROOM_BESIDES_RAM_BYTES = 16 * 1024 * 1024
@@ -27,14 +31,28 @@ export async function bootAndSuspend (c: HelperComponents, dir: string, hardware
   await needRoom(dir, hardware.memoryMiB * 1024 * 1024 + ROOM_BESIDES_RAM_BYTES)
   const seedPath = hasFile(dir, 'seed') ? join(dir, GOLDEN_FILES.seed) : undefined
   const shape = { ...hardware, ...startFiles(dir), ram: { path: join(dir, GOLDEN_FILES.ram), share: true } }
-  onStep('booting it once', 0)
-  await withHelper(c, { ...shape, paused: seedPath !== undefined }, async (vmm) => {
+  for (let boots = 1; ; boots++) {
+    onStep('booting it once', 0)
+    const off = await bootOnce(c, dir, shape, seedPath, onStep, signal)
+    if (off === undefined) break
+    // What is left of it in memory would be part of the golden machine.
+    await removeDir(shape.ram.path)
+    if (boots === BOOTS_MAX) throw new PlantError('VM_START_FAILED', { problem: `its clock goes ${off.toFixed(2)} times as fast as the host's after ${boots} boots: the host is too busy for it now`, boots })
+  }
+  onStep('suspended', 1)
+}
+
+/** Suspended, or else how wrong the guest's clock is: then nothing was suspended. */
+async function bootOnce (c: HelperComponents, dir: string, shape: Omit<HelperShape, 'paused'>, seedPath: string | undefined, onStep: (step: string, share: number) => void, signal?: AbortSignal): Promise<number | undefined> {
+  return withHelper(c, { ...shape, paused: seedPath !== undefined }, async (vmm) => {
     const agent = await (seedPath === undefined ? answering(vmm, BOOT_ANSWERS_WITHIN_MS, signal) : seeded(vmm, c, seedPath, onStep, signal))
     try {
       onStep('letting it settle', 0.6)
       await systemUp(agent, signal)
       await settled(vmm, signal)
+      const off = await guestClockOff(agent, signal)
       await agent.sync(signal)
+      if (off !== undefined) return off
     } finally {
       agent.close()
     }
@@ -43,8 +61,8 @@ export async function bootAndSuspend (c: HelperComponents, dir: string, hardware
     onStep('suspending it', 0.9)
     await vmm.qmp.execute('stop')
     await writeState(vmm, join(dir, GOLDEN_FILES.state), signal)
+    return undefined
   }, signal)
-  onStep('suspended', 1)
 }
 
 /** Starts a foreign machine with a seed in its drive; once its agent answers, the seed is taken out, for the suspended state would name the drive. */
