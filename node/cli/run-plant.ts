@@ -151,7 +151,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     templates: node.templates,
     life: node.life,
     grant: async (signed, until) => node.grant(signed, until),
-    ...proxiesOf(node, { self, crypto }),
+    ...proxiesOf(node, { self, crypto, clock, seen: records }),
     networks: () => node.networks?.list() ?? [],
     self: () => ({ peerId: self, addresses: mesh.addresses(), mesh: init.mesh, version: VERSION, accelerator: line.accelerator, fingerprint: line.fingerprint, capacity }),
     log
