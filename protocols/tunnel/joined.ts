@@ -69,7 +69,6 @@ export class JoinedNetwork {
   join (): void {
     const { directory, clock, log } = this.#c
     void directory.provide(this.#key, this.#lifetime.signal).catch((error: unknown) => { log.debug({ error, networkId: this.init.id }, 'could not say in the directory that this plant is on a network; the driver does so again') })
-    this.#lifetime.own(() => { directory.withdraw(this.#key) })
     this.#lifetime.own(this.#c.transport.onNeighbour((peer, change) => {
       if (change !== 'joined') return
       this.#members.onNear(peer, clock.monotonicMs())
@@ -85,6 +84,8 @@ export class JoinedNetwork {
 
   /** Tells the members, and ends. */
   async leave (): Promise<void> {
+    // At once: a network that is joined anew meanwhile says under the same key that it is here.
+    this.#c.directory.withdraw(this.#key)
     await this.links.leave()
     await this.#lifetime.end()
   }
