@@ -52,6 +52,7 @@ export class JoinedNetwork {
       transport, clock, random, crypto, grants, log, networkId, network, onRefused,
       members: this.#members,
       macs: this.#macs,
+      onOwners: (macs) => { this.#rank(macs) },
       greeting: () => {
         const proof = this.own.proof(clock.nowMs())
         return proof && { proof, uplink: this.own.hasUplink }
@@ -105,12 +106,14 @@ export class JoinedNetwork {
   add (comes: Station, proof: MembershipProof, membership: Membership, device: Device): OwnStation | undefined {
     const { self } = this.#c.transport
     const station = this.init.addressing === 'external' ? { ...comes, addresses: [] } : comes
-    this.#macs.enter(station.mac, station.vmId ?? self)
+    // A proof that is of a machine is of one that is here, with the card that it was made with.
+    const taken = this.#macs.enter(station, self, membership.vmId !== undefined)
     const port = this.switch.addDevice(membership.vmId === undefined ? 'uplink' : 'machine', this.#ranked(station, membership), device)
     if (port === undefined) {
-      this.#macs.leave(station.mac, station.vmId ?? self)
+      this.#macs.leave(station, self)
       return undefined
     }
+    if (taken) this.#rank(new Set([station.mac]))
     const own: OwnStation = { station, proof, membership, device, port }
     this.own.put(own)
     const leased = comes.addresses[0]
@@ -127,6 +130,15 @@ export class JoinedNetwork {
 
   #ranked (station: Station, { sinceMs }: Membership): PortStation { return ranked(this.#macs, { ...station, sinceMs }, this.#c.transport.self) }
 
+  /** Stations with these cards, here and at members, are ranked anew. */
+  #rank (macs: ReadonlySet<string>): void {
+    for (const mac of macs) {
+      const own = this.own.of(mac)
+      own?.port.setStation(this.#ranked(own.station, own.membership))
+    }
+    this.links.rank(macs)
+  }
+
   #told (own: OwnStation): void {
     this.links.tell(this.own.change(own))
     this.switch.stationsChanged()
@@ -135,8 +147,8 @@ export class JoinedNetwork {
   /** A station of ours is gone. */
   remove (own: OwnStation): void {
     this.own.delete(own)
-    this.#macs.leave(own.station.mac, own.station.vmId ?? this.#c.transport.self)
     own.port.remove()
+    if (this.#macs.leave(own.station, this.#c.transport.self)) this.#rank(new Set([own.station.mac]))
     this.links.tell(this.own.removal(own.station.mac))
     this.switch.stationsChanged()
   }

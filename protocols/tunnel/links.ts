@@ -30,6 +30,8 @@ export interface LinksComponents extends ProofComponents {
   snapshot (): Stations[]
   addPeer (peer: PeerId, send: (frame: Frame) => void): PeerPort | undefined
   macs: MacOwners
+  /** Cards are others' now than before. */
+  onOwners (macs: ReadonlySet<string>): void
   /** The members, their stations, or when something is due have changed. */
   onChange (): void
   /** A peer was refused, or told what does not hold. */
@@ -281,19 +283,30 @@ export class Links {
     }
   }
 
+  /** Members' stations are ranked anew whose cards are others' now. */
+  rank (macs: ReadonlySet<string>): void {
+    for (const link of this.#links.values()) if (link.entered.some(({ mac }) => macs.has(mac))) this.#toSwitch(link)
+  }
+
   #stationsOf (link: Link): void {
     if (this.#links.get(link.peer) !== link) return
     this.#enter(link, link.stations.list)
-    link.port.setStations(link.entered.map((station) => ranked(this.#c.macs, station, link.peer)), link.stations.hasUplink)
+    this.#toSwitch(link)
     this.#c.onChange()
+  }
+
+  #toSwitch (link: Link): void {
+    link.port.setStations(link.entered.map((station) => ranked(this.#c.macs, station, link.peer)), link.stations.hasUplink)
   }
 
   /** Those that stay keep their place in line. */
   #enter (link: Link, stations: PortStation[]): void {
     const { macs } = this.#c
-    for (const { mac, vmId } of stations) macs.enter(mac, vmId ?? link.peer)
-    for (const { mac, vmId } of link.entered) macs.leave(mac, vmId ?? link.peer)
+    const changed = new Set<string>()
+    for (const station of stations) if (macs.enter(station, link.peer)) changed.add(station.mac)
+    for (const station of link.entered) if (macs.leave(station, link.peer)) changed.add(station.mac)
     link.entered = stations
+    if (changed.size > 0) this.#c.onOwners(changed)
   }
 
   /** As long as the tunnel goes through a relay, looks for a direct way now and then; a stream that comes of it takes its place. */
