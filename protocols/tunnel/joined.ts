@@ -57,6 +57,7 @@ export class JoinedNetwork {
         const proof = this.own.proof(clock.nowMs())
         return proof && { proof, uplink: this.own.hasUplink }
       },
+      mayHave: (vmId, address, ordered) => components.addressing.mayHave(networkId, vmId, address, ordered),
       snapshot: () => this.own.snapshot(),
       addPeer: (peer, send) => this.switch.addPeer(peer, send),
       onChange: () => {

@@ -2,7 +2,7 @@
  * The tunnels of one network: how they are begun, replaced and ended. A member has one port and one queue here for as long as there is a tunnel to it; the stream
  * under it may be another from one moment to the next.
  */
-import { Lifetime, PlantError, asPlantError, type Cancel, type Clock, type Log, type MessageStream, type OpenHow, type PeerId, type Random, type Transport } from '../kit/index.ts'
+import { Lifetime, PlantError, asPlantError, type Cancel, type Clock, type Log, type MessageStream, type OpenHow, type PeerId, type Random, type Transport, type VmId } from '../kit/index.ts'
 import { DIRECT_FIRST_MS, DIRECT_MS_MAX, FRAME_BYTES_MAX, LEAVE_MS, LOOK_FACTOR, TUNNEL_LIMITS, TUNNEL_PROTOCOL } from './constants.ts'
 import type { Ending, Members } from './core.ts'
 import { FlowQueue, type QueueDrops } from './flow-queue.ts'
@@ -34,6 +34,8 @@ export interface LinksComponents extends ProofComponents {
   onOwners (macs: ReadonlySet<string>): void
   /** The members, their stations, or when something is due have changed. */
   onChange (): void
+  /** Whether a machine can have been given an address of the network. */
+  mayHave (vmId: VmId, address: string, ordered: readonly string[]): boolean
   /** A peer was refused, or told what does not hold. */
   onRefused (code: string): void
 }

@@ -1,8 +1,8 @@
 /**
  * What one member says it has: each station with the proof that it may have it (README.md, Stations). A machine's station is believed for as long as the proof of
- * that machine holds, a proxy's own end for as long as its call does; nothing is believed on the word of the member alone.
+ * that machine holds, with addresses that it can have been given, a proxy's own end for as long as its call does; nothing is believed on the word of the member alone.
  */
-import { asPlantError, type Clock, type Log, type PeerId } from '../kit/index.ts'
+import { asPlantError, type Clock, type Log, type PeerId, type VmId } from '../kit/index.ts'
 import { STATIONS_PER_MEMBER_MAX } from './constants.ts'
 import type { Stations, ToldStation } from './messages.ts'
 import { checkProof, type Membership, type ProofComponents } from './proof.ts'
@@ -14,6 +14,8 @@ export interface PeerStationsComponents extends ProofComponents {
   log: Log
   /** A station was told without a proof that holds, or is one too many. */
   onRefused (code: string): void
+  /** Whether a machine can have been given an address of the network. */
+  mayHave (vmId: VmId, address: string, ordered: readonly string[]): boolean
 }
 
 interface Believed {
@@ -95,7 +97,10 @@ export class PeerStations {
     try {
       const membership = await checkProof(this.#c, proof, this.#peer, this.#network, this.#c.clock.nowMs(), signal)
       if (membership.vmId !== station.vmId || (station.router === true && !membership.router)) return undefined
-      return { station: { ...station, sinceMs: membership.sinceMs }, membership, ...(membership.granted && { proof }) }
+      const { vmId } = membership
+      const addresses = vmId === undefined ? station.addresses : station.addresses.filter((address) => this.#c.mayHave(vmId, address, membership.ordered ?? []))
+      if (addresses.length < station.addresses.length) this.#c.onRefused('NOT_AUTHORISED')
+      return { station: { ...station, addresses, sinceMs: membership.sinceMs }, membership, ...(membership.granted && { proof }) }
     } catch (error) {
       signal.throwIfAborted()
       this.#c.log.debug({ peer: this.#peer, mac: station.mac, code: asPlantError(error).code }, 'a member told of a station without a proof that holds')

@@ -10,7 +10,7 @@ import { START_MS, crypto, lanOf, machineOf, noGrants, party, proofOf } from './
 test('a snapshot of a stream that was replaced changes nothing of the one that comes by the new stream', async () => {
   const [owner, plant] = [party(), party()]
   const clock = new FakeClock(START_MS)
-  const stations = new PeerStations({ crypto, grants: noGrants, clock, log: fakeLog(), onRefused: () => {} }, plant.id, lanOf(owner))
+  const stations = new PeerStations({ crypto, grants: noGrants, clock, log: fakeLog(), onRefused: () => {}, mayHave: () => true }, plant.id, lanOf(owner))
   const told = (n: number): ToldStation => {
     const machine = machineOf({ owner, shop: party(), orderId: `o-${n}` })
     return { station: { mac: macText(n), addresses: [], vmId: machine.vmId }, proof: proofOf(machine, plant.id) }
