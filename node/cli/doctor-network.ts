@@ -14,10 +14,10 @@ export async function tapCheck (): Promise<HostCheck> {
   const poor = (found: string, mend: string): HostCheck => ({ name: 'tap', state: 'warn', found: `${found}: this host joins networks without an interface of its own`, mend })
   const c = libc()
   if ('problem' in c) return poor(c.problem, 'npm ci --include=optional')
-  if (!await stat(DEVICE).then((device) => device.isCharacterDevice(), () => false)) return poor(`there is no ${DEVICE}`, 'sudo modprobe tun (in a container: start it with --device /dev/net/tun --cap-add NET_ADMIN)')
+  if (!await stat(DEVICE).then((device) => device.isCharacterDevice(), () => false)) return poor(`there is no ${DEVICE}`, 'sudo modprobe tun   # in a container: start it with --device /dev/net/tun --cap-add NET_ADMIN')
   if (!await access(DEVICE, constants.R_OK | constants.W_OK).then(() => true, () => false)) return poor(`${DEVICE} may not be opened`, `sudo chmod 0666 ${DEVICE}`)
   if (!await mayAdminister()) {
-    return poor('this user may make no TAP (no CAP_NET_ADMIN)', 'for one of its own, name plantmesh0: sudo ip tuntap add dev plantmesh0 mode tap user $USER && sudo ip link set plantmesh0 up')
+    return poor('this user may make no TAP (no CAP_NET_ADMIN)', 'sudo ip tuntap add dev plantmesh0 mode tap user $USER && sudo ip link set plantmesh0 up   # then: plantmesh proxy NETWORK --tap plantmesh0')
   }
   return { name: 'tap', state: 'ok', found: 'TAP devices can be made' }
 }

@@ -3,9 +3,8 @@ import { open } from 'node:fs/promises'
 import { once } from 'node:events'
 import type { Command } from 'commander'
 import { PlantError, type PeerId } from '../../protocols/kit/index.ts'
-import type { NetworkTold } from '../../protocols/machine/index.ts'
-import type { NetworkId } from '../../protocols/tunnel/index.ts'
 import { clientOptions, runCommand, type Context } from './context.ts'
+import { toldOf } from './list-networks.ts'
 import { networkText, networksTable, type MeshNetwork } from './network-text.ts'
 
 /** Adds the commands. */
@@ -32,20 +31,6 @@ export function networkCommands (program: Command): void {
     .option('--domain <name>', 'the domain, where several have a network of this name')
     .addHelpText('after', '\nExample:\n  plantmesh network capture lan | wireshark -k -i -')
     .action(async (name, options) => runCommand(options, async (c) => capture(c, name, options)))
-}
-
-/** The networks that this key may see, or one of them in full, as all plants in view have them. Plants that do not answer are named on stderr. */
-async function toldOf (c: Context, network?: NetworkId): Promise<MeshNetwork[]> {
-  const networks = new Map<string, MeshNetwork>()
-  const { silent } = await c.api.lines('/v1/calls', { signedCall: await c.sign({ kind: 'networks', body: { ...(network !== undefined && { network }) } }) }, (event) => {
-    for (const told of event['event'] === 'networks' ? event['networks'] as NetworkTold[] : []) {
-      const { name, domain, domainKey, addressing } = told
-      const id = told.id as NetworkId
-      networks.set(id, { id, name, domain, domainKey, addressing, plants: [...networks.get(id)?.plants ?? [], told] })
-    }
-  }, c.signal) as { silent: Array<{ plant: string, code: string }> }
-  for (const { plant, code } of silent) c.out.note(`plant ${plant} did not answer (${code}): networks that it is on may be missing`)
-  return [...networks.values()].sort((a, b) => `${a.domain} ${a.name} ${a.id}` < `${b.domain} ${b.name} ${b.id}` ? -1 : 1)
 }
 
 async function named (c: Context, name: string, domain: string | undefined): Promise<MeshNetwork> {

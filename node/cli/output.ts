@@ -52,6 +52,9 @@ export function output (json: boolean): Output {
   }
 }
 
+/** Says that a command that stays has come to where it stays: a line `ready {…}`, or the document alone with `--json`. */
+export function tellReady (out: Pick<Output, 'json'>, value: unknown): void { process.stdout.write(`${out.json ? '' : 'ready '}${JSON.stringify(value)}\n`) }
+
 /** Prints an error as the contract says and returns its exit status. */
 export function printError (thrown: unknown, json: boolean): number {
   const error = asPlantError(thrown)

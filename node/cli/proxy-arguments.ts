@@ -1,4 +1,5 @@
 /** Where a proxy listens, and for what: the forms of `--socks` and `--publish`. */
+import { isIPv4 } from 'node:net'
 import { PlantError } from '../../protocols/kit/index.ts'
 
 /** A port of this host that leads to a port of a machine. */
@@ -28,4 +29,4 @@ export function publication (text: string): Publication {
 }
 
 /** Whether only this host can reach it. */
-export function isLoopback (host: string): boolean { return host === 'localhost' || host === '::1' || host.startsWith('127.') }
+export function isLoopback (host: string): boolean { return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.')) }

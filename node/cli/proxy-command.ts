@@ -6,9 +6,10 @@ import { relayServer, type RelayServer } from '../net/relay-server.ts'
 import { socksServer } from '../net/socks.ts'
 import { clientOptions, runCommand, type Context, type GlobalOptions } from './context.ts'
 import { stayJoined } from './join-again.ts'
+import { tellIfEmpty } from './list-networks.ts'
 import { machineDialler, newMac, userEnd, type EndOptions, type JoinedEnd, type NetworkChoice } from './network-end.ts'
 import { isLoopback, listenAt, publication, type Publication } from './proxy-arguments.ts'
-import { printable } from './output.ts'
+import { printable, tellReady } from './output.ts'
 import { tapEnd, type TapOptions } from './proxy-tap.ts'
 
 interface ProxyOptions extends TapOptions, GlobalOptions {
@@ -27,12 +28,12 @@ export function proxyCommands (program: Command): void {
   networkOptions(clientOptions(program.command('proxy').description('join a network of your domain from this host').argument('<network>')))
     .option('--socks <[host:]port>', 'serve SOCKS 5 into the network, names included (default, when nothing else is asked for: 127.0.0.1:1080)', parsed(listenAt))
     .option('--publish <[host:]port:machine:port>', 'a port here for a port of a machine, by name, VMID or address; may be repeated', collected(publication))
-    .option('--tap <name>', 'a network interface of this host, as root; with an address of its own unless --bare')
+    .option('--tap <name>', 'a network interface of this host, made as root or one that root made for you; with an address of its own unless --bare')
     .option('--bare', 'the interface gets no address: put it into a bridge')
     .option('--external', 'the network\'s addresses are given by a LAN of yours (addressing: external)')
     .option('--address <address[/bits]>', 'the address that this end is to have')
     .option('--name <name>', 'a name for this host that resolves in the network')
-    .addHelpText('after', '\nExamples:\n  plantmesh proxy lan --publish 2222:workspace:22\n  plantmesh proxy lan --socks 1080         # then: curl --socks5-hostname 127.0.0.1:1080 http://workspace/\n  sudo plantmesh proxy lan --tap pm0')
+    .addHelpText('after', '\nExamples:\n  plantmesh proxy lan --publish 2222:workspace:22\n  plantmesh proxy lan --socks 1080         # then: curl --socks5-hostname 127.0.0.1:1080 http://workspace/\n  sudo plantmesh proxy lan --tap pm0 --data ~/.local/share/plantmesh --key ~/.config/plantmesh/key   # your plant and key, not root\'s')
     .action(async (network: string, options: ProxyOptions) => runCommand(options, async (c) => proxy(c, choiceOf(network, options), options)))
 
   networkOptions(clientOptions(program.command('connect').description('join standard input and output to a port of a machine, as ProxyCommand of ssh wants it').argument('<network>').argument('<machine>').argument('<port>', 'port of the machine', parsed(portNumber))))
@@ -66,8 +67,10 @@ async function proxy (c: Context, choice: NetworkChoice, options: ProxyOptions):
       if (joined === undefined) return
       const dial = machineDialler(c, choice, () => end ?? AWAY)
       const ready = { network: choice.network, networkId: joined.networkId, address: joined.station.addresses[0] }
-      if (first) process.stdout.write(`ready ${JSON.stringify({ ...ready, ...await serve(c, choice, options, dial, servers) })}\n`)
-      else c.out.note(`joined again, as ${ready.address ?? ''}`)
+      if (first) {
+        tellReady(c.out, { ...ready, ...await serve(c, choice, options, dial, servers) })
+        void tellIfEmpty(c, { id: joined.networkId, name: choice.network, domain: choice.domain })
+      } else c.out.note(`joined again, as ${ready.address ?? ''}`)
     })
     return 0
   } finally {

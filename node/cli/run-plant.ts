@@ -152,6 +152,7 @@ async function compose (init: RunPlantInit, signal: AbortSignal, undo: Undo): Pr
     life: node.life,
     grant: async (signed, until) => node.grant(signed, until),
     ...proxiesOf(node, { self, crypto }),
+    networks: () => node.networks?.list() ?? [],
     self: () => ({ peerId: self, addresses: mesh.addresses(), mesh: init.mesh, version: VERSION, accelerator: line.accelerator, fingerprint: line.fingerprint, capacity }),
     log
   })

@@ -14,12 +14,15 @@ const SPECIAL = [
 /** Never, whatever is listed: what this host says to itself, and groups. */
 const NEVER = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3'].map(rangeOf)
 
-/** Whether a machine may send to an address. `own` are the host's addresses, which the public Internet does not include here. Throws CONFIG_INVALID when a range is none. */
+/**
+ * Whether a machine may send to an address. `own` are the host's addresses, of which only those are open that the list has singly: what listens on them takes what comes from a
+ * machine for the host's own. Throws CONFIG_INVALID when a range is none.
+ */
 export function egressPolicy (ranges: EgressRanges, own: () => readonly number[]): (address: number) => boolean {
-  const never = (address: number): boolean => NEVER.some((range) => contains(range, address))
   if (ranges === true) return (address) => !SPECIAL.some((range) => contains(range, address)) && !own().includes(address)
   const listed = ranges.map(rangeOf)
-  return (address) => !never(address) && listed.some((range) => contains(range, address))
+  const singly = new Set(listed.filter(({ prefixBits }) => prefixBits === 32).map(({ base }) => base))
+  return (address) => !NEVER.some((range) => contains(range, address)) && listed.some((range) => contains(range, address)) && (singly.has(address) || !own().includes(address))
 }
 
 function rangeOf (text: string): Subnet {

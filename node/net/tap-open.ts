@@ -57,7 +57,7 @@ function openDevice (name: string): number {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown'
     if (code === 'EACCES' || code === 'EPERM') throw unavailable(name, `${DEVICE} may not be opened (${code})`, `sudo chmod 0666 ${DEVICE}`)
-    throw unavailable(name, `there is no ${DEVICE} (${code})`, 'sudo modprobe tun (in a container: start it with --device /dev/net/tun --cap-add NET_ADMIN)')
+    throw unavailable(name, `there is no ${DEVICE} (${code})`, 'sudo modprobe tun   # in a container: start it with --device /dev/net/tun --cap-add NET_ADMIN')
   }
 }
 
@@ -119,7 +119,7 @@ function refused (name: string, errno: string, mtu: number): PlantError {
 /** What root does once so that a user needs no rights later. */
 function madeByHand (name: string, mtu: number): string {
   const own = name.replace('%d', '0')
-  return `sudo ip tuntap add dev ${own} mode tap user $USER && sudo ip link set ${own} mtu ${mtu} up (and name it: ${own})`
+  return `sudo ip tuntap add dev ${own} mode tap user $USER && sudo ip link set ${own} mtu ${mtu} up   # and name it: ${own}`
 }
 
 function unavailable (name: string, problem: string, mend: string): PlantError {

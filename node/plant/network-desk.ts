@@ -1,4 +1,4 @@
-/** What a plant tells of its networks, to those who may know: domain, grantees, and owners of machines on them here. */
+/** What a plant tells of its networks, to those who may know: domain, grantees, and owners of machines on them here; what passes there only to domain and grantees. */
 import { PlantError, type Clock, type KeyId, type PeerId } from '../../protocols/kit/index.ts'
 import { STATIONS_TOLD_MAX, type NetworkHost, type NetworkTold } from '../../protocols/machine/index.ts'
 import { captureDrops, captureFrame, captureHead } from '../../protocols/tunnel/pcapng.ts'
@@ -45,7 +45,7 @@ export class NetworkDesk implements NetworkHost {
 
   async mayCapture (caller: KeyId, network: NetworkId, signal: AbortSignal): Promise<boolean> {
     const view = this.#c.networks.list().find(({ id }) => id === network)
-    return view !== undefined && this.#maySee(view, caller, signal)
+    return view !== undefined && this.#ofDomain(view, caller, signal)
   }
 
   async capture (network: NetworkId, onBytes: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -78,9 +78,14 @@ export class NetworkDesk implements NetworkHost {
     cancel()
   }
 
-  async #maySee ({ network: { domain, domainKey, name } }: NetworkView, caller: KeyId, signal: AbortSignal): Promise<boolean> {
+  async #maySee (view: NetworkView, caller: KeyId, signal: AbortSignal): Promise<boolean> {
+    const { domain, domainKey, name } = view.network
     const own = this.#c.records.machinesOf({ owner: caller, domain, domainKey }, LIVE_STATES)
-    return own.some(({ lease }) => lease.networks?.includes(name) === true) || this.#c.mayCall({ owner: domainKey, domain, domainKey }, caller, signal)
+    return own.some(({ lease }) => lease.networks?.includes(name) === true) || this.#ofDomain(view, caller, signal)
+  }
+
+  async #ofDomain ({ network: { domain, domainKey } }: NetworkView, caller: KeyId, signal: AbortSignal): Promise<boolean> {
+    return this.#c.mayCall({ owner: domainKey, domain, domainKey }, caller, signal)
   }
 }
 

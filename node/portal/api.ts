@@ -4,11 +4,13 @@ import swagger from '@fastify/swagger'
 import fastify, { type FastifyInstance } from 'fastify'
 import { PlantError, asPlantError, type ErrorCode, type Log } from '../../protocols/kit/index.ts'
 import type { CallEvent } from '../../protocols/machine/index.ts'
+import type { NetworkView } from '../../protocols/tunnel/index.ts'
 import type { Shop } from '../shop/shop-face.ts'
 import { goldenRoutes, type GoldenApi } from './golden-api.ts'
 import { answerInLines } from './ndjson.ts'
 import { consoleRoute } from './console-route.ts'
 import { framesRoute, type ProxyApi } from './frames-route.ts'
+import { METRICS_TYPE, networkMetrics } from './metrics.ts'
 import { upgradeRoutes } from './upgrades.ts'
 import { templateRoutes, type LifeApi, type TemplateApi } from './template-routes.ts'
 import { shortPath } from '../drivers/socket-path.ts'
@@ -31,6 +33,8 @@ export interface ApiComponents {
   life: LifeApi
   /** Clients' own ends of networks; absent where the plant has no networks. */
   proxies?: ProxyApi
+  /** What the plant's networks are like now. */
+  networks: () => NetworkView[]
   /** Takes in a grant that a domain's key signed. */
   grant: (signed: Uint8Array, signal: AbortSignal) => Promise<void>
   self: () => Record<string, unknown>
@@ -110,6 +114,7 @@ function orderRoutes (app: FastifyInstance, c: ApiComponents): void {
 function adminRoutes (app: FastifyInstance, c: ApiComponents): void {
   app.get('/v1/self', { schema: { summary: 'This plant: peer id, addresses, mesh, version' } }, async () => c.self())
   app.get('/v1/plants', { schema: { summary: 'The mesh as this plant sees it' } }, async () => ({ plants: c.shop.plants() }))
+  app.get('/v1/metrics', { schema: { summary: 'What passes on the networks of this plant, as Prometheus reads it' } }, async (_request, reply) => reply.type(METRICS_TYPE).send(networkMetrics(c.networks())))
   goldenRoutes(app, c.golden)
 }
 

@@ -10,7 +10,7 @@ import { batches, tell, tellOutput, withHeartbeat } from './telling.ts'
 export interface NetworkHost {
   /** The networks here that the key may see; one of them with all that is known of it. */
   told (caller: KeyId, network: NetworkId | undefined, signal: AbortSignal): Promise<NetworkTold[]>
-  /** Whether the key may see this network here; false where there is none. */
+  /** Whether the key may see all that passes on this network here; false where there is none. */
   mayCapture (caller: KeyId, network: NetworkId, signal: AbortSignal): Promise<boolean>
   /** A capture file, as it grows, of all frames that the plant's switch takes in; ends with the signal, or when the plant leaves the network. */
   capture (network: NetworkId, onBytes: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<void>
@@ -27,7 +27,8 @@ export async function serveNetworkCall (c: { clock: Clock, host: SeenCalls, netw
     return tell(stream, { t: 6 })
   }
   const network = call.body.network as NetworkId
-  if (networks === undefined || !await networks.mayCapture(call.caller, network, stream.signal)) throw new PlantError('NETWORK_UNKNOWN', { network })
+  if (networks === undefined || (await networks.told(call.caller, network, stream.signal)).length === 0) throw new PlantError('NETWORK_UNKNOWN', { network })
+  if (!await networks.mayCapture(call.caller, network, stream.signal)) throw new PlantError('NOT_AUTHORISED', { network, problem: 'what passes between the machines of others is the domain\'s to see, and its grantees\'' })
   honourOnce(call, clock.nowMs(), host)
   await withHeartbeat(clock, stream, async () => networks.capture(network, async (bytes) => tellOutput(stream, 'stdout', bytes), stream.signal))
   return tell(stream, { t: 6 })

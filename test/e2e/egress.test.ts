@@ -22,9 +22,9 @@ const get = (name: string, seconds = 20): string => `printf 'GET / HTTP/1.0\\r\\
 beforeAll(async () => {
   const resolv = join(host.dir, 'resolv.conf')
   writeFileSync(resolv, 'nameserver 127.0.0.1\n')
-  // Its own network, with an address that stands for the world, and its own resolver.
-  const setUp = `ip link set lo up && ip address add 203.0.113.7/32 dev lo && mount --bind '${resolv}' /etc/resolv.conf && exec "$@"`
-  plant = await host.plant({ args: ['--egress', '203.0.113.0/24'], wrap: (command) => ['unshare', '-rnm', '/bin/sh', '-c', setUp, 'sh', ...command] })
+  // Its own network, with an address that stands for the world (and one that is in the range, but the host's own), and its own resolver.
+  const setUp = `ip link set lo up && ip address add 203.0.113.7/32 dev lo && ip address add 203.0.113.8/32 dev lo && mount --bind '${resolv}' /etc/resolv.conf && exec "$@"`
+  plant = await host.plant({ args: ['--egress', '203.0.113.0/24', '203.0.113.7'], wrap: (command) => ['unshare', '-rnm', '/bin/sh', '-c', setUp, 'sh', ...command] })
   outside = spawn('nsenter', ['--preserve-credentials', '-U', '-n', '-t', String(plant.process.pid), process.execPath, join(import.meta.dirname, 'outside-child.ts')], { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(outside.stdout as NodeJS.EventEmitter, 'data')
 })
@@ -42,7 +42,7 @@ test('a machine goes out where its order asks for it, to where its plant allows,
   // Names of the network come first; what nobody knows is not there.
   expect(await inside(`nslookup ${made.json.attributes.HostName} | grep -c ${made.json.attributes.Address}; nslookup nobody.example > /dev/null 2>&1 || echo none`)).toBe('1\nnone\n')
   const nowhere = (...names: string[]): string => `${names.map((name) => `(${get(name, 3)}) &`).join(' ')} wait`
-  expect(await inside(nowhere('198.51.100.1', '10.192.0.1', '127.0.0.2', '10.0.0.1'))).toBe('')
+  expect(await inside(nowhere('203.0.113.8', '198.51.100.1', '10.192.0.1', '127.0.0.2', '10.0.0.1'))).toBe('')
 
   // Another machine of the same network, whose order asks for nothing.
   const closed = await plant.cli(['create', '-f', order('closed', false), '--json'])

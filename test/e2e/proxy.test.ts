@@ -1,5 +1,6 @@
 /** A client's own end of its network: SOCKS, published ports, and what keeps others out (P15). */
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -73,7 +74,8 @@ test('nothing is left of a proxy that ends, however it ends', async () => {
   expect(await userNetworks()).toBe(1)
   proxy.process.kill('SIGKILL')
   await until(async () => await userNetworks() === 0, 10_000, 'the user-mode network is gone')
-  const again = await startProxy(here, host.key('owner'), ['lan', '--socks', '0'])
+  const again = await startProxy(here, host.key('owner'), ['laan', '--socks', '0'])
+  await until(() => again.log().includes('no machine that can be seen is on the network laan'), 20_000, 'who mistook the name is told')
   expect(await again.stop()).toBe(0)
   await until(async () => await userNetworks() === 0, 10_000, 'the user-mode network is gone')
 })
@@ -115,6 +117,21 @@ test('hosts with network interfaces on a network reach its machines and each oth
   } finally {
     for (const tap of taps) expect(await tap.stop()).toBe(0)
   }
+})
+
+test('an interface that root made for its user has the address for as long as the proxy is there', async () => {
+  const proxy = await startProxy(here, host.key('owner'), ['lan', '--tap', 'pm1'], (command) => ['unshare', '-rn', '/bin/sh', '-c', 'ip tuntap add dev pm1 mode tap && exec "$@"', 'sh', ...command])
+  const within = execFile('nsenter', ['--preserve-credentials', '-U', '-n', '-t', String(proxy.process.pid), '/bin/sh', '-c', 'show () { ip -o address show dev pm1 scope global; echo .; }; show; read -r _; show'])
+  let said = ''
+  within.stdout?.on('data', (text: string) => { said += text })
+  const over = once(within, 'close')
+  await until(() => said.endsWith('.\n'), 10_000, 'the addresses are told')
+  expect(said).toContain(proxy.ready.address)
+  expect(await proxy.stop()).toBe(0)
+  said = ''
+  within.stdin?.end('\n')
+  await over
+  expect(said).toBe('.\n')
 })
 
 test('a proxy stays when its plant is killed, and is back with it at the same address', async () => {

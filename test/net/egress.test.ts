@@ -4,10 +4,12 @@ import { describe, expect, test } from 'vitest'
 import { answered, arpReplyFor, dnsQuestion, dnsRefusal, inward, outward } from '../../node/net/egress-frames.ts'
 import { egressPolicy } from '../../node/net/egress-policy.ts'
 import { macBytes } from '../../node/net/gateway-frames.ts'
+import { ownAddresses } from '../../node/net/own-addresses.ts'
 import { DEFAULT_SUBNET, GATEWAY_MAC, GATEWAY_MAC_NUMBER, NetworkGateway, gatewayOf } from '../../protocols/tunnel/address/index.ts'
 import { udpFrame } from '../../protocols/tunnel/address/packet.ts'
 import { ipv4Number, parseMac } from '../../protocols/tunnel/ethernet.ts'
 
+const none = (): number[] => []
 const ip = (text: string): number => ipv4Number(text) ?? 0
 const MAC = '52:54:00:00:00:09'
 const self = { mac: macBytes(MAC), address: ip('10.192.0.9') }
@@ -23,10 +25,20 @@ describe('policy', () => {
   })
 
   test('a list is all that there is, and never what the host says to itself', () => {
-    const allows = egressPolicy(['192.168.0.0/16', '203.0.113.7', '127.0.0.0/8'], () => [])
+    const allows = egressPolicy(['192.168.0.0/16', '203.0.113.7', '127.0.0.0/8'], none)
     expect([allows(ip('192.168.4.4')), allows(ip('203.0.113.7')), allows(ip('203.0.113.8')), allows(ip('8.8.8.8')), allows(ip('127.0.0.1'))]).toEqual([true, true, false, false, false])
-    expect(egressPolicy(['0.0.0.0/0'], () => [])(ip('127.0.0.1'))).toBe(false)
-    expect(() => egressPolicy(['localhost'], () => [])).toThrow('CONFIG_INVALID')
+    expect(egressPolicy(['0.0.0.0/0'], none)(ip('127.0.0.1'))).toBe(false)
+    expect(() => egressPolicy(['localhost'], none)).toThrow('CONFIG_INVALID')
+  })
+
+  test('a range that the host is in leaves the host out, also under an address that it was given later, unless it is named singly', () => {
+    const own = [ip('192.168.1.5')]
+    const allows = egressPolicy(['192.168.0.0/16'], () => own)
+    expect([allows(ip('192.168.1.5')), allows(ip('192.168.1.6'))]).toEqual([false, true])
+    own.push(ip('192.168.1.6'))
+    expect(allows(ip('192.168.1.6'))).toBe(false)
+    expect(egressPolicy(['192.168.0.0/16', '192.168.1.5'], () => own)(ip('192.168.1.5'))).toBe(true)
+    expect(ownAddresses()()).toContain(ip('127.0.0.1'))
   })
 })
 

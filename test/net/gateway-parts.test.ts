@@ -1,7 +1,7 @@
 /** The pure parts of a client's end: which frames pass, what became of a connection, and names. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { listenAt, publication } from '../../node/cli/proxy-arguments.ts'
+import { isLoopback, listenAt, publication } from '../../node/cli/proxy-arguments.ts'
 import { DialWatch } from '../../node/net/dial-watch.ts'
 import { macBytes, setOwnMac, wantedBy } from '../../node/net/gateway-frames.ts'
 import { answerIn, isHostName, questionFrame } from '../../node/net/name-question.ts'
@@ -135,6 +135,11 @@ describe('arguments of proxy', () => {
     expect(listenAt('0.0.0.0:0')).toEqual({ host: '0.0.0.0', port: 0 })
     expect(listenAt('[::1]:1080')).toEqual({ host: '::1', port: 1080 })
     for (const wrong of ['', 'x', '1:2:3', '65536', ':1', '::1:80']) expect(() => listenAt(wrong)).toThrow()
+  })
+
+  test('call loopback only what is an address of it: a host name may lead anywhere', () => {
+    expect(['127.0.0.1', '127.1.2.3', '::1', 'localhost'].every(isLoopback)).toBe(true)
+    expect(['0.0.0.0', '::', '192.0.2.1', '127.example.org', '127.0.0.1.example.org'].some(isLoopback)).toBe(false)
   })
 
   test('publish a machine\'s port by name, VMID or address', () => {

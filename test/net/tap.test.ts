@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { inOwnNetwork, lastLine } from './host.ts'
@@ -21,8 +22,10 @@ test('a user who may make no TAP is told the line that makes one for him', async
   const program = `import { openTap } from ${JSON.stringify(join(import.meta.dirname, '../../node/net/tap.ts'))}
     try { openTap({ name: 'mine' }) } catch (error) { console.log(JSON.stringify({ code: error.code, mend: error.details.mend })) }`
   const plain = process.getuid?.() === 0 ? { uid: 65_534 } : {}
-  const said = await lastLine([process.execPath, '--input-type=module', '--eval', program], plain)
+  const said = await lastLine([process.execPath, '--input-type=module', '--eval', program], plain) as Record<string, unknown>
   expect(said).toEqual({ code: 'TAP_UNAVAILABLE', mend: expect.stringMatching(/^sudo ip tuntap add dev mine mode tap user \$USER && sudo ip link set mine mtu 1500 up/) })
+  // It is typed as it stands.
+  execFileSync('/bin/sh', ['-n', '-c', String(said['mend'])])
 })
 
 test('frames are cut and summed as the kernel of this host does it, byte by byte', async () => {

@@ -40,7 +40,12 @@ test('networks are told to the domain and its grantees, and to owners those that
   expect(await names(granted)).toEqual(['lan', 'other'])
   expect(await names(owner)).toEqual(['lan'])
   expect(await names(stranger)).toEqual([])
-  expect([await desk.mayCapture(owner, lan, never), await desk.mayCapture(owner, other, never), await desk.mayCapture(domainKey, '3'.repeat(32) as NetworkId, never)]).toEqual([true, false, false])
+})
+
+test('what passes is for the domain and its grantees: who has a machine there may not listen to those of others', async () => {
+  const { desk } = deskOf()
+  const may = async (caller: KeyId, network = lan) => desk.mayCapture(caller, network, never)
+  expect([await may(domainKey), await may(granted), await may(owner), await may(stranger), await may(domainKey, '3'.repeat(32) as NetworkId)]).toEqual([true, true, false, false, false])
 })
 
 test('one network is told in full, all in short', async () => {

@@ -9,7 +9,7 @@ const MAIN = join(import.meta.dirname, '../../node/main.ts')
 
 export interface TestProxy {
   readonly process: ChildProcess
-  /** What its `ready` line says. */
+  /** What it says when it is ready: with --json that is all there is on its standard output. */
   readonly ready: { network: string, networkId: string, address?: string, socks?: string, published?: Array<{ at: string }>, tap?: string, mac?: string }
   /** What it wrote to stderr so far. */
   log (): string
@@ -28,7 +28,8 @@ export async function startProxy (plant: TestPlant, key: string, args: string[],
     let said = ''
     createInterface({ input: child.stdout }).on('line', (line) => {
       said += line
-      if (line.startsWith('ready ')) resolve(JSON.parse(line.slice(6)) as TestProxy['ready'])
+      const value = JSON.parse(line) as TestProxy['ready'] & { error?: unknown }
+      if (value.error === undefined) resolve(value)
     })
     void gone.then(([status]) => { reject(new Error(`the proxy ended (${status}): ${said} ${log}`)) })
   })
