@@ -5,8 +5,8 @@ import type { NetworkHost } from '../../protocols/machine/index.ts'
 import type { Grants } from '../../protocols/member/index.ts'
 import type { Order } from '../../protocols/order/index.ts'
 import { NetworkGateway, addressing, type MeshAddressing } from '../../protocols/tunnel/address/index.ts'
-import { networkIdOf, networks, type Device, type MembershipProof, type Networks } from '../../protocols/tunnel/index.ts'
-import type { Records } from '../../storage/records/records.ts'
+import { networkIdOf, networks, type Device, type MembershipProof, type NetworkId, type Networks, type Station } from '../../protocols/tunnel/index.ts'
+import type { MachineRecord, Records } from '../../storage/records/records.ts'
 import { LIVE_STATES } from '../plant/instance.ts'
 import { NetworkDesk } from '../plant/network-desk.ts'
 import { MachineNetworks, type CardEnd, type OnNetwork, type OpenDevice } from '../plant/networks.ts'
@@ -35,23 +35,27 @@ export interface ComposedNetworks {
   machines?: MachineNetworks
   host?: NetworkHost
   addresses?: MeshAddressing
+  /** The machine is no more: it is on no network, and its addresses are free, also when it was never put back since the plant's start. */
+  gone (record: MachineRecord): void
 }
 
 /** Starts them; machines come when they are adopted or made. */
 export async function startNetworks (c: ComposedNetworksComponents, lifetime: Lifetime): Promise<ComposedNetworks> {
   const { transport, clock, random, crypto, log, directory, records, deviceOf, wayOut, grants, claims, orderOf } = c
-  if (deviceOf === undefined) return {}
+  if (deviceOf === undefined) return { gone: () => {} }
   const addresses = addressing()({ self: transport.self, crypto, clock, log, claims, stations: (id) => all.stations(id) })
   const all: Networks = networks()({ transport, directory, clock, random, crypto, log, grants, addressing: addresses, gateway: ({ name }) => new NetworkGateway({ network: name, clock }) })
-  for (const { domain, domainKey, networks: on = [] } of records.machines(LIVE_STATES)) {
-    for (const { name, station } of on) addresses.keep(networkIdOf(crypto, { domainKey, domain, name }), station)
-  }
+  for (const record of records.machines(LIVE_STATES)) for (const [id, station] of givenTo(crypto, record)) addresses.keep(id, station)
   lifetime.own(async () => all.stop())
   await all.start()
   const machines = new MachineNetworks({ clock, log, networks: all, deviceOf, ...(wayOut !== undefined && { wayOut }), orderOf, proofOf: (vmId) => proofOf(records, vmId), onStation: (vmId, on) => { note(records, vmId, on) } })
   lifetime.own(async () => machines.stop())
   return {
     networks: all, machines, addresses,
+    gone: (record) => {
+      machines.gone(record.vmId)
+      for (const [id, station] of givenTo(crypto, record)) addresses.release(id, station)
+    },
     host: new NetworkDesk({ self: transport.self, clock, networks: all, records, mayCall: async (whose, caller, signal) => grants.mayCall(whose, caller, signal) })
   }
 }
@@ -62,6 +66,11 @@ export function addressClaims (addresses: () => MeshAddressing | undefined): { k
     knowledge: (id, prover) => addresses()?.knowledge(id, prover),
     ordersDiffer: (id) => addresses()?.isAddress(id) ?? false
   }
+}
+
+/** The addresses that the mesh gave to a machine; what its client's own LAN gave it is not the mesh's to keep. */
+function givenTo (crypto: Crypto, { domain, domainKey, networks: on = [] }: MachineRecord): Array<[NetworkId, Station]> {
+  return on.filter(({ station }) => station.given !== undefined).map(({ name, station }) => [networkIdOf(crypto, { domainKey, domain, name }), station])
 }
 
 function proofOf (records: Records, vmId: VmId): MembershipProof {

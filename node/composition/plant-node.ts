@@ -160,7 +160,7 @@ async function compose (init: PlantNodeInit, c: PlantNodeComponents, lifetime: L
     orderOf,
     resizer: resizer({ warehouse, line, clock, log }),
     media: c.media,
-    release: (record) => { ledger.release(record.lease.id); networking.machines?.gone(record.vmId) },
+    release: (record) => { ledger.release(record.lease.id); networking.gone(record) },
     collected: (record) => { claims.collected(record.vmId, record.orderDigest) },
     givenBack: (record) => { claims.drop(record.vmId, record.orderDigest) },
     // A failed machine is held until it is forgotten: whoever asks for its order again is told of it until then.

@@ -4,10 +4,11 @@
  */
 import { PlantError, asPlantError, type Clock, type KeyId, type Log, type VmId } from '../../protocols/kit/index.ts'
 import { networksOf, type Order, type OrderNetwork } from '../../protocols/order/order.ts'
+import { cardMacOf } from '../../protocols/tunnel/card-mac.ts'
 import type { Attachment, AttachTo, Device, MembershipProof, Networks, Station, WantedStation } from '../../protocols/tunnel/index.ts'
 import type { MachineRecord } from '../../storage/records/records.ts'
 import type { LiveMachine } from '../lines/line.ts'
-import { cardMacOf, hostNameOf } from './identity.ts'
+import { hostNameOf } from './identity.ts'
 import { orAborted } from './or-aborted.ts'
 
 export interface MachineNetworksComponents {

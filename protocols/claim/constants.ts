@@ -30,6 +30,15 @@ export const YOUNG_MS = 5_000
 export const YOUNG_QUIET_MS = 500
 export const YOUNG_LOOK_MS = 50
 
+/** Neighbours that tell a plant which has just started whom they miss; more only say the same. */
+export const INTRODUCERS_MAX = 8
+/** Questions to them in all: a neighbour of an older version never answers. */
+export const INTRODUCTION_TRIES_MAX = 32
+/** Plants in one answer to that: 256 of 150 bytes at most are 38 KiB. */
+export const MISSED_BATCH_MAX = 256
+/** Plants that this plant knows only because others miss them stop being taken in here: a neighbour that makes plants up leaves room for those in view. */
+export const INTRODUCED_SIZE_MAX = KNOWN_PLANTS_MAX / 2
+
 /** A claim lapses when its shop has not renewed it for so long: three renewals may be lost. */
 export const CLAIM_TTL_MS = 10_000
 export const CLAIM_RENEW_MS = 3_000

@@ -11,7 +11,7 @@ export * from './core.ts'
 export * from './claimant.ts'
 export * from './holder.ts'
 export * from './registrars.ts'
-export { decodeAnswer, decodeAsk, decodeKept, encodeAnswer, encodeAsk, encodeKept, type Answer, type Ask, type Holding, type Kept, type Rival, type Verdict } from './messages.ts'
+export { decodeAnswer, decodeAsk, decodeKept, encodeAnswer, encodeAsk, encodeKept, type Answer, type Ask, type Holding, type Kept, type Missed, type Rival, type Verdict } from './messages.ts'
 
 /** What keeps a registrar's promises over a restart; `Records` does. Durable when the call returns. */
 export interface ClaimStore {

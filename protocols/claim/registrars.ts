@@ -1,6 +1,7 @@
 /** Which plants are the registrars of a VMID: those whose ids are closest to it. Pure. */
 import type { Crypto, PeerId, VmId } from '../kit/index.ts'
-import { BYE_LOOK_MS, BYE_MS, KNOWN_PLANTS_MAX, RECENT_MS, REGISTRARS } from './constants.ts'
+import { BYE_LOOK_MS, BYE_MS, INTRODUCED_SIZE_MAX, KNOWN_PLANTS_MAX, MISSED_BATCH_MAX, RECENT_MS, REGISTRARS } from './constants.ts'
+import type { Missed } from './messages.ts'
 
 /**
  * The plants that this plant knows or has known of late. One that falls silent stays a registrar for RECENT_MS, as it may be on the other side
@@ -65,6 +66,23 @@ export class KnownPlants {
   bye (peer: PeerId, nowMs: number): void {
     const known = this.#plants.get(peer)
     if (known !== undefined && peer !== this.#self && nowMs - known.seenMs <= BYE_MS) known.byeMs = nowMs
+  }
+
+  /** Counted and out of view, in order of their ids: of those after `after` the first MISSED_BATCH_MAX. */
+  missed (view: Iterable<PeerId>, nowMs: number, after = ''): Missed[] {
+    const inView = new Set(view)
+    const silent = [...this.#plants].filter(([peer, { byeMs }]) => peer > after && peer !== this.#self && byeMs === undefined && !inView.has(peer))
+    return silent.sort(([a], [b]) => a < b ? -1 : 1).slice(0, MISSED_BATCH_MAX)
+      .map(([peer, { seenMs }]) => ({ peer, agoMs: Math.min(RECENT_MS, Math.max(0, Math.round(nowMs - seenMs))) }))
+  }
+
+  /** Another plant misses these: they count here for as long as there, and for no longer by being handed on. */
+  introduce (missed: readonly Missed[], nowMs: number): void {
+    for (const { peer, agoMs } of missed) {
+      if (this.#plants.has(peer) || agoMs >= RECENT_MS || this.#plants.size >= INTRODUCED_SIZE_MAX) continue
+      this.#plants.set(peer, { place: this.#place(peer), seenMs: nowMs - agoMs, byeMs: undefined })
+      this.#version++
+    }
   }
 
   /** At most REGISTRARS plants, closest first; this plant is among the known. */

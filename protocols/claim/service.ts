@@ -6,6 +6,7 @@ import { BYES_MAX, CLAIM_LIMITS, CLAIM_PROTOCOL, HOLD_BATCH_MAX, KNOWN_LOOK_MS, 
 import { Registrar, isEarlier, type Now } from './core.ts'
 import { Confirmation, Holder, type Batch, type ConfirmEnd, type HolderNews } from './holder.ts'
 import type { ClaimOutcome, Claiming, ClaimingComponents, ConfirmOutcome } from './index.ts'
+import { Introduction } from './introduction.ts'
 import { decodeAsk, decodeKept, encodeAnswer, encodeKept, type Answer, type Ask, type Holding, type Rival, type Verdict } from './messages.ts'
 import { KnownPlants } from './registrars.ts'
 
@@ -15,6 +16,7 @@ export class ClaimService implements Claiming {
   readonly #lifetime = new Lifetime()
   readonly #asking: Asking
   readonly #known: KnownPlants
+  readonly #introduction: Introduction
   #cancelUpdate: Cancel = () => {}
   readonly #registrar = new Registrar()
   readonly #holder: Holder
@@ -40,6 +42,11 @@ export class ClaimService implements Claiming {
     this.#self = components.transport.self
     this.#asking = new Asking(components.transport, components.clock, this.#lifetime.signal)
     this.#known = new KnownPlants(this.#self, components.crypto)
+    this.#introduction = new Introduction({
+      connected: () => components.transport.connected(),
+      ask: async (peer, ask) => this.#ask(peer, ask),
+      onMissed: (missed) => { this.#known.introduce(missed, components.clock.monotonicMs()) }
+    })
     this.#holder = new Holder(this.#self)
     this.#order = components.clock.nowMs() * 1_000
   }
@@ -54,7 +61,7 @@ export class ClaimService implements Claiming {
     }
     this.#recall()
     this.#lifetime.own(await this.#c.transport.handle(CLAIM_PROTOCOL, CLAIM_LIMITS, async (stream) => this.#serve(stream)))
-    this.#lifetime.own(this.#c.transport.onNeighbour((_peer, change) => { if (change === 'joined') this.#lookIn(REFRESH_SOON_MS) }))
+    this.#lifetime.own(this.#c.transport.onNeighbour((_peer, change) => { if (change === 'joined') this.#onJoined() }))
     this.#lifetime.own(() => { this.#cancelLook() })
     this.#lifetime.own(() => { this.#cancelUpdate() })
     this.#startedMs = this.#c.clock.monotonicMs()
@@ -139,7 +146,7 @@ export class ClaimService implements Claiming {
       if (version !== this.#changed.version) this.#changed = { version, atMs: nowMs }
       // Those of before the start do not count: they may be gone, and new ones have come.
       const sees = [...this.#c.peers()].some((peer) => peer !== this.#self)
-      if (sees && nowMs - this.#changed.atMs >= YOUNG_QUIET_MS) return
+      if (sees && !this.#introduction.isAwaited && nowMs - this.#changed.atMs >= YOUNG_QUIET_MS) return
       await new Promise<void>((resolve) => { this.#c.clock.after(YOUNG_LOOK_MS, resolve) })
     }
   }
@@ -218,7 +225,13 @@ export class ClaimService implements Claiming {
       case 3: return this.#registrar.onHold(from, ask, this.#now())
       case 4: return this.#standing(from, ask.vmId, ask.orderDigest)
       case 5: this.#onBye(from); return { t: 5 }
+      case 6: this.#update(); return { t: 9, missed: this.#known.missed(this.#c.peers(), this.#c.clock.monotonicMs(), ask.after) }
     }
+  }
+
+  #onJoined (): void {
+    this.#introduction.look()
+    this.#lookIn(REFRESH_SOON_MS)
   }
 
   #onBye (from: PeerId): void {
@@ -235,6 +248,7 @@ export class ClaimService implements Claiming {
     const everyMs = nowMs - (this.#startedMs ?? nowMs) < 2 * YOUNG_MS ? YOUNG_QUIET_MS : KNOWN_LOOK_MS
     this.#cancelUpdate = this.#c.clock.after(Math.max(0, Math.min(everyMs, this.#known.byesDueMs - nowMs)), () => {
       this.#update()
+      this.#introduction.look()
       this.#updateLater()
     })
   }

@@ -2,7 +2,7 @@
  * Tenant networks: one Ethernet of a domain across plants (README.md). A plant puts its machines on networks and serves the tunnels to the other
  * members; which machines those are, and where their frames come out, is the caller's.
  */
-import type { Cancel, Clock, Crypto, Directory, Log, PeerId, Random, Service, Transport } from '../kit/index.ts'
+import type { Cancel, Clock, Crypto, Directory, Log, PeerId, Random, Service, Transport, VmId } from '../kit/index.ts'
 import type { Grants } from '../member/index.ts'
 import { NetworksService } from './service.ts'
 import type { Device, MembershipProof, NetworkId, NetworkName, Station, WantedStation } from './types.ts'
@@ -18,6 +18,8 @@ export interface Addressing {
   allot (networkId: NetworkId, wanted: WantedStation, signal: AbortSignal): Promise<Station>
   /** A station that has its addresses already, from before a restart or a move. */
   keep (networkId: NetworkId, station: Station): void
+  /** Whether a machine of another plant can have been given this address: one of its own candidates, or one that its order asks for. */
+  mayHave (networkId: NetworkId, vmId: VmId, address: string, ordered: readonly string[]): boolean
   /** The station is gone for good. */
   release (networkId: NetworkId, station: Station): void
   /** A station's address was another's first, as was seen when a cut of the mesh was mended: it has it no longer. */

@@ -52,10 +52,12 @@ export class JoinedNetwork {
       transport, clock, random, crypto, grants, log, networkId, network, onRefused,
       members: this.#members,
       macs: this.#macs,
+      onOwners: (macs) => { this.#rank(macs) },
       greeting: () => {
         const proof = this.own.proof(clock.nowMs())
         return proof && { proof, uplink: this.own.hasUplink }
       },
+      mayHave: (vmId, address, ordered) => components.addressing.mayHave(networkId, vmId, address, ordered),
       snapshot: () => this.own.snapshot(),
       addPeer: (peer, send) => this.switch.addPeer(peer, send),
       onChange: () => {
@@ -69,7 +71,6 @@ export class JoinedNetwork {
   join (): void {
     const { directory, clock, log } = this.#c
     void directory.provide(this.#key, this.#lifetime.signal).catch((error: unknown) => { log.debug({ error, networkId: this.init.id }, 'could not say in the directory that this plant is on a network; the driver does so again') })
-    this.#lifetime.own(() => { directory.withdraw(this.#key) })
     this.#lifetime.own(this.#c.transport.onNeighbour((peer, change) => {
       if (change !== 'joined') return
       this.#members.onNear(peer, clock.monotonicMs())
@@ -85,6 +86,8 @@ export class JoinedNetwork {
 
   /** Tells the members, and ends. */
   async leave (): Promise<void> {
+    // At once: a network that is joined anew meanwhile says under the same key that it is here.
+    this.#c.directory.withdraw(this.#key)
     await this.links.leave()
     await this.#lifetime.end()
   }
@@ -104,12 +107,14 @@ export class JoinedNetwork {
   add (comes: Station, proof: MembershipProof, membership: Membership, device: Device): OwnStation | undefined {
     const { self } = this.#c.transport
     const station = this.init.addressing === 'external' ? { ...comes, addresses: [] } : comes
-    this.#macs.enter(station.mac, station.vmId ?? self)
+    // A proof that is of a machine is of one that is here, with the card that it was made with.
+    const taken = this.#macs.enter(station, self, membership.vmId !== undefined)
     const port = this.switch.addDevice(membership.vmId === undefined ? 'uplink' : 'machine', this.#ranked(station, membership), device)
     if (port === undefined) {
-      this.#macs.leave(station.mac, station.vmId ?? self)
+      this.#macs.leave(station, self)
       return undefined
     }
+    if (taken) this.#rank(new Set([station.mac]))
     const own: OwnStation = { station, proof, membership, device, port }
     this.own.put(own)
     const leased = comes.addresses[0]
@@ -126,6 +131,15 @@ export class JoinedNetwork {
 
   #ranked (station: Station, { sinceMs }: Membership): PortStation { return ranked(this.#macs, { ...station, sinceMs }, this.#c.transport.self) }
 
+  /** Stations with these cards, here and at members, are ranked anew. */
+  #rank (macs: ReadonlySet<string>): void {
+    for (const mac of macs) {
+      const own = this.own.of(mac)
+      own?.port.setStation(this.#ranked(own.station, own.membership))
+    }
+    this.links.rank(macs)
+  }
+
   #told (own: OwnStation): void {
     this.links.tell(this.own.change(own))
     this.switch.stationsChanged()
@@ -134,8 +148,8 @@ export class JoinedNetwork {
   /** A station of ours is gone. */
   remove (own: OwnStation): void {
     this.own.delete(own)
-    this.#macs.leave(own.station.mac, own.station.vmId ?? this.#c.transport.self)
     own.port.remove()
+    if (this.#macs.leave(own.station, this.#c.transport.self)) this.#rank(new Set([own.station.mac]))
     this.links.tell(this.own.removal(own.station.mac))
     this.switch.stationsChanged()
   }

@@ -2,7 +2,7 @@
  * The tunnels of one network: how they are begun, replaced and ended. A member has one port and one queue here for as long as there is a tunnel to it; the stream
  * under it may be another from one moment to the next.
  */
-import { Lifetime, PlantError, asPlantError, type Cancel, type Clock, type Log, type MessageStream, type OpenHow, type PeerId, type Random, type Transport } from '../kit/index.ts'
+import { Lifetime, PlantError, asPlantError, type Cancel, type Clock, type Log, type MessageStream, type OpenHow, type PeerId, type Random, type Transport, type VmId } from '../kit/index.ts'
 import { DIRECT_FIRST_MS, DIRECT_MS_MAX, FRAME_BYTES_MAX, LEAVE_MS, LOOK_FACTOR, TUNNEL_LIMITS, TUNNEL_PROTOCOL } from './constants.ts'
 import type { Ending, Members } from './core.ts'
 import { FlowQueue, type QueueDrops } from './flow-queue.ts'
@@ -14,7 +14,7 @@ import { PeerStations } from './peer-stations.ts'
 import { checkProof, type ProofComponents } from './proof.ts'
 import type { PortStation } from './switch-core.ts'
 import { Tunnel } from './tunnel.ts'
-import type { Frame, NetworkId, NetworkName, Station } from './types.ts'
+import type { Frame, MembershipProof, NetworkId, NetworkName, Station } from './types.ts'
 import type { PeerPort } from './virtual-network.ts'
 
 export interface LinksComponents extends ProofComponents {
@@ -30,8 +30,12 @@ export interface LinksComponents extends ProofComponents {
   snapshot (): Stations[]
   addPeer (peer: PeerId, send: (frame: Frame) => void): PeerPort | undefined
   macs: MacOwners
+  /** Cards are others' now than before. */
+  onOwners (macs: ReadonlySet<string>): void
   /** The members, their stations, or when something is due have changed. */
   onChange (): void
+  /** Whether a machine can have been given an address of the network. */
+  mayHave (vmId: VmId, address: string, ordered: readonly string[]): boolean
   /** A peer was refused, or told what does not hold. */
   onRefused (code: string): void
 }
@@ -44,10 +48,13 @@ interface Link {
   /** Its stations as they were entered among all. */
   entered: PortStation[]
   tunnel: Tunnel
-  /** Until when the proof that it greeted with holds. */
-  untilMs: number
+  /** By what it greeted. */
+  shown: Shown
   ending: Ending
 }
+
+/** Until when the proof that a member greeted with holds; `proof` is kept where a grant may be revoked before. */
+interface Shown { untilMs: number, proof?: MembershipProof }
 
 /** See the head of this file. None of its methods throws for what a peer does, but `accept`, whose stream is then reset. */
 export class Links {
@@ -58,6 +65,7 @@ export class Links {
   readonly #greeting = new Map<PeerId, symbol>()
   /** Proofs of others that are being checked, and welcomes under way. */
   readonly #accepting = new Set<PeerId>()
+  #leaving = false
 
   constructor (components: LinksComponents) { this.#c = components }
 
@@ -84,7 +92,7 @@ export class Links {
       stream = await this.#c.transport.open(peer, TUNNEL_PROTOCOL, TUNNEL_LIMITS, this.#lifetime.signal, how)
       const greeting = this.#c.greeting()
       // It may have come by itself meanwhile, or left us nothing to do.
-      if (this.#lifetime.ended || greeting === undefined || this.#accepting.has(peer) || this.#greeting.has(peer) || (how?.direct !== true && this.#links.has(peer))) {
+      if (this.#leaving || greeting === undefined || this.#accepting.has(peer) || this.#greeting.has(peer) || (how?.direct !== true && this.#links.has(peer))) {
         throw new PlantError('PEER_UNREACHABLE', { peer, problem: 'no longer wanted' })
       }
       this.#greeting.set(peer, attempt)
@@ -94,10 +102,10 @@ export class Links {
         this.#end(peer, answer.code === 'BUSY' ? 'busy' : answer.code === 'NOT_HERE' ? 'unreachable' : 'refused')
         return
       }
-      const { untilMs } = await checkProof(this.#c, answer.proof, peer, this.#c.network, this.#c.clock.nowMs(), this.#lifetime.signal)
+      const shown = await this.#check(peer, answer.proof)
       if (this.#greeting.get(peer) !== attempt) throw new PlantError('STREAM_RESET', { problem: 'another stream was begun' })
       this.#greeting.delete(peer)
-      const link = this.#establish(stream, untilMs)
+      const link = this.#establish(stream, shown)
       void this.#run(link, link.tunnel)
     } catch (error) {
       const failure = asPlantError(error)
@@ -125,7 +133,7 @@ export class Links {
     let link: Link
     try {
       await stream.send(encodeControl({ t: 'welcome', ...refusal.greeting }))
-      link = this.#establish(stream, refusal.untilMs)
+      link = this.#establish(stream, refusal.shown)
     } finally {
       this.#accepting.delete(peer)
     }
@@ -138,16 +146,21 @@ export class Links {
     const nowMs = this.#c.clock.nowMs()
     for (const link of this.#links.values()) {
       const changed = await link.stations.recheck(this.#lifetime.signal)
-      if (this.#links.get(link.peer) !== link) continue
-      if (Math.max(link.untilMs, link.stations.untilMs) <= nowMs) {
+      const { shown, peer } = link
+      const revoked = shown.proof !== undefined && !await this.#check(peer, shown.proof).then(() => true, () => false)
+      if (this.#lifetime.ended) return
+      if (this.#links.get(peer) !== link) continue
+      if (revoked && link.shown === shown) link.shown = { untilMs: 0 }
+      if (Math.max(link.shown.untilMs, link.stations.untilMs) <= nowMs) {
         link.ending = 'left'
-        link.tunnel.end(new PlantError('NOT_AUTHORISED', { peer: link.peer, part: 'its proof has ended' }))
+        link.tunnel.end(new PlantError('NOT_AUTHORISED', { peer, part: 'its proof has ended' }))
       } else if (changed) this.#stationsOf(link)
     }
   }
 
   /** Ends all, telling the members. */
   async leave (): Promise<void> {
+    this.#leaving = true
     const told = Promise.all([...this.#links.values()].map(async ({ tunnel }) => tunnel.leave()))
     let cancel: Cancel = () => {}
     await Promise.race([told, new Promise<void>((resolve) => { cancel = this.#c.clock.after(LEAVE_MS, resolve) })])
@@ -156,30 +169,37 @@ export class Links {
     for (const link of this.#links.values()) this.#drop(link)
   }
 
+  async #check (peer: PeerId, proof: MembershipProof): Promise<Shown> {
+    const { untilMs, granted } = await checkProof(this.#c, proof, peer, this.#c.network, this.#c.clock.nowMs(), this.#lifetime.signal)
+    return { untilMs, ...(granted && { proof }) }
+  }
+
   /** Whether a peer that greets is let in, and what it is answered with. */
-  async #judge (peer: PeerId, hello: Hello): Promise<Refusal | { untilMs: number, greeting: Omit<Hello, 'network'> }> {
-    const { members, transport, clock, network } = this.#c
-    let untilMs: number
+  async #judge (peer: PeerId, hello: Hello): Promise<Refusal | { shown: Shown, greeting: Omit<Hello, 'network'> }> {
+    const { members, transport } = this.#c
+    let shown: Shown
     try {
-      ({ untilMs } = await checkProof(this.#c, hello.proof, peer, network, clock.nowMs(), this.#lifetime.signal))
+      shown = await this.#check(peer, hello.proof)
     } catch (error) {
       this.#c.log.debug({ peer, code: asPlantError(error).code, networkId: this.#c.networkId }, 'a peer greeted without a proof that holds')
       return { code: 'NOT_AUTHORISED' }
     }
     const greeting = this.#c.greeting()
-    if (this.#lifetime.ended || greeting === undefined) return { code: 'NOT_HERE' }
+    if (this.#leaving || greeting === undefined) return { code: 'NOT_HERE' }
     if (members.isFull(peer)) return { code: 'LIMIT' }
     // Both dialled: the lower peer id's stream is the one.
     if (this.#accepting.has(peer) || (this.#greeting.has(peer) && transport.self < peer)) return { code: 'BUSY' }
-    return { untilMs, greeting }
+    return { shown, greeting }
   }
 
   /** From here on this stream is the tunnel; one that was there before is read to its end. */
-  #establish (stream: MessageStream, untilMs: number): Link {
+  #establish (stream: MessageStream, shown: Shown): Link {
     const { peer } = stream
+    // Left while greeting: nobody would ever end it.
+    if (this.#leaving) throw new PlantError('PEER_UNREACHABLE', { peer, problem: 'the network was left' })
     const known = this.#links.get(peer)
     const link = known ?? this.#newLink(peer, stream)
-    link.untilMs = untilMs
+    link.shown = shown
     link.ending = 'lost'
     if (known !== undefined) {
       const before = known.tunnel
@@ -206,7 +226,7 @@ export class Links {
     })
     if (port === undefined) throw new PlantError('LIMIT', { bound: 'ports of a switch' })
     const link: Link = {
-      peer, queue, port, stations: new PeerStations(this.#c, peer, this.#c.network), tunnel: this.#tunnel(() => link, queue, stream), entered: [], untilMs: 0, ending: 'lost'
+      peer, queue, port, stations: new PeerStations(this.#c, peer, this.#c.network), tunnel: this.#tunnel(() => link, queue, stream), entered: [], shown: { untilMs: 0 }, ending: 'lost'
     }
     this.#links.set(peer, link)
     return link
@@ -265,19 +285,30 @@ export class Links {
     }
   }
 
+  /** Members' stations are ranked anew whose cards are others' now. */
+  rank (macs: ReadonlySet<string>): void {
+    for (const link of this.#links.values()) if (link.entered.some(({ mac }) => macs.has(mac))) this.#toSwitch(link)
+  }
+
   #stationsOf (link: Link): void {
     if (this.#links.get(link.peer) !== link) return
     this.#enter(link, link.stations.list)
-    link.port.setStations(link.entered.map((station) => ranked(this.#c.macs, station, link.peer)), link.stations.hasUplink)
+    this.#toSwitch(link)
     this.#c.onChange()
+  }
+
+  #toSwitch (link: Link): void {
+    link.port.setStations(link.entered.map((station) => ranked(this.#c.macs, station, link.peer)), link.stations.hasUplink)
   }
 
   /** Those that stay keep their place in line. */
   #enter (link: Link, stations: PortStation[]): void {
     const { macs } = this.#c
-    for (const { mac, vmId } of stations) macs.enter(mac, vmId ?? link.peer)
-    for (const { mac, vmId } of link.entered) macs.leave(mac, vmId ?? link.peer)
+    const changed = new Set<string>()
+    for (const station of stations) if (macs.enter(station, link.peer)) changed.add(station.mac)
+    for (const station of link.entered) if (macs.leave(station, link.peer)) changed.add(station.mac)
     link.entered = stations
+    if (changed.size > 0) this.#c.onOwners(changed)
   }
 
   /** As long as the tunnel goes through a relay, looks for a direct way now and then; a stream that comes of it takes its place. */

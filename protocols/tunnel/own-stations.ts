@@ -65,7 +65,7 @@ export class OwnStations {
 
 /** A station as the switch has it: with when it was proven to be where it is, which counts between two plants with one machine only. */
 export function ranked (macs: MacOwners, station: PortStation, at: PeerId): PortStation {
-  return macs.owns(station.mac, station.vmId ?? at) ? station : { ...station, sinceMs: -1 }
+  return macs.owns(station, at) ? station : { ...station, sinceMs: -1 }
 }
 
 /** What others are told: not how its address was given. */

@@ -16,6 +16,8 @@ export interface Membership {
   granted: boolean
   /** The order lets the machine pass on packets of other addresses. */
   router: boolean
+  /** Addresses that the order asks for on this network. */
+  ordered?: readonly string[]
 }
 
 export interface ProofComponents { crypto: Crypto, grants: GrantsAsked }
@@ -38,7 +40,8 @@ function ofMachine (crypto: Crypto, { signedOrder, handOvers }: Extract<Membersh
   if (on.length === 0) throw new PlantError('NOT_AUTHORISED', { part: 'the order is for another network' })
   const vmId = vmIdOfOrder(call)
   const { sinceMs } = checkHandOvers(crypto, { vmId, orderDigest: orderDigest(order), via: call.via }, handOvers, peer, nowMs)
-  return { vmId, sinceMs, untilMs: credentialEndMs(crypto, call) ?? Infinity, granted: false, router: on.some(({ router }) => router === true) }
+  const ordered = on.flatMap(({ address }) => address ?? [])
+  return { vmId, sinceMs, untilMs: credentialEndMs(crypto, call) ?? Infinity, granted: false, router: on.some(({ router }) => router === true), ...(ordered.length > 0 && { ordered }) }
 }
 
 async function ofProxy ({ crypto, grants }: ProofComponents, signedCall: Uint8Array, peer: PeerId, network: NetworkName, nowMs: number, signal?: AbortSignal): Promise<Membership> {

@@ -45,6 +45,8 @@ export class NetworksService implements Networks {
     const until = AbortSignal.any([signal, device.closed, this.#lifetime.signal])
     const membership = await this.#membership(on, on.proof, wanted, until)
     const via = on.via === undefined ? undefined : peerOf(on.via)
+    // Gone by now: the address that it had may be another's.
+    until.throwIfAborted()
     const station = await this.#addressed(networkId, on, wanted, until)
     try {
       until.throwIfAborted()

@@ -14,8 +14,8 @@ export interface PortStation extends Station { sinceMs?: number }
 /** What of a port's stations does not hold; it does as soon as who has it leaves. */
 export interface StationRefusal { mac: string, address?: string, problem: 'MAC_INVALID' | 'MAC_TAKEN' | 'ADDRESS_INVALID' | 'ADDRESS_TAKEN' | 'LIMIT', by?: PortId }
 
-/** What came of announcing a port's stations: what was refused, and which stations it took over from another port. */
-export interface StationChange { refused: StationRefusal[], moved: Array<{ mac: string, from: PortId }> }
+/** What came of announcing a port's stations. */
+export interface StationChange { refused: StationRefusal[] }
 
 /** A station at a port, whether it holds its MAC or waits for it. */
 export class StationRecord {
@@ -88,7 +88,7 @@ export class Stations {
 
   /** Says which stations a port has from now on; those of before that are not among them leave it. */
   set (port: SwitchPort, stations: readonly PortStation[]): StationChange {
-    const change: StationChange = { refused: [], moved: [] }
+    const change: StationChange = { refused: [] }
     const before = this.#ports.get(port) ?? new Map<number, StationRecord>()
     const wanted = this.#checked(port, stations, change)
     for (const [mac, record] of before) if (!wanted.has(mac)) this.#leave(before, record)
@@ -99,9 +99,8 @@ export class Stations {
         change.refused.push({ mac: station.mac, problem: 'LIMIT' })
         continue
       }
-      const holder = this.#byMac.get(mac)
       const record = known === undefined ? this.#enter(before, port, mac, station, addresses) : this.#update(known, station, addresses)
-      this.#tell(change, record, holder)
+      this.#tell(change, record)
     }
     return change
   }
@@ -156,14 +155,13 @@ export class Stations {
     for (const address of now.wanted) this.#addresses.claim(address, now)
   }
 
-  #tell (change: StationChange, record: StationRecord, holderBefore: StationRecord | undefined): void {
+  #tell (change: StationChange, record: StationRecord): void {
     const mac = formatMac(record.mac)
     const holder = this.#byMac.get(record.mac)
     if (holder !== undefined && holder !== record) {
       change.refused.push({ mac, problem: 'MAC_TAKEN', by: holder.port.id })
       return
     }
-    if (holderBefore !== undefined && holderBefore !== record) change.moved.push({ mac, from: holderBefore.port.id })
     for (const address of record.wanted) {
       const owner = this.#addresses.holder(address)
       if (owner !== undefined && owner !== record) change.refused.push({ mac, address: ipv4Text(address), problem: 'ADDRESS_TAKEN', by: owner.port.id })

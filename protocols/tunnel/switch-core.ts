@@ -114,7 +114,7 @@ export class SwitchCore {
    */
   setStations (id: PortId, stations: readonly PortStation[], hasUplink: boolean): StationChange {
     const port = this.#ports.get(id)
-    if (port === undefined) return { refused: [], moved: [] }
+    if (port === undefined) return { refused: [] }
     port.hasUplink = port.kind === 'uplink' || (port.kind === 'peer' && hasUplink)
     if (!port.hasUplink) this.#learnt.forgetPort(port)
     this.#floods.clear()

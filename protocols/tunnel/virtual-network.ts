@@ -70,12 +70,12 @@ export class VirtualNetwork {
     if (id === undefined) return undefined
     const port: Port = { id, kind, name: station.vmId ?? 'proxy', takesOffload: device.takesOffload, send: (frame) => { device.send(frame) }, ...(kind === 'machine' && { station }) }
     this.#ports.set(id, port)
-    this.#switch.setStations(id, [station], kind === 'uplink')
+    this.#setStations(port, [station], kind === 'uplink')
     device.onFrame((frame) => { this.#onFrame(port, frame) })
     return {
       setStation: (now) => {
         if (kind === 'machine') port.station = now
-        this.#switch.setStations(id, [now], kind === 'uplink')
+        this.#setStations(port, [now], kind === 'uplink')
       },
       remove: () => {
         device.onFrame(() => {}) // Whoever still has the device may go on sending: it is nobody's.
@@ -93,7 +93,7 @@ export class VirtualNetwork {
     this.#ports.set(id, port)
     return {
       onFrames: (frames) => { for (const frame of frames) this.#onFrame(port, frame) },
-      setStations: (stations, hasUplink) => { this.#switch.setStations(id, stations, hasUplink) },
+      setStations: (stations, hasUplink) => { this.#setStations(port, stations, hasUplink) },
       remove: () => { this.#remove(id) }
     }
   }
@@ -123,6 +123,14 @@ export class VirtualNetwork {
       const name = this.#ports.get(port)?.name
       return name === undefined ? [] : [{ kind, name, framesIn: taken.frames, bytesIn: taken.bytes, framesOut: out.frames, bytesOut: out.bytes, drops }]
     })
+  }
+
+  /** What does not hold is said where it concerns a machine here: it is not heard under that address. */
+  #setStations ({ id, kind, name }: Port, stations: readonly PortStation[], hasUplink: boolean): void {
+    const { refused } = this.#switch.setStations(id, stations, hasUplink)
+    if (refused.length === 0) return
+    if (kind === 'peer') this.#c.log.debug({ peer: name, count: refused.length, first: refused[0] }, 'a member told of stations that another has')
+    else this.#c.log.warn({ station: name, count: refused.length, first: refused[0] }, 'a card or an address is another station\'s; what is sent by it is dropped until that one leaves')
   }
 
   #remove (id: PortId): void {

@@ -14,8 +14,8 @@ import type { SimPlant } from '../world/plant.ts'
 import { usOf } from '../world/timeline.ts'
 import type { Seen } from './seen.ts'
 
-/** What a caller got: machines, an exit status, a golden machine; nothing of it when it was refused. */
-interface Outcome { code: ErrorCode | undefined, machines: VmId[], content: boolean }
+/** What a caller got: machines, an exit status, a golden machine; nothing of it when it was refused. `silent`: why a plant is not in a list that came. */
+interface Outcome { silent: ErrorCode | undefined, code: ErrorCode | undefined, machines: VmId[], content: boolean }
 
 /** The mesh in peace hears of a grant, and of its end, within this. */
 const GRANT_HEARD_MS = 8_000
@@ -155,7 +155,9 @@ export class Authority {
     this.#open.add(name)
     const attempt = (tries: number): void => {
       ask().then((outcome) => {
-        if (outcome.code !== undefined && AGAIN.includes(outcome.code) && tries < TRIES_MAX) return this.#later(AGAIN_MS, () => { attempt(tries + 1) })
+        // A list says which plants were silent: what it lacks may be theirs.
+        const failure = outcome.code ?? (good(outcome) ? undefined : outcome.silent)
+        if (failure !== undefined && AGAIN.includes(failure) && tries < TRIES_MAX) return this.#later(AGAIN_MS, () => { attempt(tries + 1) })
         // What reached the plant before the network failed cannot be shown it again: it is known by what it did.
         this.#open.delete(name)
         if (outcome.code === 'CALL_REPLAYED' && tries > 1) return
@@ -188,8 +190,8 @@ export class Authority {
   }
 
   /** Whatever content came is what came of it, also when it ended in an error after that. */
-  async #answer (at: SimPlant, call: (onEvent: (event: CallEvent) => void) => Promise<Awaited<ReturnType<typeof askPlant>> | { kind: 'listed' } | undefined>): Promise<Outcome> {
-    const outcome: Outcome = { code: undefined, machines: [], content: false }
+  async #answer (at: SimPlant, call: (onEvent: (event: CallEvent) => void) => Promise<Awaited<ReturnType<typeof askPlant>> | { kind: 'listed', silent: Array<{ code: ErrorCode }> } | undefined>): Promise<Outcome> {
+    const outcome: Outcome = { code: undefined, silent: undefined, machines: [], content: false }
     const { timeline } = this.#seen.world
     return new Promise((resolve) => {
       timeline.after(0, () => {
@@ -199,6 +201,7 @@ export class Authority {
         }
         call(onEvent).then((answer) => {
           if (answer?.kind === 'machine') outcome.machines.push(answer.machine.vmid as VmId)
+          if (answer?.kind === 'listed') outcome.silent = answer.silent[0]?.code
           if (answer !== undefined && answer.kind !== 'listed' && answer.kind !== 'done') outcome.content = true
           resolve(outcome)
         }, (error: unknown) => {

@@ -10,7 +10,7 @@ export type ImageAim =
   | { kind: 'crashInFetch', fromMs: number, restartAfterMs: number }
   /** The disk of the plant that fetches is full for a while. */
   | { kind: 'fullInFetch', fromMs: number, forMs: number }
-  /** A plant that has all of what is fetched loses power and disk, and is not started again until all is mended. */
+  /** A plant that has all of what is fetched loses power and disk, and is not started again until all is mended, or another fault that strikes it is over. */
   | { kind: 'holderGone', fromMs: number }
   /** A plant is about to give up its copy, and the only other plant with one loses power and disk. */
   | { kind: 'keeperGone', fromMs: number }

@@ -24,7 +24,7 @@ export class LinkTruth implements LinkWatch {
     const peers = ({ plants }: FaultTarget): Set<PeerId> => new Set(world.plants.filter(({ name }) => plants.includes(name)).map(({ peer }) => peer))
     this.#struck = faults.filter((fault) => fault.kind === 'partition' || fault.kind === 'slowLink').map((fault) => ({
       fault, from: peers(fault.from), to: peers(fault.to), fromUs: usOf(fault.atMs), untilUs: fault.untilMs === undefined ? Infinity : usOf(fault.untilMs)
-    }))
+    })).sort((a, b) => a.fromUs - b.fromUs) // Each slow link worsens what those before it left: drawn later may strike earlier.
   }
 
   /** All faults have ended. */

@@ -1,7 +1,7 @@
-/** How quiet each plant was at its quietest: what it has planned at any one moment may be a message on its way, what it always has is what it keeps. */
+/** How quiet each plant was at its quietest: what it has planned at any one moment may be one question's, what it always has is what it keeps. */
 import type { SimPlant } from '../world/plant.ts'
 
-/** The fewest events each plant had planned since the lull began. */
+/** The fewest timers each plant had planned since the lull began. */
 export class Lulls {
   readonly #least = new Map<string, number>()
 
@@ -9,7 +9,7 @@ export class Lulls {
 
   /** After an event. */
   look (plants: readonly SimPlant[]): void {
-    for (const { name, life } of plants) if (life !== undefined) this.#least.set(name, Math.min(life.events, this.#least.get(name) ?? Infinity))
+    for (const { name, life } of plants) if (life !== undefined) this.#least.set(name, Math.min(life.timers, this.#least.get(name) ?? Infinity))
   }
 
   of (name: string): number { return this.#least.get(name) ?? 0 }

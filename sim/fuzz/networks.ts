@@ -1,5 +1,5 @@
 /**
- * Tenant networks by what guests hear: nobody hears a frame of another network, none twice and none of his own; and once all is mended everybody on a
+ * Tenant networks by what guests hear: nobody hears a frame of another network, none twice, none of his own and none in another's name; and once all is mended everybody on a
  * network has an address that nobody else there has, and hears all others.
  */
 import type { VmId } from '../../protocols/kit/index.ts'
@@ -35,6 +35,7 @@ export class NetworkTruth implements Checker {
     const blame = (text: string): void => { this.#problem ??= problem(this.name, seen, `the machine ${machine.vmId} on ${own ?? 'no network'} ${text}`, machine.vmId) }
     if (from === hexOf(machine.mac)) blame('hears itself')
     else if (theirs !== own) blame(`hears ${from}, which is on ${theirs ?? 'no network'}`)
+    else if (kind === 'lie') blame(`hears ${from} in another's name`)
     else if (ear.numbers.has(seq)) blame(`hears frame ${seq} of ${from} twice`)
     ear.numbers.add(seq)
     for (const oldest of ear.numbers) if (ear.numbers.size > REMEMBERED) ear.numbers.delete(oldest)

@@ -19,6 +19,7 @@ export class Life {
   #effects = 0
   #dieAt = Infinity
   #events = 0
+  #arrivals = 0
   #diedBefore: Effect | undefined
   readonly #onDeath: (life: Life, before?: Effect) => void
 
@@ -34,6 +35,8 @@ export class Life {
   get effects (): number { return this.#effects }
   /** Events planned that would reach it: timers, and what is on its way to it. */
   get events (): number { return this.#events }
+  /** Those of them that are no messages on their way: a slow line has one for longer than any lull. */
+  get timers (): number { return this.#events - this.#arrivals }
 
   /** Dies in front of the effect that comes after so many more. */
   dieAfterEffects (more: number): void { this.#dieAt = this.#effects + more }
@@ -55,6 +58,9 @@ export class Life {
 
   /** The timeline says so. */
   planned (by: 1 | -1): void { this.#events += by }
+
+  /** A line says so, of what it has planned besides: its next message. */
+  awaited (by: 1 | -1): void { this.#arrivals += by }
 }
 
 /** What a dead process waits for. */

@@ -40,7 +40,7 @@ const mesh = await startMesh({ key: loadOrMakeKey(join(init.dir, 'key')), listen
 const { transport, directory } = mesh
 const lan = networks()({
   transport, directory, clock, random, crypto: new NodeCrypto(), log: quiet, grants: noGrants,
-  addressing: { allot: async (_, { address, ...station }) => ({ ...station, addresses: [address ?? ''] }), keep () {}, release () {}, onLost: () => () => {} },
+  addressing: { allot: async (_, { address, ...station }) => ({ ...station, addresses: [address ?? ''] }), keep () {}, mayHave: () => true, release () {}, onLost: () => () => {} },
   gateway: () => ({ mac: '02:70:6d:67:77:01', address: '10.192.0.1', setStations () {}, onFrame: () => [] })
 })
 await lan.start()

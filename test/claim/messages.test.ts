@@ -13,11 +13,14 @@ const asks: Ask[] = [
   { t: 2, vmId, orderDigest, claimId, awardedAtMs: 5, order: 9 },
   { t: 3, order: 9, holdings: [{ vmId, orderDigest, awardedAtMs: 5 }], gone: [{ vmId, orderDigest, collected: true }] },
   { t: 4, vmId, orderDigest },
-  { t: 5 }
+  { t: 5 },
+  { t: 6 },
+  { t: 6, after: peer }
 ]
 const answers: Answer[] = [
   { t: 0 }, { t: 1, shop: peer, leftMs: 3 }, { t: 2, holder: peer, orderDigest, awardedAtMs: 5, settled: true }, { t: 3, holder: peer, orderDigest }, { t: 4 }, { t: 5 },
-  { t: 6, rivals: [{ vmId, holder: peer, awardedAtMs: 1 }], full: [vmId] }, { t: 7, orderDigest, awardedAtMs: 5, proof: new Uint8Array(32).fill(1) }, { t: 8 }
+  { t: 6, rivals: [{ vmId, holder: peer, awardedAtMs: 1 }], full: [vmId] }, { t: 7, orderDigest, awardedAtMs: 5, proof: new Uint8Array(32).fill(1) }, { t: 8 },
+  { t: 9, missed: [{ peer, agoMs: 7 }] }
 ]
 const kept: Kept[] = [
   { kind: 'held', holder: peer, orderDigest, awardedAtMs: 5, settled: false, order: 9 }, { kind: 'collected', holder: peer, orderDigest, order: 9, untilWallMs: 77 }

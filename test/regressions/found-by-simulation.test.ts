@@ -1,5 +1,6 @@
 /** What drawn scenarios found in the daemon, each as small as it could be made; the seed is that of `plantmesh sim fuzz` at the time. */
 import { expect, test } from 'vitest'
+import { registrarsOf } from '../../sim/fuzz/registered.ts'
 import { SmallWorld } from '../support/small-world.ts'
 
 test('a machine that dies while the disk is full is written down as failed once there is room, and holds nothing then (seed 91)', async () => {
@@ -94,4 +95,21 @@ test('a plant that dies soon after it has joined, and starts again cut off, know
   const order = small.order('p2')
   await small.pass(30_000)
   expect(order.result).toMatchObject({ end: 'running', provisional: true })
+})
+
+test('a plant that lost its disk and starts again beyond a cut hears of the others from its neighbour (seed 311)', async () => {
+  const small = new SmallWorld(6)
+  await small.pass(15_000)
+  for (const name of ['p1', 'p2']) small.plant(name).powerOff(name === 'p1')
+  small.cut(['p1', 'p2'], ['p3', 'p4', 'p5', 'p6'])
+  // Its neighbour has nobody else in view any more, but its records.
+  for (const name of ['p1', 'p2']) small.plant(name).start()
+  await small.pass(3_000)
+  const orders = Array.from({ length: 8 }, () => small.order('p1'))
+  await small.pass(30_000)
+  const within = new Set([small.plant('p1').peer, small.plant('p2').peer])
+  const provisional = (order: typeof orders[number]): boolean => registrarsOf(small.world, order.vmId).filter((peer) => within.has(peer)).length < 2
+  expect(orders.filter(provisional).length).toBeGreaterThan(0)
+  expect(orders.map(({ result }) => result?.end)).toEqual(orders.map(() => 'running'))
+  expect(orders.map(({ result }) => result?.end === 'running' && result.provisional === true)).toEqual(orders.map(provisional))
 })

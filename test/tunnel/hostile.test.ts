@@ -157,6 +157,20 @@ describe('a member', () => {
     await expectWorks(at)
   })
 
+  test('has of addresses only what its machine can have been given', async () => {
+    const at = await site()
+    const { stream, machine, proof } = await rawMember(at.world, at.p, lan, owner, 9)
+    const station = { mac: macText(9), addresses: ['10.192.0.9', '10.199.0.1'], vmId: machine.vmId }
+    await stream.send(encodeControl({ t: 'stations', add: [{ station, proof }], remove: [], uplink: false, snapshot: 'end' }))
+    await at.world.clock.advance(100)
+    expect(at.p.networks.list()[0]?.stations.find(({ mac }) => mac === macText(9))?.addresses).toEqual(['10.192.0.9'])
+    expect(at.p.networks.refusals()).toEqual({ NOT_AUTHORISED: 1 })
+    const frames = [packet({ from: 9, to: 1, sourceIp: '10.199.0.1' }), packet({ from: 9, to: 1, sourceIp: '10.192.0.9', mark: 3 })]
+    await stream.send(Uint8Array.from(packBatch(frames.map((bytes) => ({ bytes }))).flatMap((piece) => [...piece])))
+    await at.world.clock.advance(10)
+    expect(marks(at.a)).toEqual([3])
+  })
+
   test('cannot send into another member through us, nor answer for our gateway', async () => {
     const at = await site()
     const { stream } = await rawMember(at.world, at.p, lan, owner, 9)

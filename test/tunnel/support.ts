@@ -49,7 +49,7 @@ export class FakeRendezvous {
   }
 }
 
-/** Gives addresses of all networks from one table, as a whole mesh would. */
+/** Gives addresses of all networks from one table, as a whole mesh would; none of 10.199.0.0/16. */
 export class FakeAddressing implements Addressing {
   readonly taken = new Map<string, string>()
   readonly #lost = new Set<Parameters<Addressing['onLost']>[0]>()
@@ -64,6 +64,7 @@ export class FakeAddressing implements Addressing {
     return { ...station, addresses: [given], given: { sinceMs: 1, prefixBits: 10 } }
   }
 
+  mayHave (_networkId: NetworkId, _vmId: unknown, address: string): boolean { return !address.startsWith('10.199.') }
   keep (networkId: NetworkId, { addresses, mac }: Station): void { for (const address of addresses) this.taken.set(`${networkId} ${address}`, mac) }
   release (networkId: NetworkId, { addresses }: Station): void { for (const address of addresses) this.taken.delete(`${networkId} ${address}`) }
   onLost (fn: Parameters<Addressing['onLost']>[0]): Cancel {

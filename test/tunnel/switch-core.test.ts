@@ -50,7 +50,7 @@ describe('forwarding', () => {
     bench.core.removePort(bench.id('m2'))
     expect(bench.from('m2', packet(2, m1))).toEqual({ to: [], drop: 'NO_PORT' })
     expect(bench.from('m1', packet(1, m2))).toEqual({ to: ['proxy', 'uplink'] })
-    expect(bench.set('m2', [machine(2)])).toEqual({ refused: [], moved: [] })
+    expect(bench.set('m2', [machine(2)])).toEqual({ refused: [] })
     bench.core.noteSent(bench.id('m2'), 9)
     expect(bench.core.ports()).toHaveLength(4)
   })
@@ -133,7 +133,7 @@ describe('suppression', () => {
 describe('who holds a MAC', () => {
   test('is the first, until it leaves', () => {
     const bench = wholeBench()
-    expect(bench.add('late', 'peer', [machine(3, { addresses: [ip(33)] })])).toEqual({ refused: [{ mac: m3, problem: 'MAC_TAKEN', by: bench.id('peer') }], moved: [] })
+    expect(bench.add('late', 'peer', [machine(3, { addresses: [ip(33)] })])).toEqual({ refused: [{ mac: m3, problem: 'MAC_TAKEN', by: bench.id('peer') }] })
     expect(bench.from('m1', packet(1, m3))).toEqual({ to: ['peer'] })
     expect(bench.from('late', packet(3, m1))).toMatchObject({ drop: 'SOURCE_FOREIGN' })
     bench.core.removePort(bench.id('peer'))
@@ -143,13 +143,13 @@ describe('who holds a MAC', () => {
 
   test('is the newer one at once when it is proven to have moved, with its addresses', () => {
     const bench = wholeBench()
-    expect(bench.add('next', 'peer', [machine(1, { sinceMs: 7 })])).toEqual({ refused: [], moved: [{ mac: m1, from: bench.id('m1') }] })
+    expect(bench.add('next', 'peer', [machine(1, { sinceMs: 7 })])).toEqual({ refused: [] })
     expect(bench.from('m2', packet(2, m1))).toEqual({ to: ['next'] })
     expect(bench.from('next', packet(1, m2))).toEqual({ to: ['m2'] })
     expect(bench.from('m1', packet(1, m2))).toMatchObject({ drop: 'SOURCE_FOREIGN' })
     expect(arpOf(bench.from('m2', arp({ from: m2, sender: ip(2), target: ip(1) })).answer ?? new Uint8Array(), 14)).toMatchObject({ senderMac: macOf(m1) })
     // It comes back: newer still.
-    expect(bench.set('m1', [machine(1, { sinceMs: 9 })]).moved).toEqual([{ mac: m1, from: bench.id('next') }])
+    expect(bench.set('m1', [machine(1, { sinceMs: 9 })])).toEqual({ refused: [] })
     expect(bench.from('m2', packet(2, m1))).toEqual({ to: ['m1'] })
     expect(bench.set('next', [machine(1, { sinceMs: 8 })]).refused).toMatchObject([{ problem: 'MAC_TAKEN' }])
   })

@@ -4,9 +4,9 @@
  */
 import { PlantError, asPlantError, toHex, type Cancel, type Clock, type GoldenId, type Log, type Random, type VmId } from '../../../protocols/kit/index.ts'
 import type { Golden } from '../../../protocols/order/golden.ts'
+import { macOf } from '../../../protocols/tunnel/card-mac.ts'
 import type { Warehouse } from '../../../storage/warehouse/warehouse.ts'
 import type { ProductionLine, SpareMachine } from '../../lines/line.ts'
-import { macOf } from '../identity.ts'
 import type { Ledger } from '../ledger.ts'
 import { orAborted } from '../or-aborted.ts'
 import { fits } from './allot.ts'

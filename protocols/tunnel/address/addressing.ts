@@ -7,7 +7,7 @@ import { PlantError, type Cancel, type Clock, type Crypto, type Log, type PeerId
 import type { Addressing } from '../index.ts'
 import { ipv4Number, ipv4Text } from '../ethernet.ts'
 import type { NetworkId, Station, WantedStation } from '../types.ts'
-import { addressKey, candidates, holderDigest, holderOf, wantedAddress, type Placed } from './allot.ts'
+import { addressKey, candidates, holderDigest, holderOf, isOwnAddress, wantedAddress, type Placed } from './allot.ts'
 import { ASKED_MAX, DEFAULT_SUBNET } from './constants.ts'
 import { contains, type Ip4 } from './subnet.ts'
 
@@ -95,6 +95,11 @@ export class ClaimedAddressing implements MeshAddressing {
       this.#held.delete(key)
       this.#c.claims.drop(key, held.digest)
     }
+  }
+
+  mayHave (networkId: NetworkId, vmId: VmId, address: string, ordered: readonly string[]): boolean {
+    const ip = ipv4Number(address)
+    return ip !== undefined && isOwnAddress(this.#c.crypto, networkId, vmId, ip, ordered)
   }
 
   onLost (fn: (lost: LostAddress) => void): Cancel {

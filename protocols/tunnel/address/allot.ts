@@ -44,6 +44,17 @@ export function * candidates (crypto: Pick<Crypto, 'sha256'>, networkId: Network
   }
 }
 
+/** Whether an address is one that the machine's order asks for, or one of its candidates: no plant gives it another. */
+export function isOwnAddress (crypto: Pick<Crypto, 'sha256'>, networkId: NetworkId, vmId: VmId, ip: Ip4, ordered: readonly string[]): boolean {
+  const isOrdered = ordered.some((text) => {
+    const wanted = wantedAddress(text)
+    return 'ip' in wanted && wanted.ip === ip
+  })
+  if (isOrdered) return true
+  for (const candidate of candidates(crypto, networkId, vmId)) if (candidate === ip) return true
+  return false
+}
+
 function wordOf (digest: Uint8Array): number { return new DataView(digest.buffer, digest.byteOffset).getUint32(0) }
 
 /** Under what an address of a network is claimed: of the form of a VMID, and says neither network nor address. */

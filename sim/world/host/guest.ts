@@ -1,6 +1,7 @@
 /**
  * What a simulated guest does with its network: asks for an address by DHCP, again and again as leases end, calls all others on its Ethernet, and answers who
- * called. Each frame says who sent it, so that a checker knows what should have come where. Its card carries real frames; the plant's switch sees no difference.
+ * called. Each frame says who sent it, so that a checker knows what should have come where. Now and then it lies: by another's MAC or address, which nobody is to hear. Its card carries
+ * real frames; the plant's switch sees no difference.
  */
 import type { Cancel } from '../../../protocols/kit/index.ts'
 import { DHCP, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, OPTION, optionsOf } from '../../../protocols/tunnel/address/dhcp-message.ts'
@@ -20,7 +21,7 @@ export interface GuestParts {
 }
 
 /** A call or an answer that reached a guest; `from` is the sender's MAC, as it said itself in the frame's contents. */
-export interface Heard { from: string, seq: number, kind: 'call' | 'answer' }
+export interface Heard { from: string, seq: number, kind: 'call' | 'answer' | 'lie' }
 
 /** A guest calls the others so often. */
 export const CALL_EVERY_MS = 4_000
@@ -28,9 +29,16 @@ export const CALL_EVERY_MS = 4_000
 const LEASE_EVERY_MS = 15_000
 const ASK_AGAIN_MS = 1_500
 
+/** Of its calls, so many are followed by a lie. */
+const LIE_EVERY = 4
+/** In the networks' subnet, and likely nobody's. */
+const LIE_ADDRESS = 0x0aff_fffd
+
 const PORT = 4_000
 const CALL = 1
 const ANSWER = 2
+const LIE = 3
+const KINDS = ['lie', 'call', 'answer', 'lie'] as const
 const CONTENT_BYTES = 11
 
 /** One guest's end of its card; it lives as long as its machine, whoever holds the other end. */
@@ -42,6 +50,8 @@ export class SimGuest {
   #address = 0
   #begun = false
   #seq = 0
+  #calls = 0
+  #others = BROADCAST_MAC
   #transaction = 0
   #asking: Cancel = () => {}
 
@@ -77,7 +87,8 @@ export class SimGuest {
     if (port === DHCP_CLIENT_PORT) this.#onDhcp(content)
     if (port !== PORT || content.length !== CONTENT_BYTES) return
     const from = { mac: view.source, ip: view.sourceIpv4, port: PORT }
-    const kind = content[10] === CALL ? 'call' : 'answer'
+    const kind = KINDS[content[10] ?? 0] ?? 'lie'
+    this.#others = from.mac
     const said = u16(content, 0) * 0x1_0000_0000 + u32(content, 2)
     this.#parts.onHeard({ from: said.toString(16).padStart(12, '0'), seq: u32(content, 6), kind })
     if (kind === 'call' && this.#address !== 0) this.#say(from, ANSWER)
@@ -85,15 +96,21 @@ export class SimGuest {
 
   #call (): void {
     this.#parts.after(CALL_EVERY_MS, () => { this.#call() })
-    if (this.#address !== 0) this.#say({ mac: BROADCAST_MAC, ip: EVERYONE, port: PORT }, CALL)
+    if (this.#address === 0) return
+    const toAll = { mac: BROADCAST_MAC, ip: EVERYONE, port: PORT }
+    this.#say(toAll, CALL)
+    if (++this.#calls % LIE_EVERY !== 0) return
+    const own = { mac: this.#mac, ip: this.#address }
+    this.#say(toAll, LIE, { ...own, ip: LIE_ADDRESS })
+    if (this.#others !== BROADCAST_MAC) this.#say(toAll, LIE, { ...own, mac: this.#others })
   }
 
-  #say (to: { mac: number, ip: number, port: number }, kind: number): void {
+  #say (to: { mac: number, ip: number, port: number }, kind: number, as = { mac: this.#mac, ip: this.#address }): void {
     const content = new Uint8Array(CONTENT_BYTES)
     putMac(content, 0, this.#mac)
     putU32(content, 6, ++this.#seq)
     content[10] = kind
-    this.#send(udpFrame({ mac: this.#mac, ip: this.#address, port: PORT }, to, content))
+    this.#send(udpFrame({ ...as, port: PORT }, to, content))
   }
 
   #send (bytes: Uint8Array): void { if (this.#parts.awake()) this.#out?.(bytes) }

@@ -101,7 +101,11 @@ export class Pipe {
   }
 
   #arm (atUs: number): void {
-    this.#parts.timeline.at(atUs, () => { this.#arrive() }, this.#receiver)
+    this.#receiver.awaited(1)
+    this.#parts.timeline.at(atUs, () => {
+      this.#receiver.awaited(-1)
+      this.#arrive()
+    }, this.#receiver)
   }
 
   #arrive (): void {

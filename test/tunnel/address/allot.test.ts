@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { NodeCrypto } from '../../../node/drivers/node-crypto.ts'
-import { addressKey, candidates, holderDigest, holderOf, wantedAddress } from '../../../protocols/tunnel/address/allot.ts'
+import { addressKey, candidates, holderDigest, holderOf, isOwnAddress, wantedAddress } from '../../../protocols/tunnel/address/allot.ts'
 import { DEFAULT_SUBNET, broadcastOf, contains, gatewayOf, isHost, maskOf, parseCidr, sizeOf, subnetOf, subnetText } from '../../../protocols/tunnel/address/index.ts'
 import { ipv4Text } from '../../../protocols/tunnel/ethernet.ts'
 import type { NetworkId } from '../../../protocols/tunnel/types.ts'
@@ -63,4 +63,18 @@ describe('what registrars are told', () => {
     expect([holderOf(crypto, lab, 6, digest), holderOf(crypto, other, 5, digest), holderOf(crypto, lab, 5, '0'.repeat(64)), holderOf(crypto, lab, 5, 'rubbish')]).toEqual([undefined, undefined, undefined, undefined])
     expect(holderOf(crypto, lab, 5, holderDigest(crypto, lab, 5, { mac: macOf(7) }))).toBeUndefined()
   })
+})
+
+test('an address is a machine\'s own that is among its candidates or in its order, and no other', () => {
+  const own = [...candidates(crypto, lab, vm(7))]
+  for (const ip of [own[0], own[15], own.at(-1)]) {
+    expect(isOwnAddress(crypto, lab, vm(7), ip ?? 0, [])).toBe(true)
+    expect(isOwnAddress(crypto, lab, vm(8), ip ?? 0, [])).toBe(false)
+    expect(isOwnAddress(crypto, other, vm(7), ip ?? 0, [])).toBe(false)
+  }
+  const ordered = ['10.200.1.2', '192.168.7.10/24', 'nonsense']
+  for (const text of ['10.200.1.2', '192.168.7.10', '192.168.7.11', '10.200.1.3']) {
+    const ip = text.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
+    expect(isOwnAddress(crypto, lab, vm(7), ip, ordered)).toBe(text === '10.200.1.2' || text === '192.168.7.10')
+  }
 })
