@@ -23,6 +23,7 @@ export class NetworkTruth implements Checker {
   readonly #ears = new Map<HostMachine, Map<string, Ear>>()
   /** Which network each card speaks on, by its MAC; cards of machines that are gone too, as their last frames may still be on their way. */
   readonly #networks = new Map<string, string>()
+  readonly #twins = new Set<string>()
   #problem: Problem | undefined
 
   onHeard (seen: Seen, machine: HostMachine, { from, seq, kind }: Heard): void {
@@ -33,13 +34,21 @@ export class NetworkTruth implements Checker {
     const ear = ears.get(from) ?? { numbers: new Set(), calledMs: -Infinity }
     ears.set(from, ear)
     const blame = (text: string): void => { this.#problem ??= problem(this.name, seen, `the machine ${machine.vmId} on ${own ?? 'no network'} ${text}`, machine.vmId) }
-    if (from === hexOf(machine.mac)) blame('hears itself')
+    const twins = this.#haveTwins(seen, from)
+    if (from === hexOf(machine.mac) && !twins) blame('hears itself')
     else if (theirs !== own) blame(`hears ${from}, which is on ${theirs ?? 'no network'}`)
     else if (kind === 'lie') blame(`hears ${from} in another's name`)
-    else if (ear.numbers.has(seq)) blame(`hears frame ${seq} of ${from} twice`)
+    else if (ear.numbers.has(seq) && !twins) blame(`hears frame ${seq} of ${from} twice`)
     ear.numbers.add(seq)
     for (const oldest of ear.numbers) if (ear.numbers.size > REMEMBERED) ear.numbers.delete(oldest)
     if (kind === 'call') ear.calledMs = seen.world.timeline.nowMs
+  }
+
+  /** While the mesh is cut an order may have two machines, with one card's address: their frames cannot be told apart, nor for a moment after. */
+  #haveTwins (seen: Seen, mac: string): boolean {
+    const cards = seen.world.plants.reduce((sum, { host }) => sum + [...host.machines.values()].filter((one) => hexOf(one.mac) === mac).length, 0)
+    if (cards > 1) this.#twins.add(mac)
+    return this.#twins.has(mac)
   }
 
   afterEvent (): Problem | undefined { return this.#problem }
