@@ -18,11 +18,11 @@ const addressing = new FakeAddressing()
 interface RealPlant { mesh: Mesh, networks: Networks, id: PeerId, key: MeshInit['key'], listen: string }
 
 /** A plant's tunnels over real streams; given a key and an address, that plant again. */
-async function startPlant (bootstrap: string[], again?: Pick<RealPlant, 'key' | 'listen'>): Promise<RealPlant> {
+async function startPlant (bootstrap: string[], again?: Pick<RealPlant, 'key' | 'listen'>, more: Partial<MeshInit> = {}): Promise<RealPlant> {
   const key = again?.key ?? makeKey()
   const listen = again?.listen ?? await fixedAddress()
   const clock = new SystemClock()
-  const mesh = await meshNode({ key, listen: [listen], bootstrap, clock })
+  const mesh = await meshNode({ key, listen: [listen], bootstrap, clock, ...more })
   const { transport, directory } = mesh
   const made = networks()({ transport, directory, clock, random: new SystemRandom(), crypto, log: quietLog, grants: noGrants, addressing, gateway: ({ name }) => new NetworkGateway({ network: name, clock }) })
   await made.start()
@@ -72,3 +72,33 @@ test('machines of two real plants reach each other in seconds, and again after o
     return b2.device.got.some((frame) => frame[42] === 9)
   }, 20_000)
 })
+
+test('a tunnel through a gateway takes a direct path that is found, and no frame is lost', async () => {
+  const shop = party()
+  const [first, second] = [1, 2].map((n) => machineOf({ owner, shop, orderId: `r-${n}`, issuedAtMs: Date.now() }))
+  if (first === undefined || second === undefined) throw new Error('two')
+  const gateway = await meshNode({ site: 'lab', gateway: true })
+  // The lower peer id dials: it stands outside, and knows no way but through the gateway.
+  const [outer, inner] = [makeKey(), makeKey()].toSorted((a, b) => keyIdOf(a.publicKey) < keyIdOf(b.publicKey) ? -1 : 1)
+  if (outer === undefined || inner === undefined) throw new Error('two')
+  const innerId = keyIdOf(inner.publicKey) as string as PeerId
+  const q = await startPlant([], { key: inner, listen: await fixedAddress() }, { site: 'lab', behind: gateway.addresses()[0] as string })
+  const p = await startPlant(gateway.addresses(), { key: outer, listen: await fixedAddress() }, { gatewayOf: (peer) => peer === innerId ? gateway.transport.self : undefined })
+  await until('both are in', () => p.mesh.transport.connected().includes(gateway.transport.self) && q.mesh.addresses().length > 0)
+  const a = await attach(p, 1, first)
+  const b = await attach(q, 2, second)
+  const member = (): { relayed: boolean, state: string } | undefined => p.networks.list()[0]?.members[0]
+  await until('they have a tunnel through the gateway', () => member()?.state === 'up' && p.networks.list()[0]?.stations.length === 2, 30_000)
+  expect(member()?.relayed).toBe(true)
+  const [fromIp = '', toIp = ''] = [a, b].map(({ attachment }) => attachment.station.addresses[0])
+  let sent = 0
+  const say = async (): Promise<void> => {
+    a.device.says(packet({ from: 1, to: 2, sourceIp: fromIp, destinationIp: toIp, mark: ++sent & 0xff }))
+    await new Promise((resolve) => { setTimeout(resolve, 10) })
+  }
+  for (const endMs = performance.now() + 60_000; member()?.relayed !== false && performance.now() < endMs;) await say()
+  expect(member()).toMatchObject({ state: 'up', relayed: false })
+  for (let more = 0; more < 100; more++) await say()
+  await until('all frames have come', () => b.device.got.length >= sent, 10_000)
+  expect(b.device.got.map((frame) => frame[42])).toEqual(Array.from({ length: sent }, (_, at) => (at + 1) & 0xff))
+}, 120_000)
