@@ -11,15 +11,25 @@ export interface ChannelUnderTest {
 
 /** Declares the contract's tests; the machine that `open` connects to is used by all of them, in order. */
 export function describeGuestChannel (name: string, open: () => Promise<ChannelUnderTest>): void {
+  overChannel(name, open, (run, answersAgain) => {
+    whatIsGiven(run)
+    whatIsTold(run)
+    whatRunsTogether(run)
+    whatIsBad(run, answersAgain)
+  })
+}
+
+/** The part of the contract that takes half a minute: much output. */
+export function describeMuchOutput (name: string, open: () => Promise<ChannelUnderTest>): void {
+  overChannel(name, open, whatIsMuch)
+}
+
+function overChannel (name: string, open: () => Promise<ChannelUnderTest>, declare: (run: Run, answersAgain: () => Promise<void>) => void): void {
   describe(`guest channel ${name}`, () => {
     let subject: ChannelUnderTest
     beforeAll(async () => { subject = await open() })
     afterAll(async () => { await subject?.close() })
-    const run: Run = async (script, more = {}, signal) => await subject.channel.run({ script, parameters: {}, files: {}, timeoutMs: 60_000, ...more }, signal)
-    whatIsGiven(run)
-    whatIsTold(run)
-    whatRunsTogether(run)
-    whatIsBad(run, async () => subject.answersAgain())
+    declare(async (script, more = {}, signal) => await subject.channel.run({ script, parameters: {}, files: {}, timeoutMs: 60_000, ...more }, signal), async () => subject.answersAgain())
   })
 }
 
@@ -115,8 +125,8 @@ const WAIT_BYTES_MAX = 10 * 1024 * 1024
 /** Some pieces that wait to be sent, and perl's copies of them (seen: 0.4 MB). */
 const AGENT_GROWS_KIB_MAX = 4 * 1024
 
-/** Many at once, and how they end. */
-function whatRunsTogether (run: Run): void {
+/** A command that prints far more than anybody keeps. */
+function whatIsMuch (run: Run): void {
   test('lets others be heard and keeps the guest\'s memory while a command prints 100 MiB', async () => {
     const stop = new AbortController()
     // The agent's own memory, at its peak: what it held for a host that does not keep up would be there.
@@ -136,7 +146,10 @@ function whatRunsTogether (run: Run): void {
     expect(Math.max(...waits)).toBeLessThan(WAIT_BYTES_MAX)
     expect(Number((await run(peak)).outputTail) - before).toBeLessThan(AGENT_GROWS_KIB_MAX)
   })
+}
 
+/** Many at once, and how they end. */
+function whatRunsTogether (run: Run): void {
   test('runs several at once', async () => {
     // Each waits for all the others, so that none ends unless all run.
     const meet = 'touch /tmp/meet-$N; while [ $(ls /tmp/meet-* | wc -l) -lt 8 ]; do usleep 20000; done; echo $N'

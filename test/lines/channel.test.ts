@@ -1,11 +1,11 @@
 /** Both channels into a real guest. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAgent } from '../../node/lines/qemu/channel/agent-client.ts'
-import { connectIsoChannel } from '../../node/lines/qemu/channel/iso-channel.ts'
 import { describeGuestChannel } from '../contracts/guest-channel.ts'
+import { agentChannel, isoChannel } from './channels.ts'
 import { buildTestImage, startTiny } from './tiny-machine.ts'
 
 let image: string
@@ -15,35 +15,8 @@ beforeAll(async () => {
 })
 afterAll(async () => { await rm(image, { recursive: true, force: true }) })
 
-describeGuestChannel('agent', async () => {
-  const machine = await startTiny(image)
-  const channel = await connectAgent(machine.agentSocket, { timeoutMs: 60_000 })
-  return {
-    channel,
-    answersAgain: async () => { await channel.hello() },
-    close: async () => {
-      channel.close()
-      await machine.stop()
-    }
-  }
-})
-
-describeGuestChannel('iso', async () => {
-  const machine = await startTiny(image)
-  const dir = join(machine.dir, 'images')
-  const channel = await connectIsoChannel(machine.isoSocket, { timeoutMs: 60_000, dir, attachIso: machine.attachIso })
-  return {
-    channel,
-    // A run waits until the guest has answered the hello again.
-    answersAgain: async () => {},
-    close: async () => {
-      const left = [...machine.attached, ...await readdir(dir)]
-      channel.close()
-      await machine.stop()
-      if (left.length > 0) throw new Error(`discs were left in the machine or on the host: ${left.join(' ')}`)
-    }
-  }
-})
+describeGuestChannel('agent', async () => agentChannel(image))
+describeGuestChannel('iso', async () => isoChannel(image))
 
 test('agent answers a second host when the first is gone in the middle of everything', async () => {
   const machine = await startTiny(image)
