@@ -6,7 +6,7 @@ import type { Problem } from '../../../sim/fuzz/seen.ts'
 import { addressesUnclaimed, addressesUnguarded, guardOff, splitHorizonOff, stationsThatStay } from './broken-networks.ts'
 
 /** Of the cases with several machines on one network. */
-const SEEDS_MAX = 12
+const SEEDS_MAX = 60
 
 /** The most machines that were ordered on one network. */
 function crowd (seed: number): number {
