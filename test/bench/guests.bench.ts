@@ -11,7 +11,7 @@ const SECONDS = 8
 const PORT = 5_001
 
 /** Prints Mbit/s of what one connection brings. */
-const RECEIVE = `perl -MTime::HiRes=time -e 'socket(my $l, 2, 1, 6) or die; setsockopt($l, 1, 2, pack("l", 1)); bind($l, pack("S n a4 x8", 2, ${PORT}, pack("N", 0))) or die; listen($l, 1); accept(my $c, $l); my ($n, $t) = (0, time); while (my $r = sysread($c, my $b, 262144)) { $n += $r } printf "%.1f\\n", $n * 8 / (time - $t) / 1e6'`
+const RECEIVE = `perl -e 'sub now { open(my $u, "<", "/proc/uptime"); return (split " ", <$u>)[0] } socket(my $l, 2, 1, 6) or die; setsockopt($l, 1, 2, pack("l", 1)); bind($l, pack("S n a4 x8", 2, ${PORT}, pack("N", 0))) or die; listen($l, 1); accept(my $c, $l); my ($n, $t) = (0, now()); while (my $r = sysread($c, my $b, 262144)) { $n += $r } printf "%.1f\\n", $n * 8 / (now() - $t) / 1e6'`
 const send = (to: string): string => `perl -e '$SIG{PIPE} = "IGNORE"; socket(my $s, 2, 1, 6) or die; connect($s, pack("S n C4 x8", 2, ${PORT}, ${to.replaceAll('.', ', ')})) or die "$!"; my ($b, $end) = ("x" x 262144, time + ${SECONDS}); while (time < $end) { syswrite($s, $b) or die "$!" }'`
 
 interface Made { vmid: string, attributes: Record<string, string> }
