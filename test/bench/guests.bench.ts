@@ -45,6 +45,7 @@ try {
     for (const [where, to] of [['beside', beside], ['across', across]] as const) {
       trips[where].push(Number(/= [\d.]+\/([\d.]+)\//.exec(await exec(from, `ping -c 30 -i 0.1 -q ${addressOf(to)}`))?.[1]))
       const received = exec(to, RECEIVE)
+      received.catch(() => {}) // Told when it is waited for; until then the clean-up must not be skipped.
       await until(async () => (await exec(to, `netstat -ltn 2>/dev/null | grep -c :${PORT} || true`)).trim() !== '0', 30_000, 'it listens')
       await exec(from, send(addressOf(to)))
       rates[where].push(Number(await received))
