@@ -8,8 +8,6 @@ export const GATEWAY_MAC = '02:70:6d:67:77:01'
 /** The same as a number. */
 export const GATEWAY_MAC_NUMBER = 0x02_70_6d_67_77_01
 
-/** Payload of a frame in the mesh: Ethernet's own, as tunnels are streams and cost no room in it. */
-export const MTU_BYTES = 1_500
 /** A machine asks again after half of it, which nobody is woken by for long; a plant that is down for less costs nobody his address. */
 export const LEASE_S = 3_600
 
